@@ -1,0 +1,98 @@
+"""What a config is: frozen values, already checked. Durations are seconds, sizes are bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CommandAgent:
+    """An agent that is a command, started anew for each turn."""
+
+    command: tuple[str, ...]
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    kind: Literal["command"] = "command"
+
+
+#: Further kinds join here.
+Agent = CommandAgent
+
+
+@dataclass(frozen=True)
+class Account:
+    """One Raft external agent."""
+
+    id: str
+    enabled: bool
+    #: The Raft CLI's profile; None only where ``problem`` says so.
+    profile: str | None
+    #: Given to the bridge as the agent id that it must find behind the profile.
+    agent_id: str | None
+    #: The Raft CLI's argv prefix.
+    command: tuple[str, ...]
+    agent: Agent | None
+    lane: str
+    name: str | None = None
+    #: Why this account cannot run, with its path in the file and what to write; None if it can.
+    problem: str | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self.enabled and self.problem is None
+
+
+@dataclass(frozen=True)
+class Turns:
+    concurrency: int = 4
+    timeout: float = 600.0
+    attempts: int = 3
+    coalesce: Literal["none", "queued"] = "none"
+    #: How long a stop waits for running turns before it interrupts them.
+    drain: float = 20.0
+    #: Ended turns kept for people to look at: so many, for so long.
+    keep: int = 1000
+    keep_for: float = 7 * 86400.0
+    #: A transcript's size; the middle of a longer one is dropped.
+    transcript: int = 256 * 1024
+    #: First and longest pause of a lane whose turns keep failing.
+    pause: float = 1.0
+    max_pause: float = 300.0
+
+
+@dataclass(frozen=True)
+class Dedupe:
+    ttl: float = 86400.0
+    max_entries: int = 10000
+
+
+@dataclass(frozen=True)
+class LedgerSettings:
+    #: The most that the ledger's file may grow to. Taken at its first start.
+    map_size: int = 1 << 30
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    reload: Literal["off", "hot", "restart", "hybrid"] = "hybrid"
+    #: A program that has not proved itself alive for so long is killed and restarted.
+    watchdog: float = 20.0
+
+
+@dataclass(frozen=True)
+class Config:
+    #: None where there is no file (only ``RAFT_PROFILE``).
+    path: Path | None
+    accounts: tuple[Account, ...]
+    default_account: str | None = None
+    turns: Turns = Turns()
+    dedupe: Dedupe = Dedupe()
+    ledger: LedgerSettings = LedgerSettings()
+    supervisor: Supervisor = Supervisor()
+
+    def account(self, account_id: str) -> Account | None:
+        return next((a for a in self.accounts if a.id == account_id), None)

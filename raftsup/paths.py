@@ -1,0 +1,112 @@
+"""The layout of a state folder. One folder is one host; two hosts need two folders."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: ``sun_path`` holds 108 bytes on Linux (104 on macOS) with the final NUL; supervisor binds
+#: ``<socket>.<pid>`` before it renames it.
+MAX_SOCKET_PATH = 103 - len(".4194304")
+
+
+class StateDirError(Exception):
+    """The state folder cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class StateDir:
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "raftsup.lock"
+
+    @property
+    def supervisord_conf(self) -> Path:
+        return self.root / "supervisord.conf"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        return self.root / "supervisor.sock"
+
+    @property
+    def dispatcher_socket(self) -> Path:
+        return self.root / "dispatcher.sock"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def reports(self) -> Path:
+        """What each worker says of itself, one JSON file an account."""
+        return self.root / "accounts"
+
+    @property
+    def heartbeats(self) -> Path:
+        """Touched by each program while it does its job; the parent restarts a stale one."""
+        return self.root / "alive"
+
+    @property
+    def turns(self) -> Path:
+        """Transcripts, one file an attempt; also the lock that its processes hold."""
+        return self.root / "turns"
+
+    def report(self, account: str) -> Path:
+        return self.reports / f"{account}.json"
+
+    def heartbeat(self, program: str) -> Path:
+        return self.heartbeats / program
+
+    def transcript(self, turn: int, attempt: int) -> Path:
+        return self.turns / f"{turn}.{attempt}.log"
+
+    def prepare(self) -> None:
+        """Make the folder and its rooms, private to this user. Raises ``StateDirError``."""
+        longest = len(os.fsencode(self.supervisor_socket))
+        if longest > MAX_SOCKET_PATH:
+            raise StateDirError(
+                f"state folder {self.root}: its sockets' paths would be {longest} bytes long and"
+                f" this system takes {MAX_SOCKET_PATH}; set RAFTSUP_STATE_DIR to a shorter path"
+            )
+        try:
+            for room in (self.root, self.ledger, self.logs, self.reports, self.heartbeats,
+                         self.turns):
+                room.mkdir(mode=0o700, parents=True, exist_ok=True)
+            info = self.root.stat()
+        except OSError as error:
+            raise StateDirError(
+                f"state folder {self.root}: {error.strerror}; make it writable for this user or"
+                " set RAFTSUP_STATE_DIR to another"
+            ) from error
+        if info.st_uid != os.getuid():
+            raise StateDirError(
+                f"state folder {self.root} belongs to uid {info.st_uid}, this process is uid"
+                f" {os.getuid()}; run as its owner or set RAFTSUP_STATE_DIR to another"
+            )
+        if stat.S_IMODE(info.st_mode) & 0o077:
+            self.root.chmod(0o700)
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """``RAFTSUP_STATE_DIR``, else ``raftsup`` in the XDG state folder."""
+    if chosen := environ.get("RAFTSUP_STATE_DIR"):
+        return Path(chosen).expanduser().absolute()
+    base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "~")) / ".local" / "state"
+    return Path(base).expanduser().absolute() / "raftsup"
+
+
+def default_config_path(environ: Mapping[str, str]) -> Path:
+    """``RAFTSUP_CONFIG_PATH``, else ``raftsup/raftsup.json5`` in the XDG config folder."""
+    if chosen := environ.get("RAFTSUP_CONFIG_PATH"):
+        return Path(chosen).expanduser().absolute()
+    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~")) / ".config"
+    return Path(base).expanduser().absolute() / "raftsup" / "raftsup.json5"
