@@ -101,6 +101,8 @@ class LaneHealth:
     failures: int = 0
     #: Unix seconds before which the lane starts nothing.
     not_before: float = 0.0
+    #: An operator's word; holds until they take it back, also across restarts.
+    paused: bool = False
 
 
 def advance(turn: Turn, event: Event, now: float, reason: str = "") -> Turn:

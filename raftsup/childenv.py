@@ -1,0 +1,31 @@
+"""The clean environment that bridges and turns start from: what a CLI needs, and no secret.
+
+An account's settings add to it by name. Everything else of the operator's environment (keys of
+other agents, tokens, supervisor's own variables) stays out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_NAMES = frozenset(
+    """
+    PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR TERM
+    XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR
+    DBUS_SESSION_BUS_ADDRESS
+    HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS
+    RAFT_PROFILE_DIR
+    """.split()
+)
+#: Locale settings, and the timers of the simulator's ``raft`` (the true one ignores them).
+_PREFIXES = ("LC_", "RAFT_SIM_")
+
+
+def clean_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of ``environ`` that children may see.
+
+    Managed-agent variables (``SLOCK_AGENT_*``, ``RAFT_AGENT_*``) are left out with the rest: with
+    them the Raft CLI refuses ``--profile`` (``PROFILE_MANAGED_CONTEXT_CONFLICT``).
+    """
+    return {k: v for k, v in environ.items() if k in _NAMES or k.startswith(_PREFIXES)}

@@ -1,0 +1,140 @@
+"""An agent that is a command: started for the turn, without a shell, gone after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+from raftsup import kept
+from raftsup.config.model import CommandAgent
+from raftsup.runners import Stop, Work
+from raftsup.runners.transcript import Bounded, TranscriptBusy, open_locked
+from raftsup.turn import Outcome, OutcomeKind
+
+#: Seconds between the polite end of a turn and the hard one.
+TERM_GRACE = 5.0
+#: Stands for the notice in an argument; without it the notice goes to standard input.
+PLACEHOLDER = "{notice}"
+
+
+class CommandRunner:
+    def __init__(self, agent: CommandAgent) -> None:
+        self._agent = agent
+
+    async def run(self, work: Work, stop: Stop) -> Outcome:
+        try:
+            lock = open_locked(work.transcript)
+        except TranscriptBusy:
+            return Outcome(OutcomeKind.FAILED, f"{work.transcript} is locked: an attempt still runs")
+        except OSError as error:
+            return Outcome(
+                OutcomeKind.FAILED, f"cannot write {work.transcript}: {error.strerror}"
+            )
+        try:
+            return await self._run(work, stop, lock)
+        except OSError as error:
+            # No process or descriptor to be had: the attempt's failure, not the dispatcher's.
+            return Outcome(OutcomeKind.FAILED, f"cannot start the agent: {error.strerror}")
+        finally:
+            os.close(lock)
+
+    async def _run(self, work: Work, stop: Stop, lock: int) -> Outcome:
+        argv = [word.replace(PLACEHOLDER, work.notice) for word in self._agent.command]
+        by_argument = argv != list(self._agent.command)
+        cwd = str(Path(self._agent.cwd).expanduser()) if self._agent.cwd else None
+        stdin = _filled_pipe("" if by_argument else work.notice)
+        output, write_end = os.pipe()
+        try:
+            child = kept.spawn(
+                argv,
+                title=f"raftsup: turn {work.turn.id} of {work.turn.account}",
+                env={**work.env, **self._agent.env},
+                cwd=cwd,
+                stdin=stdin,
+                stdout=write_end,
+                stderr=write_end,
+                hold=(lock,),
+            )
+        except OSError:
+            os.close(output)
+            raise
+        finally:
+            os.close(stdin)
+            os.close(write_end)
+        transcript = Bounded(lock, work.limit)
+        reading = asyncio.ensure_future(_copy(output, transcript))
+        try:
+            stopped = await _until_gone(child, stop)
+        finally:
+            # Nothing of the turn runs any more, so its output ends.
+            await reading
+            with contextlib.suppress(OSError):
+                transcript.close()
+        return stopped or _outcome(child)
+
+
+def _outcome(child: kept.Kept) -> Outcome:
+    if child.failure is not None:
+        return Outcome(OutcomeKind.FAILED, f"cannot start the agent: {child.failure}")
+    if child.status == 0:
+        return Outcome(OutcomeKind.SUCCEEDED)
+    if child.status is None:
+        return Outcome(OutcomeKind.FAILED, "the agent was killed together with its keeper")
+    return Outcome(OutcomeKind.FAILED, f"the agent {kept.exit_text(child.status)}")
+
+
+async def _until_gone(child: kept.Kept, stop: Stop) -> Outcome | None:
+    """Wait until nothing of the child runs; an outcome if ``stop`` had to end it."""
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    control = child.fileno()
+
+    def on_report() -> None:
+        child.read()
+        if child.gone:
+            loop.remove_reader(control)
+            gone.set_result(None)
+
+    loop.add_reader(control, on_report)
+    await asyncio.wait({gone, stop}, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        return None
+    child.terminate()
+    await asyncio.wait({gone}, timeout=TERM_GRACE)
+    how = "ended when asked"
+    if not gone.done():
+        child.kill()
+        how = f"had to be killed {TERM_GRACE:g} s after it was asked to end"
+        await gone
+    return Outcome(stop.result(), f"the agent {how}")
+
+
+async def _copy(descriptor: int, transcript: Bounded) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    full = False
+    try:
+        while data := await reader.read(65536):
+            # Keep reading when the disk is full: the agent must not hang on its output.
+            if not full:
+                try:
+                    transcript.write(data)
+                except OSError:
+                    full = True
+    finally:
+        transport.close()
+
+
+def _filled_pipe(text: str) -> int:
+    """The read end of a pipe that holds ``text`` and then ends. A notice fits a pipe's buffer."""
+    read, write = os.pipe()
+    try:
+        os.write(write, text.encode())
+    finally:
+        os.close(write)
+    return read

@@ -1,0 +1,157 @@
+"""A kept child is gone, with all it started, when its owner is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from raftsup import kept
+
+ENV = {"PATH": os.environ["PATH"]}
+#: A program that starts a child in a session of its own, tells both pids and stays.
+FAMILY = (
+    "import os,subprocess,sys,time\n"
+    "c = subprocess.Popen(['sleep','600'], start_new_session=True)\n"
+    "print(os.getpid(), c.pid, flush=True)\n"
+    "time.sleep(600)\n"
+)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def start(*argv: str, **more: object) -> tuple[kept.Kept, int]:
+    read, write = os.pipe()
+    null = os.open(os.devnull, os.O_RDWR)
+    child = kept.spawn(
+        argv, title="keeper", env=ENV, stdin=null, stdout=write, stderr=null, **more  # type: ignore[arg-type]
+    )
+    os.close(write)
+    os.close(null)
+    return child, read
+
+
+def family(argv: tuple[str, ...] = (sys.executable, "-c", FAMILY)) -> tuple[kept.Kept, list[int]]:
+    child, read = start(*argv)
+    with os.fdopen(read) as out:
+        return child, [int(word) for word in out.readline().split()]
+
+
+def test_the_exit_status_of_a_program_reaches_its_owner() -> None:
+    child, read = start("sh", "-c", "echo hello; exit 3")
+    assert child.wait(10)
+    assert (child.failure, kept.exit_text(child.status)) == (None, "exited with 3")
+    assert os.read(read, 99) == b"hello\n"
+    assert os.read(read, 99) == b""  # and its pipes are closed
+    os.close(read)
+
+
+def test_a_program_that_does_not_exist_is_told_with_its_name() -> None:
+    child, read = start("no-such-program-here")
+    os.close(read)
+    assert child.wait(10)
+    assert child.failure == "no-such-program-here: No such file or directory"
+    assert child.pid is None
+
+
+def test_a_folder_that_does_not_exist_is_told_with_its_name(tmp_path: Path) -> None:
+    child, read = start("true", cwd=str(tmp_path / "gone"))
+    os.close(read)
+    assert child.wait(10)
+    assert child.failure is not None and str(tmp_path / "gone") in child.failure
+
+
+def test_terminate_reaches_the_whole_group() -> None:
+    child, read = start("sh", "-c", "sleep 600 & echo $!; wait")
+    with os.fdopen(read) as out:
+        grandchild = int(out.readline())
+    child.terminate()
+    assert child.wait(10)
+    assert kept.exit_text(child.status) == "killed by SIGTERM"
+    assert not alive(grandchild)
+
+
+def test_kill_reaches_children_that_left_the_group() -> None:
+    child, pids = family()
+    child.kill()
+    assert child.wait(10)
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_what_a_program_leaves_behind_ends_with_it() -> None:
+    child, read = start("sh", "-c", "setsid sleep 600 & echo $!")
+    with os.fdopen(read) as out:
+        left = int(out.readline())
+    assert child.wait(10)
+    assert kept.exit_text(child.status) == "exited with 0"
+    assert not alive(left)
+
+
+def test_a_killed_keeper_takes_its_program_with_it() -> None:
+    child, read = start("sh", "-c", "sleep 600 & echo $!; wait")
+    with os.fdopen(read) as out:
+        grandchild = int(out.readline())
+    child.read()
+    assert child.pid is not None
+    os.kill(child.keeper, signal.SIGKILL)
+    assert child.wait(10)
+    assert child.status is None
+    until(lambda: not alive(grandchild))
+
+
+def test_the_lock_is_held_until_everything_is_gone(tmp_path: Path) -> None:
+    lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    child, read = start("sleep", "600", hold=(lock,))
+    os.close(read)
+    until(lambda: child.read() or child.pid)
+    os.close(lock)
+    again = os.open(tmp_path / "lock", os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    child.kill()
+    assert child.wait(10)
+    fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(again)
+
+
+OWNER = f"""
+import os, sys, time
+from raftsup import kept
+null = os.open(os.devnull, os.O_RDWR)
+child = kept.spawn([sys.executable, "-c", {FAMILY!r}], title="keeper", env=dict(os.environ),
+                   stdin=null, stdout=1, stderr=null)
+print(child.keeper, flush=True)
+time.sleep(600)
+"""
+
+
+def test_nothing_survives_an_owner_that_is_killed() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    pids = [int(w) for _ in range(2) for w in owner.stdout.readline().split()]
+    assert len(pids) == 3
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    until(lambda: not any(alive(pid) for pid in pids))
