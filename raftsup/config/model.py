@@ -15,7 +15,8 @@ class CommandAgent:
 
     command: tuple[str, ...]
     cwd: str | None = None
-    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: Often holds keys: never printed.
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     kind: Literal["command"] = "command"
 
 

@@ -1,0 +1,162 @@
+"""Which accounts a config describes. The rules are those of OpenClaw's Raft plugin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raftsup.config.agents import EXAMPLE
+from raftsup.config.model import Account, Agent
+from raftsup.config.problems import Place, Report, quoted
+from raftsup.config.tables import did_you_mean
+
+DEFAULT = "default"
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_UNSAFE = re.compile(r"[^a-z0-9_-]+")
+#: At the top of ``channels.raft``, each of these makes or fills the account ``default``.
+_OF_DEFAULT = ("profile", "agentId", "agent", "lane", "name")
+
+
+def normalise_id(key: str) -> str:
+    """The account id that a key stands for: 1 to 64 of ``a-z 0-9 _ -``, or ``""``."""
+    if _SAFE_ID.fullmatch(key):
+        return key.lower()
+    return _UNSAFE.sub("-", key.lower()).strip("-")[:64]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An account as it is written: its values, and where its own object is."""
+
+    values: Mapping[str, Any]
+    place: Place
+    #: Where the profile stands; it may come from the top or from RAFT_PROFILE.
+    profile_place: Place
+
+
+def accounts(
+    channel: Mapping[str, Any],
+    place: Place,
+    environ: Mapping[str, str],
+    fallback_agent: Agent | None,
+    report: Report,
+) -> tuple[Account, ...]:
+    """The accounts of a checked ``channels.raft``, disabled and misconfigured ones too.
+
+    ``fallback_agent`` (``turns.agent``) takes the turns of an account without one of its own.
+    """
+    entries = _with_default(_named(channel, place, report), channel, place, environ)
+    _check_profiles(entries, report)
+    return tuple(
+        _account(id_, entry, channel, place, fallback_agent) for id_, entry in entries.items()
+    )
+
+
+def _named(channel: Mapping[str, Any], place: Place, report: Report) -> dict[str, _Entry]:
+    """What ``accounts`` holds, under normalised ids."""
+    entries: dict[str, _Entry] = {}
+    for key, values in channel.get("accounts", {}).items():
+        own = place.at("accounts", key)
+        id_ = normalise_id(key)
+        if not id_:
+            report.add(own, "this key leaves no account id",
+                       "write letters, digits, dashes or underscores")  # fmt: skip
+        elif id_ in entries:
+            report.add(own, f"this is the account {quoted(id_)}, as is {entries[id_].place.path}",
+                       "rename or remove one of them")  # fmt: skip
+        else:
+            entries[id_] = _Entry(values, own, own.at("profile"))
+    return entries
+
+
+def _with_default(
+    entries: dict[str, _Entry],
+    channel: Mapping[str, Any],
+    place: Place,
+    environ: Mapping[str, str],
+) -> dict[str, _Entry]:
+    """Make or fill the account ``default``: its own, then the top's, then RAFT_PROFILE."""
+    top = {key: channel[key] for key in _OF_DEFAULT if channel.get(key) is not None}
+    own = entries.get(DEFAULT)
+    written = {k: v for k, v in own.values.items() if v is not None} if own else {}
+    values = {**top, **written}
+    profile_place = own.profile_place if own else place.at("profile")
+    if "profile" in top and "profile" not in written:
+        profile_place = place.at("profile")
+    from_environ = environ.get("RAFT_PROFILE", "").strip()
+    if "profile" not in values and from_environ:
+        values["profile"] = from_environ
+        profile_place = Place("RAFT_PROFILE in the environment")
+    if own is None and not values:
+        return entries
+    made = _Entry(values, own.place if own else place, profile_place)
+    return {**entries, DEFAULT: made} if own else {DEFAULT: made, **entries}
+
+
+def _check_profiles(entries: Mapping[str, _Entry], report: Report) -> None:
+    """Two accounts on one profile would steal each other's bridge, also once enabled."""
+    first: dict[str, _Entry] = {}
+    for entry in entries.values():
+        profile = entry.values.get("profile")
+        if profile is None:
+            continue
+        if profile in first:
+            report.add(entry.profile_place,
+                       f"the same Raft CLI profile as {_short(first[profile], entry)}",
+                       "give each account a profile of its own, or remove one")  # fmt: skip
+        first.setdefault(profile, entry)
+
+
+def _short(other: _Entry, beside: _Entry) -> str:
+    """``other``'s place; without the file where ``beside`` already names it."""
+    same_file = other.profile_place.source == beside.profile_place.source
+    return other.profile_place.path if same_file else str(other.profile_place)
+
+
+def _account(
+    id_: str,
+    entry: _Entry,
+    channel: Mapping[str, Any],
+    top: Place,
+    fallback_agent: Agent | None,
+) -> Account:
+    values = entry.values
+    profile = values.get("profile")
+    agent = values.get("agent") or fallback_agent
+    missing = []
+    if profile is None:
+        also = " or set RAFT_PROFILE" if id_ == DEFAULT else ""
+        missing.append(f"{entry.place.at('profile')}: no Raft CLI profile; write"
+                       f' profile: "<Raft CLI profile>"{also}')  # fmt: skip
+    if agent is None:
+        missing.append(f"{entry.place.at('agent')}: no agent to take its turns; write agent:"
+                       f" {EXAMPLE} here, or as turns.agent for all accounts")  # fmt: skip
+    return Account(
+        id=id_,
+        enabled=channel.get("enabled", True) and values.get("enabled", True),
+        profile=profile,
+        agent_id=values.get("agentId"),
+        command=values.get("command") or channel.get("command") or ("raft",),
+        agent=agent,
+        lane=values.get("lane") or id_,
+        name=values.get("name"),
+        problem="; ".join(missing) or None,
+    )
+
+
+def default_account(
+    channel: Mapping[str, Any], found: tuple[Account, ...], place: Place, report: Report
+) -> str | None:
+    """The id that ``defaultAccount`` names, if it is set."""
+    written = channel.get("defaultAccount")
+    if written is None:
+        return None
+    id_ = normalise_id(written)
+    ids = [account.id for account in found]
+    if id_ not in ids:
+        report.add(place.at("defaultAccount"), f"there is no account {quoted(written)}",
+                   did_you_mean(id_, ids))  # fmt: skip
+    return id_

@@ -1,0 +1,83 @@
+"""Where a config comes from: file, environment, flags. Everything is checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from raftsup.config import settings
+from raftsup.config.accounts import accounts, default_account
+from raftsup.config.agents import EXAMPLE
+from raftsup.config.model import Config
+from raftsup.config.problems import ConfigError, Place, Problem, Report
+from raftsup.config.schema import ROOT
+from raftsup.config.source import read, resolve
+from raftsup.config.values import INVALID
+from raftsup.paths import default_config_path
+
+__all__ = ["ConfigError", "Problem", "load"]
+
+_MINIMAL = f'{{ channels: {{ raft: {{ profile: "<Raft CLI profile>", agent: {EXAMPLE} }} }} }}'
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str] = MappingProxyType({}),
+) -> Config:
+    """The config in the file ``path`` (None: where ``default_config_path`` says).
+
+    ``overrides`` are the flags' scalar settings, like ``{"turns.concurrency": "8"}``. A file
+    that nobody named may be missing where ``RAFT_PROFILE`` is set. Raises ``ConfigError``
+    with every problem that was found.
+    """
+    usual = default_config_path(environ)
+    file = path if path is not None else usual
+    named = file != usual or bool(environ.get("RAFTSUP_CONFIG_PATH"))
+    try:
+        written = read(file)
+    except FileNotFoundError:
+        if named or not environ.get("RAFT_PROFILE", "").strip():
+            raise _no_file(file) from None
+        return _check({}, None, Place(str(file)), environ, overrides)
+    return _check(written, file, Place(str(file)), environ, overrides)
+
+
+def _no_file(file: Path) -> ConfigError:
+    return ConfigError([Problem(
+        str(file), "there is no config file",
+        f"write one there, at the least {_MINIMAL} (conf/raftsup.example.json5 shows every"
+        " setting), or name another with RAFTSUP_CONFIG_PATH",
+    )])  # fmt: skip
+
+
+def _check(
+    written: object,
+    path: Path | None,
+    file: Place,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str],
+) -> Config:
+    report = Report()
+    tree = ROOT(resolve(written, environ, file, report), file, report)
+    if tree is INVALID:
+        tree = {}
+    chosen = settings.collect(tree, file, environ, flags, report)
+    place = file.at("channels", "raft")
+    channel = tree.get("channels", {}).get("raft", {})
+    found = accounts(channel, place, environ, tree.get("turns", {}).get("agent"), report)
+    default = default_account(channel, found, place, report)
+    if not found and not report.problems:
+        report.add(place.at("accounts"), "there is no account",
+                   'write accounts: { support: { profile: "<Raft CLI profile>" } }')  # fmt: skip
+    report.raise_if_any()
+    return Config(
+        path=path,
+        accounts=found,
+        default_account=default,
+        turns=settings.build("turns", chosen),
+        dedupe=settings.build("dedupe", chosen),
+        ledger=settings.build("ledger", chosen),
+        supervisor=settings.build("supervisor", chosen),
+    )

@@ -1,0 +1,89 @@
+"""The config's tree: every key that may be written, and what it may hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from raftsup.config.agents import agent, argv
+from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
+from raftsup.config.tables import mapping, table
+from raftsup.config.values import LONGEST, Check, boolean, choice, duration, size, whole, word
+
+_MOMENT = 0.001
+_MANY = 10**9
+
+
+@dataclass(frozen=True)
+class Section:
+    """A group of scalar settings. Flags and the environment can set each of them."""
+
+    #: The frozen dataclass that holds them; it has the defaults.
+    model: type[Any]
+    settings: dict[str, Check]
+
+
+SECTIONS: Final = {
+    "turns": Section(
+        Turns,
+        {
+            "concurrency": whole(1, 10_000),
+            "timeout": duration(_MOMENT),
+            "attempts": whole(1, 1000),
+            "coalesce": choice("none", "queued"),
+            "drain": duration(0),
+            "keep": whole(0, _MANY),
+            "keepFor": duration(0),
+            "transcript": size(1 << 10, 1 << 30),
+            "pause": duration(_MOMENT),
+            "maxPause": duration(_MOMENT),
+        },
+    ),
+    "dedupe": Section(Dedupe, {"ttl": duration(_MOMENT), "maxEntries": whole(1, _MANY)}),
+    "ledger": Section(LedgerSettings, {"mapSize": size(1 << 20, 1 << 40)}),
+    "supervisor": Section(
+        Supervisor,
+        {
+            "reload": choice("off", "hot", "restart", "hybrid"),
+            # Shorter, and a busy machine would look like a hung program.
+            "watchdog": duration(1.0, LONGEST),
+        },
+    ),
+}
+
+#: What an account has; at the top of ``channels.raft`` it is the account ``default``.
+ACCOUNT: Final[dict[str, Check]] = {
+    "name": word,
+    "enabled": boolean,
+    "configWrites": boolean,  # OpenClaw's: taken, so that its files can be pasted, and ignored
+    "profile": word,
+    "agentId": word,
+    "agent": agent,
+    "lane": word,
+    "command": argv('["raft"]'),
+}
+
+CHANNEL: Final[dict[str, Check]] = {
+    **ACCOUNT,
+    "defaultAccount": word,
+    "accounts": mapping(table(ACCOUNT)),
+}
+
+ROOT: Final = table(
+    {
+        "channels": table({"raft": table(CHANNEL)}),
+        **{name: table(section.settings) for name, section in SECTIONS.items()},
+        "turns": table({**SECTIONS["turns"].settings, "agent": agent}),
+    }
+)
+
+
+def snake(key: str) -> str:
+    """``keepFor`` as the dataclass has it: ``keep_for``."""
+    return re.sub(r"([A-Z])", r"_\1", key).lower()
+
+
+def variable(section: str, key: str) -> str:
+    """The environment variable of a setting: ``RAFTSUP_TURNS_KEEP_FOR``."""
+    return f"RAFTSUP_{section}_{snake(key)}".upper()

@@ -1,0 +1,92 @@
+"""Scalar settings: flag before environment before file before default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raftsup.config.problems import Outside, Place, Report, quoted
+from raftsup.config.schema import SECTIONS, snake, variable
+from raftsup.config.tables import did_you_mean
+from raftsup.config.values import INVALID, Check, write_duration
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value that is not the default, with the place to name if it does not fit."""
+
+    value: Any
+    place: Place
+
+
+Settings = dict[tuple[str, str], Setting]
+
+
+def collect(
+    tree: Mapping[str, Any],
+    file: Place,
+    environ: Mapping[str, str],
+    flags: Mapping[str, str],
+    report: Report,
+) -> Settings:
+    """What the file (``tree``, already checked), the environment and the flags set."""
+    settings: Settings = {}
+    paths = {
+        f"{name}.{key}": (name, key, check)
+        for name, section in SECTIONS.items()
+        for key, check in section.settings.items()
+    }
+    for name, key, check in paths.values():
+        if key in tree.get(name, {}):
+            settings[name, key] = Setting(tree[name][key], file.at(name, key))
+        written = environ.get(variable(name, key), "")
+        if written.strip():
+            place = Place(f"{variable(name, key)} in the environment")
+            _take(settings, (name, key), check, written, place, report)
+    for path, written in flags.items():
+        flag = f"{path}={written}"
+        place = Place(f"--set {flag if flag.isprintable() else quoted(flag)}")
+        if path in paths:
+            name, key, check = paths[path]
+            _take(settings, (name, key), check, written, place, report)
+        else:
+            report.add(place, f"there is no setting {quoted(path)}", did_you_mean(path, paths))
+    _check_pauses(settings, report)
+    return settings
+
+
+def _take(
+    settings: Settings,
+    key: tuple[str, str],
+    check: Check,
+    written: str,
+    place: Place,
+    report: Report,
+) -> None:
+    value = check(Outside(written, written), place, report)
+    if value is not INVALID:
+        settings[key] = Setting(value, place)
+
+
+def _check_pauses(settings: Settings, report: Report) -> None:
+    """The one rule between two settings: the first pause is not longer than the longest."""
+    first, longest = settings.get(("turns", "pause")), settings.get(("turns", "maxPause"))
+    model = SECTIONS["turns"].model()
+    pause = first.value if first else model.pause
+    max_pause = longest.value if longest else model.max_pause
+    culprit = first or longest
+    if culprit is not None and pause > max_pause:
+        report.add(
+            culprit.place,
+            f"turns.pause ({write_duration(pause)}) is longer than turns.maxPause"
+            f" ({write_duration(max_pause)})",
+            "make turns.pause shorter or turns.maxPause longer",
+        )
+
+
+def build(section: str, settings: Settings) -> Any:
+    """The section's frozen dataclass, with defaults where nothing was set."""
+    return SECTIONS[section].model(
+        **{snake(key): s.value for (name, key), s in settings.items() if name == section}
+    )

@@ -1,0 +1,74 @@
+"""One attempt at a turn: what its runner gets, and its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from raftsup.childenv import clean_env
+from raftsup.config.model import Account, Turns
+from raftsup.log import say
+from raftsup.paths import StateDir
+from raftsup.runners import Runner, Stop, Work
+from raftsup.runners.command import CommandRunner
+from raftsup.turn import Outcome, OutcomeKind, Turn, notice
+
+LOG = logging.getLogger("raftsup.dispatcher")
+
+
+def runner_for(account: Account) -> Runner:
+    """The runner of the account's kind of agent."""
+    assert account.agent is not None  # accounts without one do not run
+    return CommandRunner(account.agent)
+
+
+def marks(turn: Turn, state: StateDir) -> dict[str, str]:
+    """The environment that tells an attempt's processes from all others."""
+    return {
+        "RAFTSUP_STATE_DIR": str(state.root),
+        "RAFTSUP_TURN": str(turn.id),
+        "RAFTSUP_ATTEMPT": str(turn.attempt),
+    }
+
+
+def work_of(
+    turn: Turn, account: Account, settings: Turns, state: StateDir, environ: Mapping[str, str]
+) -> Work:
+    profile = account.profile or ""
+    return Work(
+        turn=turn,
+        profile=profile,
+        notice=notice(account.command, profile),
+        transcript=state.transcript(turn.id, turn.attempt),
+        limit=settings.transcript,
+        env={
+            **clean_env(environ),
+            **marks(turn, state),
+            "RAFT_PROFILE": profile,
+            "RAFTSUP_ACCOUNT": turn.account,
+        },
+    )
+
+
+async def run(runner: Runner, work: Work, stop: Stop, timeout: float) -> Outcome:
+    """Run ``work``, ended as TIMED_OUT after ``timeout`` seconds. Never raises."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.call_later(timeout, end_early, stop, OutcomeKind.TIMED_OUT)
+    try:
+        outcome = await runner.run(work, stop)
+    except Exception as error:
+        LOG.exception(say("runner.broke", turn=work.turn.id, account=work.turn.account))
+        return Outcome(OutcomeKind.FAILED, f"the runner broke: {type(error).__name__}")
+    finally:
+        deadline.cancel()
+    if outcome.kind is OutcomeKind.TIMED_OUT:
+        return replace(outcome, reason=f"ran over turns.timeout ({timeout:g} s); {outcome.reason}")
+    return outcome
+
+
+def end_early(stop: Stop, kind: OutcomeKind) -> None:
+    """Ask a runner to end its run as ``kind``; the first word stands."""
+    if not stop.done():
+        stop.set_result(kind)

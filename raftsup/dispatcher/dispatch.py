@@ -1,0 +1,264 @@
+"""The one place that starts turns.
+
+What is owed is in the ledger; this holds a picture of it, a task for each running turn, and
+nothing that a restart would miss. Decisions are ``lanes.decide`` and ``turn.judge``; here they
+are carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from raftsup.backoff import Backoff
+from raftsup.config.model import Account, Config
+from raftsup.dispatcher import attempt, lanes, recover
+from raftsup.dispatcher.owed import Owed
+from raftsup.ledger import Ledger, LedgerUnavailable
+from raftsup.log import say
+from raftsup.paths import StateDir
+from raftsup.runners import Runner, Stop
+from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn, judge
+
+T = TypeVar("T")
+LOG = logging.getLogger("raftsup.dispatcher")
+#: Seconds between tries to write to a ledger that cannot take it.
+_WRITE_AGAIN = 0.5
+
+
+@dataclass
+class Running:
+    turn: Turn
+    lane: str
+    stop: Stop
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        state: StateDir,
+        environ: Mapping[str, str],
+        *,
+        runner_for: Callable[[Account], Runner] = attempt.runner_for,
+        publish: Callable[[dict[str, object]], None] = lambda event: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = config
+        self.running: dict[int, Running] = {}
+        #: Lanes whose predecessor's attempt is not known to be gone.
+        self.recovering: set[str] = set()
+        self.health: dict[str, LaneHealth] = {}
+        self.draining = False
+        self.owed = Owed(self._lane)
+        self._ledger, self._state, self._environ = ledger, state, environ
+        self._runner_for, self._publish, self._now = runner_for, publish, now
+        self._last = 0
+        self._ticket = 0
+        self._served: dict[str, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """Take over from a predecessor: end what it left running, then queue what is owed."""
+        self.health = self._ledger.lane_health()
+        for turn in self._ledger.running():
+            lane = self._lane(turn) or turn.account
+            self.recovering.add(lane)
+            self._spawn(self._recover(turn, lane))
+        self.pump()
+
+    def pump(self) -> None:
+        """Start whatever may start now. Cheap; call it at any news."""
+        if self.draining:
+            return
+        for turn in self._ledger.owed(after=self._last):
+            self._last = turn.id
+            self.owed.add(turn)
+        decision = lanes.decide(
+            self.owed.heads(),
+            busy=self._busy(),
+            health=self.health,
+            served=self._served,
+            slots=self.config.turns.concurrency - len(self.running),
+            now=self._now(),
+        )
+        for turn_id in decision.start:
+            self._start(turn_id)
+        self._look_again_at(decision.look_again)
+
+    def reconfigure(self, config: Config) -> None:
+        """Use ``config`` from the next start on; what runs goes on as it is."""
+        self.config = config
+        self.owed.relane()
+        self.pump()
+
+    def _lane(self, turn: Turn) -> str | None:
+        account = self.config.account(turn.account)
+        return account.lane if account is not None and account.runs else None
+
+    def _busy(self) -> set[str]:
+        # A running turn holds the lane that it started in and, after a reload, also the lane
+        # that its account is in now.
+        started_in = {item.lane for item in self.running.values()}
+        now_in = {lane for item in self.running.values() if (lane := self._lane(item.turn))}
+        return started_in | now_in | self.recovering
+
+    def _look_again_at(self, moment: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if moment is not None:
+            wait = max(0.0, moment - self._now())
+            self._timer = asyncio.get_running_loop().call_later(wait, self.pump)
+
+    # -- a turn's attempt
+
+    def _start(self, turn_id: int) -> None:
+        turn = self.owed.take(turn_id)
+        assert turn is not None
+        account = self.config.account(turn.account)
+        assert account is not None  # turns of other accounts have no lane
+        self._ticket += 1
+        self._served[account.lane] = self._ticket
+        item = Running(turn, account.lane, asyncio.get_running_loop().create_future())
+        self.running[turn_id] = item
+        self._spawn(self._attempt(item, account))
+
+    async def _attempt(self, item: Running, account: Account) -> None:
+        turn_id, settings = item.turn.id, self.config.turns
+        try:
+            item.turn = await self._write(lambda: self._ledger.claim(turn_id, now=self._now()))
+            self._tell("turn.started", item.turn, item.lane)
+            work = attempt.work_of(item.turn, account, settings, self._state, self._environ)
+            outcome = await attempt.run(
+                self._runner_for(account), work, item.stop, settings.timeout
+            )
+            await self._settle(item.turn, item.lane, outcome)
+        finally:
+            del self.running[turn_id]
+        self.pump()
+
+    async def _settle(self, turn: Turn, lane: str, outcome: Outcome) -> None:
+        settings = self.config.turns
+        event = judge(turn, outcome, settings.attempts)
+        pause = Backoff(settings.pause, settings.max_pause)
+
+        def settle() -> tuple[Turn, LaneHealth, LaneHealth]:
+            now, before = self._now(), self.health.get(lane, LaneHealth())
+            health = lanes.after(before, outcome.kind, now, pause, random.random())  # noqa: S311
+            changed = None if health == before else (lane, health)
+            turn_now = self._ledger.settle(
+                turn.id, event, now=now, reason=outcome.reason, lane=changed
+            )
+            return turn_now, before, health
+
+        settled, before, health = await self._write(settle)
+        self.health[lane] = health
+        if settled.state is State.QUEUED:
+            self.owed.add(settled)
+        self._tell(f"turn.{settled.state if settled.state in ENDED else event}", settled, lane)
+        if health.failures > before.failures:
+            wait = health.not_before - self._now()
+            LOG.warning(say("lane.slowed", lane=lane, failures=health.failures, seconds=wait))
+        elif before.failures > health.failures:
+            LOG.info(say("lane.recovered", lane=lane, after=before.failures))
+
+    async def _recover(self, turn: Turn, lane: str) -> None:
+        try:
+            await recover.until_free(
+                self._state.transcript(turn.id, turn.attempt),
+                attempt.marks(turn, self._state),
+                lambda text: LOG.warning(say("turn.lingers", turn=turn.id, reason=text)),
+            )
+            reason = f"the dispatcher died during attempt {turn.attempt}"
+            await self._settle(turn, lane, Outcome(OutcomeKind.INTERRUPTED, reason))
+        finally:
+            self.recovering.discard(lane)
+        self.pump()
+
+    async def _write(self, write: Callable[[], T]) -> T:
+        """Write to the ledger, waiting for as long as it cannot take it."""
+        while True:
+            try:
+                return write()
+            except LedgerUnavailable as error:
+                LOG.error(say("ledger.unavailable", reason=str(error)))
+                await asyncio.sleep(_WRITE_AGAIN)
+
+    # -- an operator's words
+
+    def cancel(self, turn_id: int) -> Turn:
+        """End an owed or running turn. Raises ``IllegalMove`` or ``LedgerError``."""
+        if item := self.running.get(turn_id):
+            attempt.end_early(item.stop, OutcomeKind.CANCELLED)
+            return item.turn
+        turn = self._ledger.settle(
+            turn_id, Event.CANCEL, now=self._now(), reason="cancelled by an operator"
+        )
+        self.owed.take(turn_id)
+        self._tell("turn.cancelled", turn, self._lane(turn))
+        self.pump()
+        return turn
+
+    def retry(self, turn_id: int) -> Turn:
+        """Owe an ended turn again. Raises ``IllegalMove`` or ``LedgerError``."""
+        turn = self._ledger.settle(turn_id, Event.REOPEN, now=self._now())
+        if turn.id <= self._last:
+            self.owed.add(turn)
+        self._tell("turn.reopened", turn, self._lane(turn))
+        self.pump()
+        return turn
+
+    def set_paused(self, lane: str, paused: bool) -> None:
+        """Hold or free a lane (``lanes.ALL``: every lane). What runs goes on."""
+        health = replace(self.health.get(lane, LaneHealth()), paused=paused)
+        self._ledger.set_lane_health(lane, health)
+        self.health[lane] = health
+        LOG.info(say("lane.paused" if paused else "lane.resumed", lane=lane))
+        self.pump()
+
+    # -- the end
+
+    async def drain(self, budget: float) -> None:
+        """Start nothing more; wait ``budget`` seconds for what runs, then interrupt it."""
+        self.draining = True
+        self._look_again_at(None)
+        if self._tasks:
+            LOG.info(say("drain.waiting", turns=len(self.running), seconds=budget))
+            await asyncio.wait(self._tasks, timeout=budget)
+        self.interrupt()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def interrupt(self) -> None:
+        """End what runs; it is owed again at the next start."""
+        for item in self.running.values():
+            attempt.end_early(item.stop, OutcomeKind.INTERRUPTED)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            LOG.error(say("dispatcher.broke", reason=repr(error)), exc_info=error)
+
+    def _tell(self, action: str, turn: Turn, lane: str | None) -> None:
+        facts: dict[str, object] = {
+            "turn": turn.id,
+            "account": turn.account,
+            "lane": lane,
+            "attempt": turn.attempt,
+            "reason": turn.reason or None,
+        }
+        LOG.info(say(action, **facts))
+        self._publish({"event": action, "at": self._now(), **facts})

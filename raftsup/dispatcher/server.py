@@ -1,0 +1,134 @@
+"""The dispatcher's Unix socket: newline-delimited JSON, one object a line each way.
+
+Only the state folder's owner (or root) is heard; the kernel tells who calls. Requests are
+``{"verb": …}`` with the fields below; answers are ``{"ok": true, …}`` or ``{"ok": false,
+"error": "…"}``.
+
+=============  ======================  =======================================================
+verb           fields                  what it does
+=============  ======================  =======================================================
+``doorbell``                           look for newly owed turns; **no answer**
+``status``                             lanes, running turns, what is held
+``pause``      ``lane`` (default all)  start nothing more in the lane; kept across restarts
+``resume``     ``lane`` (default all)  take that back
+``cancel``     ``turn``                end a queued or running turn
+``retry``      ``turn``                owe a failed, timed out or cancelled turn again
+``reload``                             read the config file again
+``subscribe``                          from now on a line for each event, until hung up
+=============  ======================  =======================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from raftsup.config.load import ConfigError
+from raftsup.ledger import LedgerError, LedgerUnavailable
+from raftsup.turn import IllegalMove
+
+#: A longer line is a mistake; the connection is closed.
+MAX_LINE = 64 * 1024
+#: A subscriber that leaves this many bytes unread is hung up on: events never wait for anyone.
+MAX_BACKLOG = 1 << 20
+
+Answer = dict[str, Any]
+Verb = Callable[[Mapping[str, Any]], Answer]
+
+
+class BadRequest(Exception):
+    """The request cannot be carried out as it is; the message says why."""
+
+
+class Server:
+    """Carries out ``verbs`` and sends events to those who subscribed."""
+
+    def __init__(self, doorbell: Callable[[], None]) -> None:
+        self.verbs: dict[str, Verb] = {}
+        self._doorbell = doorbell
+        self._subscribers: set[asyncio.StreamWriter] = set()
+
+    async def listen(self, path: Path) -> asyncio.Server:
+        """Bind ``path``, 0600. The caller holds the dispatcher's lock, so a socket is stale."""
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            return await asyncio.start_unix_server(self._serve, str(path), limit=MAX_LINE)
+        finally:
+            os.umask(before)
+
+    def publish(self, event: dict[str, object]) -> None:
+        """Send ``event`` to every subscriber, waiting for none."""
+        line = orjson.dumps(event) + b"\n"
+        for writer in list(self._subscribers):
+            if writer.transport.get_write_buffer_size() > MAX_BACKLOG:
+                self._subscribers.discard(writer)
+                writer.transport.abort()
+            else:
+                writer.write(line)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            uid = peer_uid(writer.get_extra_info("socket"))
+            if uid not in (os.getuid(), 0):
+                _answer(writer, _no(f"uid {uid} may not speak to this dispatcher"))
+                return
+            while line := await reader.readline():
+                self._hear(line, writer)
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass  # hung up, or a line over MAX_LINE
+        finally:
+            self._subscribers.discard(writer)
+            writer.close()
+
+    def _hear(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            _answer(writer, _no("not JSON"))
+            return
+        verb = request.get("verb") if isinstance(request, dict) else None
+        if verb == "doorbell":
+            self._doorbell()
+        elif verb == "subscribe":
+            self._subscribers.add(writer)
+            _answer(writer, {"ok": True})
+        elif isinstance(verb, str) and verb in self.verbs:
+            _answer(writer, _carry_out(self.verbs[verb], request))
+        else:
+            known = ", ".join(sorted([*self.verbs, "doorbell", "subscribe"]))
+            _answer(writer, _no(f"unknown verb; there are {known}"))
+
+
+def _carry_out(verb: Verb, request: Mapping[str, Any]) -> Answer:
+    try:
+        return {"ok": True, **verb(request)}
+    except (BadRequest, IllegalMove, LedgerError, LedgerUnavailable, ConfigError) as error:
+        return _no(str(error))
+
+
+def _no(error: str) -> Answer:
+    return {"ok": False, "error": error}
+
+
+def _answer(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    writer.write(orjson.dumps(answer) + b"\n")
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The uid of the process at the other end of a Unix socket, as the kernel knows it."""
+    if sys.platform == "linux":
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", raw)[1])
+    # macOS and the BSDs: struct xucred {version, uid, ...} behind LOCAL_PEERCRED (1) at level 0.
+    raw = connection.getsockopt(0, 1, 76)
+    return int(struct.unpack_from("Ii", raw)[1])

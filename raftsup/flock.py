@@ -1,0 +1,63 @@
+"""One holder at a time: a lock file that the kernel frees when its holder dies.
+
+A pid file is no lock: it survives its process, and its pid may be somebody else's by then. The
+file names its holder for people only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+
+class Held(Exception):
+    """Another process holds the lock."""
+
+    def __init__(self, path: Path, pid: int | None) -> None:
+        super().__init__(f"{path} is held by pid {pid or 'unknown'}")
+        self.path = path
+        self.pid = pid
+
+
+def take(path: Path, wait: float = 0.0) -> int:
+    """Hold ``path`` until this process ends; the descriptor, not inherited by exec.
+
+    Waits at most ``wait`` seconds for another holder to go; raises ``Held`` then.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.01)
+                continue
+            pid = _pid_in(descriptor)
+            os.close(descriptor)
+            raise Held(path, pid) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        return descriptor
+
+
+def holder(path: Path) -> int | None:
+    """The pid of the process that holds ``path`` now, or None if nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid_in(descriptor) or 0
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _pid_in(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None

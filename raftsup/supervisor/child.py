@@ -1,0 +1,107 @@
+"""A program of the parent's: forked from it, not exec'd, and restarted for ever.
+
+supervisor's own ``Subprocess`` with two differences. The child runs a Python function in a copy
+of the preloaded parent, which costs milliseconds and shares memory. And every death leads to
+BACKOFF with a capped, jittered delay: neither the endless restart at once that supervisor gives
+to a program that dies after ``startsecs``, nor the FATAL that nobody notices.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from setproctitle import setproctitle
+from supervisor.options import ProcessConfig, decode_wait_status
+from supervisor.process import Subprocess
+from supervisor.states import ProcessStates
+
+from raftsup import exits
+from raftsup.backoff import Backoff
+from raftsup.lifeline import die_with_parent, reset_signals
+
+RESTART = Backoff(base=0.25, cap=60.0)
+#: After so many seconds of life a death counts as the first again.
+HEALTHY = 60.0
+
+
+class ForkedProcess(Subprocess):  # type: ignore[misc]
+    #: Deaths in a row, each less than HEALTHY seconds after its start.
+    deaths = 0
+
+    def get_execv_args(self) -> tuple[str, list[str]]:
+        # Nothing is exec'd, so nothing can be missing.
+        return self.config.command, [self.config.command]
+
+    def _spawn_as_child(self, filename: str, argv: Sequence[str]) -> None:
+        code = exits.FAILED
+        try:
+            # Objects of the parent still refer to descriptors that are closed below; were one
+            # collected, it would close a descriptor that means something else by then.
+            gc.freeze()
+            self.config.options.setpgrp()
+            self._prepare_child_fds()
+            reset_signals()
+            die_with_parent(self.config.parent)
+            os.umask(0o077)
+            setproctitle(f"raftsup: {self.config.title}")
+            code = self.config.program()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else exits.FAILED
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            # Not SystemExit, which supervisor's frames would turn into "couldn't exec"; and
+            # no destructors of what belongs to the parent.
+            os._exit(code)
+
+    def _prepare_child_fds(self) -> None:
+        super()._prepare_child_fds()
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+
+    def finish(self, pid: int, sts: int) -> None:
+        asked, alive_for = self.killing, time.time() - self.laststart
+        super().finish(pid, sts)
+        if asked:
+            self.deaths = 0
+            return
+        self.deaths = 1 if alive_for >= HEALTHY else self.deaths + 1
+        delay = RESTART.delay(self.deaths, random.random())  # noqa: S311 - jitter
+        if self.state != ProcessStates.BACKOFF:
+            self.change_state(ProcessStates.BACKOFF)
+        # supervisor takes a delay longer than ``backoff`` seconds for a clock that was set back.
+        self.backoff = max(1, math.ceil(delay))
+        self.delay = time.time() + delay
+        how = decode_wait_status(sts)[1]
+        self.spawnerr = f"{how}; start {self.deaths + 1} in {delay:.1f} s"
+        self.config.options.logger.warn(f"{self.config.title}: {self.spawnerr}")
+
+
+class ForkedConfig(ProcessConfig):  # type: ignore[misc]
+    """A program's settings. Two are equal, and ``update`` leaves the process alone, when
+    supervisor's own fields and ``program`` are.
+    """
+
+    optional_param_names = (*ProcessConfig.optional_param_names, "program")
+
+    #: What the child does; its result is the exit code. Compared by value.
+    program: Callable[[], int]
+
+    def __init__(self, options: Any, *, title: str, **params: Any) -> None:
+        super().__init__(options, **params)
+        self.title = title
+        self.parent = os.getpid()
+
+    def make_process(self, group: Any = None) -> ForkedProcess:
+        process = ForkedProcess(self)
+        process.group = group
+        return process

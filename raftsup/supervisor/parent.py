@@ -1,0 +1,158 @@
+"""The parent: supervisor's ``supervisord`` in this process, forking children of our own kind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
+from supervisor.supervisord import Supervisor
+
+from raftsup import exits, flock
+from raftsup.config.load import ConfigError
+from raftsup.config.model import Config
+from raftsup.paths import StateDir
+from raftsup.supervisor import conf, programs, watchdog
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+#: Seconds that the main loop sleeps while something is about to change, and otherwise.
+_RESTLESS, _RESTFUL = 0.05, 0.5
+_SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
+#: A gap of so many seconds between two ticks means that the host was not running.
+_PAUSED = 10.0
+
+
+class Options(ServerOptions):  # type: ignore[misc]
+    """supervisord's settings from its file, its programs from the raftsup config."""
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config],
+        state: StateDir,
+        environ: Mapping[str, str],
+    ) -> None:
+        super().__init__()
+        self.raftsup, self.state = config, state
+        self.stop_requests = 0
+        self._load, self._environ, self._fresh = load, environ, True
+
+    def process_groups_from_parser(self, parser: Any) -> list[Any]:
+        if not self._fresh:  # at the first reading the config was read a moment ago
+            try:
+                self.raftsup = self._load()
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        self._fresh = False
+        return programs.groups(
+            self, self.raftsup, self.state, lambda: self.raftsup, self._load, self._environ
+        )
+
+    def get_signal(self) -> int | None:
+        number: int | None = super().get_signal()
+        self.stop_requests += number in _STOP_SIGNALS
+        return number
+
+
+class Parent(Supervisor):  # type: ignore[misc]
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._awake_since = self._last_tick = time.time()
+        # supervisord sleeps a whole second whatever is due: restarts and stops would lag.
+        poll = options.poller.poll
+        options.poller.poll = lambda timeout: poll(min(timeout, self._patience()))
+
+    def ordered_stop_groups_phase_1(self) -> None:
+        # All at once: a stop must fit the budget with fifty accounts as with one. The order
+        # that matters (endpoint after bridge) is kept inside each worker.
+        for group in self.stop_groups or ():
+            group.stop_all()
+
+    def ordered_stop_groups_phase_2(self) -> None:
+        self.stop_groups = [g for g in self.stop_groups or () if g.get_unstopped_processes()]
+
+    def tick(self, now: float | None = None) -> None:
+        super().tick(now)
+        moment = time.time()
+        if moment - self._last_tick > _PAUSED:
+            self._awake_since = moment
+        self._last_tick = moment
+        self._kill_silent(moment)
+        if self.options.stop_requests > 1:
+            for process in self._processes():
+                with contextlib.suppress(ProcessLookupError):
+                    if process.pid:
+                        os.killpg(process.pid, signal.SIGKILL)
+
+    def _kill_silent(self, now: float) -> None:
+        limit = self.options.raftsup.supervisor.watchdog
+        pulses = [
+            watchdog.Pulse(process.config.title, process.pid, process.laststart, self._beat(process))
+            for process in self._processes()
+            if process.pid and process.state in RUNNING_STATES
+        ]
+        for pulse in watchdog.silent(pulses, now, limit, self._awake_since):
+            self.options.logger.critical(
+                f"{pulse.name} (pid {pulse.pid}) has not proved itself alive for {limit:g} s:"
+                " killing it"
+            )
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pulse.pid, signal.SIGKILL)
+
+    def _beat(self, process: Any) -> float:
+        name = programs.heartbeat_name(process.group.config.name, process.config.name)
+        try:
+            return float(self.options.state.heartbeat(name).stat().st_mtime)
+        except OSError:
+            return 0.0
+
+    def _patience(self) -> float:
+        settled = all(process.state in _SETTLED for process in self._processes())
+        started = all(process.laststart for process in self._processes())
+        return _RESTFUL if settled and started and not self.stopping else _RESTLESS
+
+    def _processes(self) -> list[Any]:
+        return [p for group in self.process_groups.values() for p in group.processes.values()]
+
+
+def run(
+    config: Config,
+    load: Callable[[], Config],
+    state: StateDir,
+    environ: Mapping[str, str],
+    lock: int,
+) -> int:
+    """Run the host in the foreground until it is told to stop; an exit code.
+
+    ``lock``: the descriptor of the state folder's lock, held by the caller.
+    """
+    conf_file = conf.write(state, len(config.accounts))
+    options = Options(config, load, state, environ)
+    options.realize(["-c", str(conf_file)])
+    options.first, options.test = True, False
+    # What is loaded by now is shared by all children: keep the collector from touching it.
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(ExitNow):
+        Parent(options).main()
+    options.close_httpservers()
+    options.close_logger()
+    if options.mood == SupervisorStates.RESTARTING:
+        # ``supervisorctl reload``: start over with today's code and config.
+        os.execv(sys.executable, [sys.executable, "-m", "raftsup", *sys.argv[1:]])  # noqa: S606
+    os.close(lock)
+    return exits.OK
+
+
+def take_lock(state: StateDir, wait: float = 0.0) -> int:
+    """Become the one host of ``state``. Raises ``flock.Held``, ``StateDirError``."""
+    state.prepare()
+    return flock.take(state.lock, wait)

@@ -1,0 +1,149 @@
+"""From a config to supervisor's programs: the dispatcher, and a worker for each account."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.datatypes import RestartUnconditionally
+from supervisor.options import ProcessGroupConfig
+
+from raftsup import log
+from raftsup.config.model import Config
+from raftsup.dispatcher import main as dispatcher
+from raftsup.paths import StateDir
+from raftsup.supervisor.child import ForkedConfig
+from raftsup.worker import main as worker
+
+ACCOUNTS = "accounts"
+#: Seconds beyond a program's own drain before it is killed.
+_MARGIN = 5
+_LOG_BYTES = 5 << 20
+_LOG_BACKUPS = 2
+_PRIORITY = {dispatcher.PROGRAM: 10, ACCOUNTS: 20}
+
+
+@dataclass(frozen=True)
+class DispatcherProgram:
+    """Reads its settings when it starts and at SIGHUP: a change restarts nothing."""
+
+    state: StateDir
+    latest: Callable[[], Config] = field(compare=False)
+    load: Callable[[], Config] = field(compare=False)
+    environ: Mapping[str, str] = field(compare=False)
+
+    def __call__(self) -> int:
+        log.start(dispatcher.PROGRAM)
+        return dispatcher.run(self.latest(), self.load, self.state, self.environ)
+
+
+@dataclass(frozen=True)
+class WorkerProgram:
+    settings: worker.Settings
+    environ: Mapping[str, str] = field(compare=False)
+
+    def __call__(self) -> int:
+        log.start(self.settings.account)
+        return worker.run(self.settings, self.environ)
+
+
+def groups(
+    options: Any,
+    config: Config,
+    state: StateDir,
+    latest: Callable[[], Config],
+    load: Callable[[], Config],
+    environ: Mapping[str, str],
+) -> list[ProcessGroupConfig]:
+    """The two groups of a host. ``latest`` gives the config in force, ``load`` reads it anew."""
+    drain = round(config.turns.drain) + _MARGIN
+    first = _program(
+        options,
+        state,
+        group=dispatcher.PROGRAM,
+        name=dispatcher.PROGRAM,
+        command="dispatcher",
+        # The drain may change at a reload, which must not restart the dispatcher: this is the
+        # longest that is ever waited before SIGKILL, the dispatcher keeps its own time.
+        stop=max(drain, 60),
+        program=DispatcherProgram(state, latest, load, environ),
+    )
+    workers = [
+        _program(
+            options,
+            state,
+            group=ACCOUNTS,
+            name=account.id,
+            command=f"worker {account.id}",
+            stop=worker.STOP_BUDGET + _MARGIN,
+            program=WorkerProgram(worker.settings_of(config, account, state), environ),
+        )
+        for account in config.accounts
+        if account.runs
+    ]
+    return [
+        ProcessGroupConfig(options, dispatcher.PROGRAM, _PRIORITY[dispatcher.PROGRAM], [first]),
+        ProcessGroupConfig(options, ACCOUNTS, _PRIORITY[ACCOUNTS], workers),
+    ]
+
+
+def heartbeat_name(group: str, process: str) -> str:
+    """The name under which a program touches its heartbeat."""
+    return worker.heartbeat_name(process) if group == ACCOUNTS else process
+
+
+def _program(
+    options: Any,
+    state: StateDir,
+    *,
+    group: str,
+    name: str,
+    command: str,
+    stop: float,
+    program: Callable[[], int],
+) -> ForkedConfig:
+    log_name = name if group == name else f"{group}-{name}"
+    quiet = {
+        f"{stream}_{key}": value
+        for stream in ("stdout", "stderr")
+        for key, value in (
+            ("capture_maxbytes", 0),
+            ("events_enabled", False),
+            ("syslog", False),
+            ("logfile_backups", _LOG_BACKUPS),
+            ("logfile_maxbytes", _LOG_BYTES),
+        )
+    }
+    return ForkedConfig(
+        options,
+        title=name if group == name else f"{group}:{name}",
+        program=program,
+        name=name,
+        uid=None,
+        # What it would be on a stock supervisord; nothing is exec'd here.
+        command=f"{sys.executable} -m raftsup {command}",
+        directory=None,
+        umask=0o077,
+        priority=_PRIORITY[group],
+        autostart=True,
+        autorestart=RestartUnconditionally,
+        startsecs=1,
+        startretries=sys.maxsize,
+        stdout_logfile=str(state.logs / f"{log_name}.log"),
+        stderr_logfile=None,
+        redirect_stderr=True,
+        stopsignal=signal.SIGTERM,
+        stopwaitsecs=stop,
+        # The worker ends its bridge and the dispatcher its turns in their own order; only the
+        # hard end is the whole group's.
+        stopasgroup=False,
+        killasgroup=True,
+        exitcodes=[os.EX_OK],
+        environment={},
+        serverurl=None,
+        **quiet,
+    )

@@ -1,0 +1,235 @@
+"""Carrying out a bridge's life: one thread that starts the child, reads it and restarts it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from raftsup import kept
+from raftsup.log import say
+from raftsup.worker import bridge_life, bridge_lock
+from raftsup.worker.bridge_life import Life
+
+LOG = logging.getLogger("raftsup.worker")
+#: Seconds between the polite end of a bridge and the hard one. The CLI ends within 10 ms.
+TERM_GRACE = 2.0
+#: Of what it says on standard error, so much is kept for ``status``, and logged, a line.
+_LAST_LINES, _LINE = 5, 500
+
+
+def argv_of(command: Sequence[str], profile: str, endpoint: str) -> list[str]:
+    """The bridge's command line (RAFT_PROTOCOL, "Starting the bridge")."""
+    return [
+        *command,
+        *("--profile", profile, "agent", "bridge"),
+        *("--wake-adapter", "wake-channel", "--wake-channel-endpoint", endpoint, "--json"),
+    ]
+
+
+@dataclass
+class Bridge:
+    """The bridge of one account. ``run`` is its thread, which must live as long as the process."""
+
+    account: str
+    profile: str
+    env: Mapping[str, str]
+    #: Told of each new life, in the bridge's thread.
+    changed: Callable[[Life], None]
+    life: Life = field(default_factory=Life)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _alarm: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
+
+    def stop(self) -> None:
+        """Have ``run`` end the child and return. From any thread."""
+        self._stopping.set()
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._alarm[1], b"!")
+
+    def run(self, argv: Sequence[str]) -> None:
+        """Keep a bridge running until ``stop``."""
+        while not self._stopping.is_set():
+            delay = self._live_once(argv)
+            self._stopping.wait(delay)
+        self._become(bridge_life.stopped(self.life))
+
+    def _live_once(self, argv: Sequence[str]) -> float:
+        """One start and one end; the seconds to the next start."""
+        try:
+            child, out, err = _spawn(argv, self.account, self.env)
+        except OSError as error:
+            life, delay = bridge_life.not_started(self.life, str(error), random.random())  # noqa: S311
+            self._become(life)
+            return delay
+        said = _Ears(self._hear_event, self._hear_diagnostic)
+        try:
+            self._watch(child, out, err, said)
+        finally:
+            os.close(out)
+            os.close(err)
+        if child.failure is not None:
+            life, delay = bridge_life.not_started(self.life, child.failure, random.random())  # noqa: S311
+            self._become(life)
+            return delay
+        return self._after(child, "\n".join(said.last))
+
+    def _after(self, child: kept.Kept, stderr: str) -> float:
+        life, delay = bridge_life.ended(
+            self.life,
+            exit_text=kept.exit_text(child.status),
+            stderr=stderr,
+            profile=self.profile,
+            now=time.time(),
+            random=random.random(),  # noqa: S311
+        )
+        if "BRIDGE_ALREADY_RUNNING" in (life.reason + stderr) and not self._stopping.is_set():
+            life, delay = self._locked_out(life, stderr, delay)
+        self._become(life)
+        return delay
+
+    def _locked_out(self, life: Life, stderr: str, delay: float) -> tuple[Life, float]:
+        path = bridge_lock.told_path(stderr)
+        if path is None:
+            return bridge_life.locked_out(life, "the CLI named no lock file", delay), delay
+        try:
+            verdict = bridge_lock.heal(path, self.profile)
+        except FileNotFoundError:
+            return life, bridge_life.QUICK.base  # whoever held it is gone
+        except OSError as error:
+            why = f"cannot look at {path}: {error.strerror}"
+            return bridge_life.locked_out(life, why, delay), delay
+        if verdict.stale:
+            LOG.warning(say("bridge.lock.healed", path=path, reason=verdict.why))
+            return life, bridge_life.QUICK.delay(life.failures)
+        return bridge_life.locked_out(life, verdict.why, delay), delay
+
+    def _watch(self, child: kept.Kept, out: int, err: int, said: _Ears) -> None:
+        """Follow the child until nothing of it runs."""
+        poll = select.poll()
+        for descriptor in (child.fileno(), out, err, self._alarm[0]):
+            poll.register(descriptor, select.POLLIN)
+        control, kill_at = child.fileno(), float("inf")
+        while not child.gone:
+            patience = max(0.0, kill_at - time.monotonic())
+            ready = {fd for fd, _ in poll.poll(None if patience == float("inf") else patience * 1e3)}
+            for descriptor, hear in ((out, said.out), (err, said.err)):
+                if descriptor in ready and not hear(_read(descriptor)):
+                    poll.unregister(descriptor)
+            if control in ready:
+                self._read_control(child)
+            if self._alarm[0] in ready:
+                _read(self._alarm[0])
+            if self._stopping.is_set() and kill_at == float("inf"):
+                child.terminate()
+                kill_at = time.monotonic() + TERM_GRACE
+            elif time.monotonic() >= kill_at:
+                child.kill()
+                kill_at = float("inf") if child.gone else time.monotonic() + TERM_GRACE
+        # What it said last is still in the pipes: mostly the reason of its end.
+        for descriptor, hear in ((out, said.out), (err, said.err)):
+            while hear(_read(descriptor)):
+                pass
+
+    def _read_control(self, child: kept.Kept) -> None:
+        before = child.pid
+        child.read()
+        if child.pid is not None and before is None:
+            LOG.info(say("bridge.started", pid=child.pid, restarts=self.life.starts))
+            self._become(bridge_life.started(self.life, child.pid))
+
+    def _hear_event(self, line: bytes) -> None:
+        try:
+            event = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            event = None
+        if isinstance(event, dict):
+            self._become(bridge_life.said(self.life, event, time.time()))
+
+    def _hear_diagnostic(self, line: str) -> None:
+        LOG.info(say("bridge.said", line=line))
+
+    def _become(self, life: Life) -> None:
+        if life == self.life:
+            return
+        before, self.life = self.life.state, life
+        if life.state is not before:
+            level = logging.INFO if life.healthy or life.pid else logging.WARNING
+            LOG.log(level, say(f"bridge.{life.state}", reason=life.reason or None, pid=life.pid))
+        self.changed(life)
+
+
+class _Ears:
+    """Lines out of the bridge's two streams; the last of its diagnostics are kept."""
+
+    def __init__(self, event: Callable[[bytes], None], diagnostic: Callable[[str], None]) -> None:
+        self.last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._event, self._diagnostic = event, diagnostic
+        self._out, self._err = bytearray(), bytearray()
+
+    def out(self, data: bytes) -> bool:
+        for line in _lines(self._out, data):
+            self._event(line)
+        return bool(data)
+
+    def err(self, data: bytes) -> bool:
+        for line in _lines(self._err, data):
+            text = line[:_LINE].decode(errors="replace")
+            self.last.append(text)
+            self._diagnostic(text)
+        return bool(data)
+
+
+def _lines(buffer: bytearray, data: bytes) -> list[bytes]:
+    """Whole lines that ``data`` completes; at the end of the stream, the rest. A line without
+    end is dropped at 64 KiB: garbage must not fill memory.
+    """
+    buffer += data
+    *lines, rest = bytes(buffer).split(b"\n")
+    buffer[:] = b"" if not data or len(rest) > 65536 else rest
+    if not data and rest:
+        lines.append(rest)
+    return [line for line in lines if line.strip()]
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def _spawn(
+    argv: Sequence[str], account: str, env: Mapping[str, str]
+) -> tuple[kept.Kept, int, int]:
+    """Start the bridge under a keeper; its control, and its two streams to read."""
+    out, out_write = os.pipe2(os.O_CLOEXEC)
+    err, err_write = os.pipe2(os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.set_blocking(out, False)
+    os.set_blocking(err, False)
+    try:
+        child = kept.spawn(
+            argv,
+            title=f"raftsup: bridge of {account}",
+            env=env,
+            stdin=null,
+            stdout=out_write,
+            stderr=err_write,
+        )
+    except OSError:
+        os.close(out)
+        os.close(err)
+        raise
+    finally:
+        for descriptor in (out_write, err_write, null):
+            os.close(descriptor)
+    return child, out, err

@@ -1,0 +1,84 @@
+"""The CLI's ``bridge.lock``: whose it is, and when it may go.
+
+The CLI takes over a lock whose pid is dead by itself. It is stuck for ever on one whose pid was
+given to another process since (in containers at once), and on an empty or corrupt file. Those
+are removed; the lock of a living bridge is reported, never stolen.
+Source: RAFT_PROTOCOL, "Starting the bridge".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import psutil
+
+_NAME = "bridge.lock"
+_TOLD = re.compile(r"^\s*Lock:\s*(?P<path>.+?)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    stale: bool
+    #: For people: why it may go, or who holds it.
+    why: str
+
+
+def told_path(stderr: str) -> Path | None:
+    """The lock file that the CLI named on standard error, if it did."""
+    found = _TOLD.search(stderr)
+    path = Path(found["path"]) if found else None
+    return path if path is not None and path.name == _NAME else None
+
+
+def judge(content: bytes, profile: str, argv_of: dict[int, Sequence[str]]) -> Verdict:
+    """Whether a lock file is stale. ``argv_of``: the command lines of living processes."""
+    try:
+        lock = orjson.loads(content)
+        pid = lock["pid"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return Verdict(True, "it is empty or corrupt")
+    if not isinstance(pid, int) or isinstance(pid, bool):
+        return Verdict(True, "it names no pid")
+    argv = argv_of.get(pid)
+    if argv is None:
+        return Verdict(True, f"its pid {pid} is dead")
+    if is_bridge(argv, profile):
+        return Verdict(False, f"another bridge of profile {profile} runs: pid {pid}")
+    return Verdict(True, f"its pid {pid} is another program by now")
+
+
+def is_bridge(argv: Sequence[str], profile: str) -> bool:
+    """Whether a command line is a bridge of ``profile``."""
+    words = list(argv)
+    pairs = list(zip(words, words[1:], strict=False))
+    named = ("--profile", profile) in pairs or f"--profile={profile}" in words
+    return named and ("agent", "bridge") in pairs
+
+
+def heal(path: Path, profile: str) -> Verdict:
+    """Remove the lock at ``path`` if it is stale. Raises ``OSError`` where it cannot."""
+    info = path.lstat()
+    if not stat.S_ISREG(info.st_mode) or info.st_uid != os.getuid():
+        return Verdict(False, f"{path} is not a lock file of this user; remove it by hand")
+    verdict = judge(path.read_bytes(), profile, _command_lines())
+    if verdict.stale and path.lstat().st_mtime_ns == info.st_mtime_ns:
+        path.unlink()
+    return verdict
+
+
+def _command_lines() -> dict[int, Sequence[str]]:
+    lines: dict[int, Sequence[str]] = {}
+    for process in psutil.process_iter():
+        try:
+            lines[process.pid] = process.cmdline()
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.Error:
+            lines[process.pid] = ()  # alive, and not ours to look at: no bridge of ours
+    return lines

@@ -1,0 +1,164 @@
+"""An account's process: endpoint, bridge, and the order in which they come and go.
+
+Start: ledger, listening socket, bridge. Stop: the endpoint refuses, the bridge ends, the
+endpoint closes. So a bridge never outlives its endpoint, and never meets one that is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from raftsup import exits, flock
+from raftsup.childenv import clean_env
+from raftsup.config.model import Account, Config, Dedupe
+from raftsup.dispatcher.client import Doorbell
+from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.log import say
+from raftsup.paths import StateDir
+from raftsup.wake import Wake
+from raftsup.worker import pulse
+from raftsup.worker.bridge import TERM_GRACE, Bridge, argv_of
+from raftsup.worker.endpoint import Endpoint, make_app
+from raftsup.worker.report import Report
+from raftsup.worker.serve import Finish, serve
+
+LOG = logging.getLogger("raftsup.worker")
+#: Whole seconds for requests under way once the bridge is gone.
+_GRACE = 2
+#: The longest that a worker takes to stop by itself, in seconds.
+STOP_BUDGET = round(TERM_GRACE * 2 + _GRACE)
+_PREDECESSOR = 5.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker must know. A change of any of it restarts the worker, and only it."""
+
+    account: str
+    profile: str
+    agent_id: str | None
+    command: tuple[str, ...]
+    dedupe: Dedupe
+    coalesce: bool
+    map_size: int
+    state: StateDir
+
+
+def settings_of(config: Config, account: Account, state: StateDir) -> Settings:
+    """The worker's part of a config, for an account that runs."""
+    assert account.profile is not None
+    return Settings(
+        account=account.id,
+        profile=account.profile,
+        agent_id=account.agent_id,
+        command=account.command,
+        dedupe=config.dedupe,
+        coalesce=config.turns.coalesce == "queued",
+        map_size=config.ledger.map_size,
+        state=state,
+    )
+
+
+def heartbeat_name(account: str) -> str:
+    return f"accounts-{account}"
+
+
+def run(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Serve one account until SIGTERM; an exit code. The caller ends with ``os._exit``."""
+    # Nothing of the operator's environment is needed from here on, and much of it is secret.
+    env = clean_env(environ)
+    os.environ.clear()
+    os.environ.update(env)
+    state = settings.state
+    try:
+        flock.take(state.reports / f"{settings.account}.lock", wait=_PREDECESSOR)
+    except flock.Held as held:
+        LOG.error(say("worker.refused", reason=f"another worker of this account runs: {held}"))
+        return exits.ALREADY_RUNNING
+    try:
+        ledger = open_ledger(state.ledger, settings.map_size)
+    except (LedgerError, LedgerUnavailable) as error:
+        LOG.error(say("ledger.closed", reason=str(error)))
+        return exits.FAILED
+
+    token, session = secrets.token_hex(32), f"raftsup-{settings.account}-{secrets.token_hex(4)}"
+    stopping, finish, doorbell = threading.Event(), Finish(), Doorbell(state.dispatcher_socket)
+    report = Report(state.report(settings.account), settings.account, settings.profile)
+    report.adopt()
+    bridge = Bridge(
+        settings.account, settings.profile, _bridge_env(env, token, settings), report.bridge
+    )
+    port = 0
+
+    def accept(wake: Wake) -> bool:
+        accepted = ledger.accept(
+            settings.account,
+            wake.identity,
+            wake.message_id,
+            now=time.time(),
+            dedupe=settings.dedupe,
+            coalesce=settings.coalesce,
+        )
+        action = "wake.duplicate" if accepted.duplicate else "wake.accepted"
+        LOG.info(say(action, turn=accepted.turn or None))
+        return accepted.duplicate
+
+    def ready(listening: int) -> None:
+        nonlocal port
+        port = listening
+        report.url = f"http://127.0.0.1:{port}/wake"
+        LOG.info(say("endpoint.listening", url=report.url, pid=os.getpid()))
+        argv = argv_of(settings.command, settings.profile, report.url)
+        threads.append(_thread("bridge", lambda: bridge.run(argv)))
+        heartbeat = state.heartbeat(heartbeat_name(settings.account))
+        _thread("pulse", lambda: pulse.beat(port, heartbeat, stopping, report.write))
+
+    def on_term() -> None:
+        if not stopping.is_set():
+            stopping.set()
+            _thread("stop", end)
+
+    def end() -> None:
+        LOG.info(say("worker.stopping"))
+        bridge.stop()
+        for thread in threads:
+            thread.join()
+        report.write()
+        finish()
+
+    threads: list[threading.Thread] = []
+    contract = Endpoint(
+        token=token,
+        port=lambda: port,
+        runtime_session=lambda: session,
+        accept=accept,
+        state=report.state,
+        stopping=stopping.is_set,
+        count=report.count,
+        ring=doorbell.ring,
+    )
+    serve(make_app(contract), ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
+    if not stopping.is_set():
+        LOG.warning(say("worker.orphaned", reason="its parent is gone"))
+    LOG.info(say("worker.stopped"))
+    return exits.OK
+
+
+def _bridge_env(env: Mapping[str, str], token: str, settings: Settings) -> dict[str, str]:
+    told = {**env, "RAFT_CHANNEL_TOKEN": token}
+    if settings.agent_id is not None:
+        # CLI 0.0.24 will not start without an agent id from elsewhere than the profile.
+        told["RAFT_EXPECTED_AGENT_ID"] = settings.agent_id
+    return told
+
+
+def _thread(name: str, target: object) -> threading.Thread:
+    thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread

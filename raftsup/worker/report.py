@@ -1,0 +1,93 @@
+"""What a worker says of itself: one private JSON file an account, replaced whole.
+
+A file and not the ledger, because it must tell also when the ledger cannot take a write. It may
+outlive its worker: readers believe it only while the pid in it lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from raftsup.worker.bridge_life import Life
+
+
+@dataclass
+class Report:
+    path: Path
+    account: str
+    profile: str
+    url: str = ""
+    rejected: int = 0
+    _life: Life = field(default_factory=Life)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _written: dict[str, Any] = field(default_factory=dict)
+
+    def adopt(self) -> None:
+        """Go on counting where the last worker of this account stopped."""
+        last = read(self.path)
+        if last is not None:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self.rejected = int(last["rejected"])
+
+    def count(self, what: str) -> None:
+        if what == "rejected":
+            with self._lock:
+                self.rejected += 1
+
+    def bridge(self, life: Life) -> None:
+        with self._lock:
+            self._life = life
+        self.write()
+
+    def state(self) -> str:
+        """``ready``, or the bridge's state: an endpoint without a bridge is not healthy."""
+        with self._lock:
+            return "ready" if self._life.healthy else str(self._life.state)
+
+    def write(self) -> None:
+        """Replace the file if there is news. A full disk costs the news, not the worker."""
+        with self._lock:
+            facts = self._facts()
+            if facts == self._written:
+                return
+            new = self.path.with_suffix(".new")
+            with contextlib.suppress(OSError):
+                descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(orjson.dumps(facts))
+                new.replace(self.path)
+                self._written = facts
+
+    def _facts(self) -> dict[str, Any]:
+        life = self._life
+        return {
+            "account": self.account,
+            "profile": self.profile,
+            "pid": os.getpid(),
+            "url": self.url,
+            "rejected": self.rejected,
+            "bridge": {
+                "state": str(life.state),
+                "reason": life.reason,
+                "pid": life.pid,
+                "restarts": life.restarts,
+                "lastExit": life.last_exit,
+                "lastError": life.last_error,
+            },
+        }
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A worker's last report; None if there is none that can be read."""
+    try:
+        facts = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return facts if isinstance(facts, dict) else None
