@@ -190,10 +190,10 @@ def _keep(
         os._exit(0)
     # The program alone holds its pipes now, so that their readers see its end.
     null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    for number in {*stdio} - {0, 1, 2}:
-        os.close(number)
+    for target in (0, 1, 2):
+        os.dup2(null, target)
+    for spare in {*stdio} - {0, 1, 2}:
+        os.close(spare)
 
     poll = select.poll()
     poll.register(control, select.POLLIN)

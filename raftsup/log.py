@@ -32,7 +32,7 @@ class _Lines(logging.Formatter):
     def __init__(self, program: str) -> None:
         super().__init__("%(asctime)s %(levelname)s " + program + " %(message)s")
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         return f"{stamp}.{int(record.msecs):03d}Z"
 

@@ -78,8 +78,14 @@ class StateDir:
                 f" this system takes {MAX_SOCKET_PATH}; set RAFTSUP_STATE_DIR to a shorter path"
             )
         try:
-            for room in (self.root, self.ledger, self.logs, self.reports, self.heartbeats,
-                         self.turns):
+            for room in (
+                self.root,
+                self.ledger,
+                self.logs,
+                self.reports,
+                self.heartbeats,
+                self.turns,
+            ):
                 room.mkdir(mode=0o700, parents=True, exist_ok=True)
             info = self.root.stat()
         except OSError as error:

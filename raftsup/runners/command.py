@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 from raftsup import kept
 from raftsup.config.model import CommandAgent
@@ -27,11 +28,11 @@ class CommandRunner:
         try:
             lock = open_locked(work.transcript)
         except TranscriptBusy:
-            return Outcome(OutcomeKind.FAILED, f"{work.transcript} is locked: an attempt still runs")
-        except OSError as error:
             return Outcome(
-                OutcomeKind.FAILED, f"cannot write {work.transcript}: {error.strerror}"
+                OutcomeKind.FAILED, f"{work.transcript} is locked: an attempt still runs"
             )
+        except OSError as error:
+            return Outcome(OutcomeKind.FAILED, f"cannot write {work.transcript}: {error.strerror}")
         try:
             return await self._run(work, stop, lock)
         except OSError as error:
@@ -98,7 +99,8 @@ async def _until_gone(child: kept.Kept, stop: Stop) -> Outcome | None:
             gone.set_result(None)
 
     loop.add_reader(control, on_report)
-    await asyncio.wait({gone, stop}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {gone, stop}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if gone.done():
         return None
     child.terminate()

@@ -32,7 +32,7 @@ RESTART = Backoff(base=0.25, cap=60.0)
 HEALTHY = 60.0
 
 
-class ForkedProcess(Subprocess):  # type: ignore[misc]
+class ForkedProcess(Subprocess):
     #: Deaths in a row, each less than HEALTHY seconds after its start.
     deaths = 0
 
@@ -86,7 +86,7 @@ class ForkedProcess(Subprocess):  # type: ignore[misc]
         self.config.options.logger.warn(f"{self.config.title}: {self.spawnerr}")
 
 
-class ForkedConfig(ProcessConfig):  # type: ignore[misc]
+class ForkedConfig(ProcessConfig):
     """A program's settings. Two are equal, and ``update`` leaves the process alone, when
     supervisor's own fields and ``program`` are.
     """

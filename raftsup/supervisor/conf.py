@@ -79,9 +79,7 @@ def access(state: StateDir) -> Access | None:
     if not parser.read(state.supervisord_conf):
         return None
     section = parser["supervisorctl"]
-    return Access(
-        section["serverurl"].replace("%%", "%"), section["username"], section["password"]
-    )
+    return Access(section["serverurl"].replace("%%", "%"), section["username"], section["password"])
 
 
 def _escaped(path: Path) -> str:

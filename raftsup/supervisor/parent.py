@@ -30,7 +30,7 @@ _SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
 _PAUSED = 10.0
 
 
-class Options(ServerOptions):  # type: ignore[misc]
+class Options(ServerOptions):
     """supervisord's settings from its file, its programs from the raftsup config."""
 
     def __init__(
@@ -62,9 +62,10 @@ class Options(ServerOptions):  # type: ignore[misc]
         return number
 
 
-class Parent(Supervisor):  # type: ignore[misc]
+class Parent(Supervisor):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
+        self.stop_groups: list[Any] | None = None
         self._awake_since = self._last_tick = time.time()
         # supervisord sleeps a whole second whatever is due: restarts and stops would lag.
         poll = options.poller.poll
@@ -95,7 +96,9 @@ class Parent(Supervisor):  # type: ignore[misc]
     def _kill_silent(self, now: float) -> None:
         limit = self.options.raftsup.supervisor.watchdog
         pulses = [
-            watchdog.Pulse(process.config.title, process.pid, process.laststart, self._beat(process))
+            watchdog.Pulse(
+                process.config.title, process.pid, process.laststart, self._beat(process)
+            )
             for process in self._processes()
             if process.pid and process.state in RUNNING_STATES
         ]

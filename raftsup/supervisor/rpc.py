@@ -44,8 +44,8 @@ def _spec(group: Any, program: Any) -> str:
     return str(make_namespec(group.name, program.name))
 
 
-class Interface(SupervisorNamespaceRPCInterface):  # type: ignore[misc]
-    def reloadConfig(self) -> list[list[list[str]]]:  # noqa: N802
+class Interface(SupervisorNamespaceRPCInterface):
+    def reloadConfig(self) -> list[list[list[str]]]:
         super().reloadConfig()  # raises CANT_REREAD with the config's own error
         added, changed, removed = difference(
             [group.config for group in self.supervisord.process_groups.values()],
@@ -57,7 +57,7 @@ class Interface(SupervisorNamespaceRPCInterface):  # type: ignore[misc]
                 process.signal(signal.SIGHUP)
         return [[added, changed, removed]]
 
-    def addProcessGroup(self, name: str) -> bool:  # noqa: N802
+    def addProcessGroup(self, name: str) -> bool:
         self._update("addProcessGroup")
         for wanted in self.supervisord.options.process_group_configs:
             for program in wanted.process_configs:
@@ -73,7 +73,7 @@ class Interface(SupervisorNamespaceRPCInterface):  # type: ignore[misc]
         group.processes[program.name] = program.make_process(group)
         return True
 
-    def removeProcessGroup(self, name: str) -> bool:  # noqa: N802
+    def removeProcessGroup(self, name: str) -> bool:
         self._update("removeProcessGroup")
         group, process = self._one(name)
         if process.get_state() not in STOPPED_STATES:
@@ -82,12 +82,12 @@ class Interface(SupervisorNamespaceRPCInterface):  # type: ignore[misc]
         del group.processes[process.config.name]
         return True
 
-    def startProcessGroup(self, name: str, wait: bool = True) -> Any:  # noqa: N802
+    def startProcessGroup(self, name: str, wait: bool = True) -> Any:
         if ":" not in name:
             return super().startProcessGroup(name, wait)
         return self._with_one("startProcessGroup", name, isNotRunning, self.startProcess, wait)
 
-    def stopProcessGroup(self, name: str, wait: bool = True) -> Any:  # noqa: N802
+    def stopProcessGroup(self, name: str, wait: bool = True) -> Any:
         if ":" not in name:
             return super().stopProcessGroup(name, wait)
         return self._with_one("stopProcessGroup", name, isRunning, self.stopProcess, wait)

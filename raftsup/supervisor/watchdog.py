@@ -23,6 +23,4 @@ def silent(pulses: Iterable[Pulse], now: float, limit: float, awake_since: float
     ``awake_since``: when this host last woke from a pause of its own (suspend, SIGSTOP). Silence
     before that proves nothing, since nobody could beat.
     """
-    return [
-        pulse for pulse in pulses if now - max(pulse.beat, pulse.started, awake_since) > limit
-    ]
+    return [pulse for pulse in pulses if now - max(pulse.beat, pulse.started, awake_since) > limit]

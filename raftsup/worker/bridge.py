@@ -120,7 +120,9 @@ class Bridge:
         control, kill_at = child.fileno(), float("inf")
         while not child.gone:
             patience = max(0.0, kill_at - time.monotonic())
-            ready = {fd for fd, _ in poll.poll(None if patience == float("inf") else patience * 1e3)}
+            ready = {
+                fd for fd, _ in poll.poll(None if patience == float("inf") else patience * 1e3)
+            }
             for descriptor, hear in ((out, said.out), (err, said.err)):
                 if descriptor in ready and not hear(_read(descriptor)):
                     poll.unregister(descriptor)
@@ -207,9 +209,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def _spawn(
-    argv: Sequence[str], account: str, env: Mapping[str, str]
-) -> tuple[kept.Kept, int, int]:
+def _spawn(argv: Sequence[str], account: str, env: Mapping[str, str]) -> tuple[kept.Kept, int, int]:
     """Start the bridge under a keeper; its control, and its two streams to read."""
     out, out_write = os.pipe2(os.O_CLOEXEC)
     err, err_write = os.pipe2(os.O_CLOEXEC)

@@ -172,9 +172,7 @@ def not_started(life: Life, why: str, random: float) -> tuple[Life, float]:
 
 def locked_out(life: Life, why: str, delay: float) -> Life:
     """After a start that another living bridge of the profile prevented."""
-    return replace(
-        life, state=BridgeState.BLOCKED, reason=f"{why}; next try in {delay:.0f} s"
-    )
+    return replace(life, state=BridgeState.BLOCKED, reason=f"{why}; next try in {delay:.0f} s")
 
 
 def stopped(life: Life) -> Life:

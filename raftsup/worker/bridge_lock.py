@@ -8,6 +8,7 @@ Source: RAFT_PROTOCOL, "Starting the bridge".
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -56,7 +57,7 @@ def judge(content: bytes, profile: str, argv_of: dict[int, Sequence[str]]) -> Ve
 def is_bridge(argv: Sequence[str], profile: str) -> bool:
     """Whether a command line is a bridge of ``profile``."""
     words = list(argv)
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(itertools.pairwise(words))
     named = ("--profile", profile) in pairs or f"--profile={profile}" in words
     return named and ("agent", "bridge") in pairs
 

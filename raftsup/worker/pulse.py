@@ -24,9 +24,7 @@ _TIMEOUT = 3.0
 HUNG_AFTER = 15.0
 
 
-def beat(
-    port: int, heartbeat: Path, stopping: threading.Event, also: Callable[[], None]
-) -> None:
+def beat(port: int, heartbeat: Path, stopping: threading.Event, also: Callable[[], None]) -> None:
     """Probe until ``stopping``; does not return if the endpoint hangs. ``also`` runs each time."""
     answered = time.monotonic()
     while True:

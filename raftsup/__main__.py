@@ -1,0 +1,7 @@
+"""``python -m raftsup``."""
+
+import sys
+
+from raftsup.cli.main import main
+
+sys.exit(main())

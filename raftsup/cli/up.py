@@ -1,0 +1,95 @@
+"""``raftsup up``: run the host, here or in the background."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from raftsup import exits, flock
+from raftsup.cli.context import loader_of, state_of
+from raftsup.cli.main import complain
+from raftsup.ops import rpc
+from raftsup.paths import StateDir
+
+#: Seconds that a detached host may take until its parent answers.
+_START = 20.0
+#: Seconds that a host gets to stop before ``--force`` kills it.
+_TAKE_OVER = 90.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    load = loader_of(arguments)
+    config = load()
+    state = state_of(arguments)
+    state.prepare()
+    if arguments.force:
+        _stop_other(state)
+    if arguments.detach:
+        return _detached(state)
+
+    from raftsup.supervisor import parent
+
+    try:
+        lock = parent.take_lock(state)
+    except flock.Held as held:
+        return complain(_running(state, held.pid), exits.ALREADY_RUNNING)
+    return parent.run(config, load, state, dict(os.environ), lock)
+
+
+def _running(state: StateDir, pid: int | None) -> str:
+    return (
+        f"a host already runs on {state.root}: pid {pid or 'unknown'}. Look at it with `raftsup"
+        " status`, stop it with `raftsup stop`, or take its place with `raftsup up --force`"
+    )
+
+
+def _stop_other(state: StateDir) -> None:
+    pid = flock.holder(state.lock)
+    if not pid:
+        return
+    print(f"raftsup: stopping the host with pid {pid}", file=sys.stderr)
+    for number, patience in ((signal.SIGTERM, _TAKE_OVER), (signal.SIGKILL, 5.0)):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if flock.holder(state.lock) != pid:
+                return
+            time.sleep(0.05)
+
+
+def _detached(state: StateDir) -> int:
+    other = flock.holder(state.lock)
+    if other is not None:
+        return complain(_running(state, other), exits.ALREADY_RUNNING)
+    words = [word for word in sys.argv[1:] if word not in ("-d", "--detach", "--force")]
+    log = state.logs / "up.log"
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "raftsup", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _START
+    while time.monotonic() < deadline:
+        code = child.poll()
+        if code is not None:
+            print(log.read_text(errors="replace").strip(), file=sys.stderr)
+            return code or exits.FAILED
+        try:
+            rpc.call(state, "getState")
+        except (rpc.ParentDown, rpc.ParentRefused):
+            time.sleep(0.05)
+            continue
+        print(f"raftsup runs in the background: pid {child.pid}. `raftsup status` shows it.")
+        return exits.OK
+    return complain(f"pid {child.pid} does not answer after {_START:g} s: see {log}", exits.FAILED)

@@ -1,0 +1,32 @@
+"""``raftsup worker``: one account's worker by itself, for a stock supervisord."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from setproctitle import setproctitle
+
+from raftsup import exits, log
+from raftsup.cli.context import loader_of, state_of
+from raftsup.cli.main import complain
+from raftsup.lifeline import die_with_parent
+from raftsup.worker import main as worker
+
+
+def run(arguments: argparse.Namespace) -> int:
+    config, state = loader_of(arguments)(), state_of(arguments)
+    account = config.account(arguments.account)
+    if account is None:
+        known = ", ".join(a.id for a in config.accounts)
+        return complain(f"no account {arguments.account} in the config; there are {known}",
+                        exits.CONFIG)  # fmt: skip
+    if not account.runs:
+        why = account.problem or "enabled: false"
+        return complain(f"account {account.id} does not run: {why}", exits.CONFIG)
+    state.prepare()
+    setproctitle(f"raftsup: accounts:{account.id}")
+    die_with_parent(os.getppid())
+    log.start(account.id)
+    # Threads may still be in a request when the worker has stopped: they end here.
+    os._exit(worker.run(worker.settings_of(config, account, state), dict(os.environ)))

@@ -1,0 +1,13 @@
+"""The ledger: which wakes were seen, which turns are owed, running and ended.
+
+One LMDB environment a state folder, one transaction a call, durable when the call returns.
+Only this room knows LMDB.
+"""
+
+from __future__ import annotations
+
+from raftsup.ledger.book import Accepted, Ledger, open_ledger
+from raftsup.ledger.errors import LedgerError, LedgerUnavailable
+from raftsup.ledger.records import Counts
+
+__all__ = ["Accepted", "Counts", "Ledger", "LedgerError", "LedgerUnavailable", "open_ledger"]

@@ -1,0 +1,236 @@
+"""``Ledger``: what the rest of raftsup asks of it, each call one transaction."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from raftsup.config.model import Dedupe
+from raftsup.ledger import audit, seen
+from raftsup.ledger.lookup import excess, in_phase, turn_of
+from raftsup.ledger.records import (
+    LAST_TURN,
+    QUEUED,
+    RUNNING,
+    Counts,
+    Table,
+    Tally,
+    digest,
+    dump_lane,
+    dump_tally,
+    dump_turn,
+    load_lane,
+    load_tally,
+    load_turn,
+    pack_number,
+    parse_place,
+    place,
+    unpack_number,
+)
+from raftsup.ledger.store import Store
+from raftsup.ledger.view import View
+from raftsup.turn import ENDED, Event, LaneHealth, Turn, advance
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The turn that a wake belongs to; 0 if that turn's record was swept away."""
+
+    turn: int
+    duplicate: bool
+
+
+def open_ledger(path: Path, map_size: int = 1 << 30, *, readonly: bool = False) -> Ledger:
+    """Opens the ledger in folder ``path``, making it unless ``readonly``. One a process, and
+    after the fork. ``map_size`` is the most bytes that its file may grow to. Raises
+    ``LedgerError``; ``LedgerUnavailable`` if a new one finds no room.
+    """
+    return Ledger(Store(path, map_size, readonly))
+
+
+class Ledger:
+    """Safe to call from several threads. Times are Unix seconds.
+
+    Reads raise ``LedgerError``, writes also ``LedgerUnavailable``; a call that raises has
+    recorded nothing.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def ledger_id(self) -> str:
+        return self._store.meta.ledger_id
+
+    def accept(
+        self, account: str, identity: str, message_id: str | None, *, now: float, dedupe: Dedupe,
+        coalesce: bool,
+    ) -> Accepted:
+        """Records a wake and the turn it is owed, durably.
+
+        A duplicate owes no new turn: its ``identity`` was seen within ``dedupe.ttl``, or its
+        ``message_id`` belongs to a turn that is queued or running. With ``coalesce``, neither
+        does a wake whose account has a queued turn: it joins the oldest one.
+        """
+        me, identity_key = self._key(account), self._key(account, "identity", identity)
+        message = None if message_id is None else self._key(account, "message", message_id)
+        with self._store.write(grows=True) as view:
+            tally = self._tally(view, account)
+            known = seen.find(view, identity_key, now, dedupe.ttl)
+            if known is not None:
+                turn, duplicate = known.turn, True
+            else:
+                turn, duplicate = self._owing(view, account, message, now, coalesce)
+                tally = seen.remember(view, me, tally, identity_key, turn, now)
+            tally = seen.forget(view, me, tally, now, dedupe)
+            counts = tally.counts
+            if duplicate:
+                counts = replace(counts, duplicates=counts.duplicates + 1)
+            else:
+                counts = replace(
+                    counts, accepted=counts.accepted + 1, queued=counts.queued + 1
+                )
+            view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
+            if duplicate and view.get(Table.TURNS, pack_number(turn)) is None:
+                turn = 0
+        return Accepted(turn, duplicate)
+
+    def _owing(
+        self, view: View, account: str, message: bytes | None, now: float, coalesce: bool
+    ) -> tuple[int, bool]:
+        """The turn of a delivery that is new, and whether it was there before."""
+        me = self._key(account)
+        if message is not None and (open_turn := view.get(Table.MESSAGES, message)) is not None:
+            return unpack_number(open_turn), True
+        queued = next(view.scan(Table.PLACES, me + QUEUED), None) if coalesce else None
+        if queued is not None:
+            turn = parse_place(queued[0])[1]
+        else:
+            last = view.get(Table.META, LAST_TURN)
+            turn = unpack_number(last or pack_number(0)) + 1
+            view.set(Table.META, LAST_TURN, pack_number(turn))
+            owed = Turn(turn, account, owed_at=now)
+            view.add(Table.TURNS, pack_number(turn), dump_turn(owed))
+            view.add(Table.PLACES, place(me, owed))
+        if message is not None:
+            view.add(Table.MESSAGES, message, pack_number(turn))
+            view.add(Table.ATTACHED, pack_number(turn) + message)
+        return turn, queued is not None
+
+    def owed(self, after: int = 0) -> list[Turn]:
+        """Queued turns with an id above ``after``, in the order of their ids."""
+        with self._store.read() as view:
+            return in_phase(view, QUEUED, after)
+
+    def running(self) -> list[Turn]:
+        with self._store.read() as view:
+            return in_phase(view, RUNNING, 0)
+
+    def get(self, turn: int) -> Turn:
+        with self._store.read() as view:
+            return turn_of(view, turn)
+
+    def claim(self, turn: int, *, now: float) -> Turn:
+        """The next attempt begins. Raises ``IllegalMove`` unless the turn is queued."""
+        with self._store.write() as view:
+            return self._move(view, turn, Event.CLAIM, now, "")
+
+    def settle(
+        self, turn: int, event: Event, *, now: float, reason: str = "",
+        lane: tuple[str, LaneHealth] | None = None,
+    ) -> Turn:
+        """Any move but a claim, and the lane's health with it. Raises ``IllegalMove``."""
+        if event is Event.CLAIM:
+            raise ValueError("a turn is claimed with claim()")
+        with self._store.write() as view:
+            moved = self._move(view, turn, event, now, reason)
+            if lane is not None:
+                self._put_lane(view, *lane)
+            return moved
+
+    def _move(self, view: View, turn: int, event: Event, now: float, reason: str) -> Turn:
+        # A reason may quote what a program printed, and JSON takes no broken characters.
+        clean = reason.encode("utf-8", "replace").decode()
+        before = turn_of(view, turn)
+        moved = advance(before, event, now, clean)
+        me, number = self._key(before.account), pack_number(turn)
+        view.set(Table.TURNS, number, dump_turn(moved))
+        view.remove(Table.PLACES, place(me, before))
+        view.add(Table.PLACES, place(me, moved))
+        tally = self._tally(view, before.account)
+        counts = tally.counts.shifted(before.state, -1).shifted(moved.state, 1)
+        view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
+        if moved.state in ENDED:
+            for key, _ in list(view.scan(Table.ATTACHED, number)):
+                view.remove(Table.ATTACHED, key)
+                view.remove(Table.MESSAGES, key[len(number):])
+        return moved
+
+    def lane_health(self) -> dict[str, LaneHealth]:
+        with self._store.read() as view:
+            return dict(load_lane(data) for _, data in view.scan(Table.LANES))
+
+    def set_lane_health(self, lane: str, health: LaneHealth) -> None:
+        with self._store.write() as view:
+            self._put_lane(view, lane, health)
+
+    def _put_lane(self, view: View, lane: str, health: LaneHealth) -> None:
+        view.set(Table.LANES, self._key("", "lane", lane), dump_lane(lane, health))
+
+    def counts(self) -> dict[str, Counts]:
+        """By account, since the ledger began: sweeping does not lower them."""
+        with self._store.read() as view:
+            tallies = [load_tally(data) for _, data in view.scan(Table.ACCOUNTS)]
+        return {tally.account: tally.counts for tally in tallies}
+
+    def recent(self, account: str | None = None, limit: int = 50) -> list[Turn]:
+        """The turns owed last, newest first, in any state."""
+        with self._store.read() as view:
+            if account is None:
+                return [load_turn(data) for _, data in islice(view.last(Table.TURNS), limit)]
+            keys = view.scan(Table.PLACES, self._key(account))
+            ids = heapq.nlargest(limit, (parse_place(key)[1] for key, _ in keys))
+            return [turn_of(view, turn) for turn in ids]
+
+    def sweep(self, *, now: float, keep: int, keep_for: float, limit: int = 200) -> list[Turn]:
+        """Removes ended turns beyond the newest ``keep`` of their account or ended more than
+        ``keep_for`` seconds ago: at most ``limit``, oldest end first. Returns them.
+        """
+        with self._store.read() as view:
+            if next(excess(view, now, keep, keep_for), None) is None:
+                return []  # the usual case must not wait for the write lock
+        with self._store.write() as view:
+            ids = [turn for _, turn in islice(excess(view, now, keep, keep_for), limit)]
+            return [self._sweep(view, turn) for turn in ids]
+
+    def _sweep(self, view: View, turn: int) -> Turn:
+        gone = turn_of(view, turn)
+        me = self._key(gone.account)
+        tally = self._tally(view, gone.account)
+        view.remove(Table.TURNS, pack_number(turn))
+        view.remove(Table.PLACES, place(me, gone))
+        swept = tally.swept.shifted(gone.state, 1)
+        view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, swept=swept)))
+        return gone
+
+    def verify(self) -> list[str]:
+        """What contradicts itself, in words; nothing if the ledger is sound."""
+        with self._store.read() as view:
+            return list(audit.contradictions(view, self._key))
+
+    def backup(self, file: Path) -> None:
+        """Copies the ledger, live, into one new file. As ``data.mdb`` in a folder of its own it
+        is a ledger again. Raises ``LedgerError`` where ``file`` exists."""
+        self._store.backup(file)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _key(self, *parts: str) -> bytes:
+        return digest(self._store.meta.digest_key, *parts)
+
+    def _tally(self, view: View, account: str) -> Tally:
+        data = view.get(Table.ACCOUNTS, self._key(account))
+        return Tally(account) if data is None else load_tally(data)

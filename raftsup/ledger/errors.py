@@ -1,0 +1,15 @@
+"""What the ledger says when it cannot."""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used so: the message says which, why and what to do."""
+
+
+class LedgerUnavailable(Exception):
+    """The ledger cannot take a write now: nothing was recorded. Try again later."""
+
+    def __init__(self, message: str, retry_after_ms: int = 5_000) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms

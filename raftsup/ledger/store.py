@@ -1,0 +1,204 @@
+"""The LMDB environment under the ledger: opening, transactions, what their failures mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from raftsup.ledger.errors import LedgerError, LedgerUnavailable
+from raftsup.ledger.records import (
+    LAST_TURN,
+    META_KEY,
+    Meta,
+    Table,
+    WrongFormat,
+    dump_meta,
+    load_meta,
+    pack_number,
+)
+from raftsup.ledger.view import View
+
+#: Fixed by the first process that opens the ledger: 50 workers, the dispatcher, tools, with room.
+MAX_READERS = 512
+
+#: Pages, and share of the map, that no new wake may take: a turn that is owed already must be
+#: able to start, end and be swept when the map is full, and LMDB needs free pages even to delete.
+RESERVE_PAGES = 64
+RESERVE_SHARE = 8
+
+
+class Store:
+    """One open environment. Calls from several threads are served one after another."""
+
+    def __init__(self, path: Path, map_size: int, readonly: bool) -> None:
+        self.path = path
+        self.readonly = readonly
+        self._pid = os.getpid()
+        # LMDB has one writer at a time anyway, and the map may be resized only while no
+        # transaction of this process is open.
+        self._lock = threading.Lock()
+        self._closed = False
+        # A read-only open of a folder without a ledger would leave a lock file there.
+        if readonly and not (path / "data.mdb").exists():
+            raise LedgerError(f"{path}: no ledger here; `raftsup up` makes one")
+        try:
+            self._env = lmdb.open(
+                os.fspath(path), map_size=map_size, mode=0o700, lib_version=0, readonly=readonly,
+                create=not readonly, max_dbs=len(Table), max_readers=MAX_READERS,
+            )
+        except (lmdb.Error, OSError) as error:
+            raise LedgerError(
+                f"{path}: cannot open the ledger: {error}; check that the folder is this user's, on"
+                " a local disk, and holds a ledger written by raftsup"
+            ) from error
+        try:
+            self.meta, self._tables = self._prepare()
+        except BaseException:
+            self._env.close()
+            raise
+
+    def _prepare(self) -> tuple[Meta, dict[Table, lmdb._Database]]:
+        env = self._env
+        try:
+            env.reader_check()
+            if self.readonly:
+                # Handles outlive only a commit, and a read transaction at hand never commits.
+                tables = {t: env.open_db(t.encode(), create=False) for t in Table}
+            with self._begin(write=not self.readonly) as txn:
+                if not self.readonly:
+                    # Without the transaction at hand open_db would wait for it for ever.
+                    tables = {t: env.open_db(t.encode(), txn=txn) for t in Table}
+                known = txn.get(META_KEY, db=tables[Table.META])
+                if known is None:
+                    meta = Meta(secrets.token_hex(16), secrets.token_bytes(32))
+                    view = View(txn, tables)
+                    view.add(Table.META, META_KEY, dump_meta(meta))
+                    view.add(Table.META, LAST_TURN, pack_number(0))
+                    return meta, tables
+                return load_meta(bytes(known)), tables
+        except WrongFormat as error:
+            raise LedgerError(
+                f"{self.path}: the ledger has {error}; use the raftsup that wrote it, or move the"
+                " folder away to begin a new ledger (turns that are owed stay in the old one)"
+            ) from error
+        except lmdb.Error as error:
+            if self.readonly:
+                raise LedgerError(f"{self.path}: not a ledger of raftsup: {error}") from error
+            raise self._unavailable(error) from error
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[View]:
+        """One consistent view. Raises ``LedgerError``."""
+        with self._mine():
+            try:
+                with self._begin(write=False) as txn:
+                    yield View(txn, self._tables)
+            except lmdb.Error as error:
+                raise LedgerError(f"{self.path}: cannot read the ledger: {error}") from error
+            except WrongFormat as error:
+                raise LedgerError(f"{self.path}: a record has {error}") from error
+
+    @contextlib.contextmanager
+    def write(self, *, grows: bool = False) -> Iterator[View]:
+        """One transaction, on disk when the block is left; an exception leaves no trace of it.
+
+        ``grows``: a new wake, to be refused while there is still room for what is owed already.
+        Raises ``LedgerUnavailable`` when the disk or the map cannot take it.
+        """
+        if self.readonly:
+            raise LedgerError(f"{self.path}: the ledger was opened for reading only")
+        with self._mine():
+            try:
+                with self._begin(write=True) as txn:
+                    view = View(txn, self._tables)
+                    if grows and self._full(view):
+                        raise lmdb.MapFullError("only the reserve is left")
+                    yield view
+            except lmdb.Error as error:
+                raise self._unavailable(error) from error
+            except WrongFormat as error:
+                raise LedgerError(f"{self.path}: a record has {error}") from error
+
+    def _begin(self, *, write: bool) -> lmdb.Transaction:
+        try:
+            return self._env.begin(write=write)
+        except lmdb.MapResizedError:
+            # Another process was given a larger map size: follow it.
+            self._env.set_mapsize(0)
+        except lmdb.ReadersFullError:
+            self._env.reader_check()
+        return self._env.begin(write=write)
+
+    def _full(self, view: View) -> bool:
+        info = self._env.info()
+        size = self._env.stat()["psize"]
+        room = info["map_size"] // size
+        reserve = max(RESERVE_PAGES, room // RESERVE_SHARE)
+        # Pages that were never used say it without counting; freed ones have to be counted.
+        return room - info["last_pgno"] < reserve and room - view.pages() < reserve
+
+    def _unavailable(self, error: lmdb.Error) -> LedgerUnavailable:
+        if isinstance(error, lmdb.MapFullError):
+            return LedgerUnavailable(
+                f"{self.path}: the ledger is full: it may grow to {self._env.info()['map_size']}"
+                " bytes. Let the queue drain, keep fewer ended turns (turns.keep), or raise"
+                " ledger.mapSize and restart", 30_000,
+            )
+        return LedgerUnavailable(
+            f"{self.path}: the ledger cannot be written: {error}. Check the disk's free space and"
+            " health; if it goes on, restart raftsup", 10_000,
+        )
+
+    @contextlib.contextmanager
+    def _mine(self) -> Iterator[None]:
+        if self._pid != os.getpid():
+            raise LedgerError(
+                f"{self.path}: the ledger was opened by process {self._pid} and cannot be used in"
+                f" {os.getpid()}: open it after the fork"
+            )
+        with self._lock:
+            if self._closed:
+                raise LedgerError(f"{self.path}: the ledger is closed")
+            yield
+
+    def backup(self, file: Path) -> None:
+        """A compact copy, as one file, 0600. Raises ``LedgerError``; never overwrites."""
+        try:
+            # Taking the name first makes the refusal certain, also between two backups.
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise LedgerError(
+                f"{file}: cannot write a backup here: {error.strerror}; name a new file in a folder"
+                " that this user can write to"
+            ) from error
+        folder = Path(tempfile.mkdtemp(prefix=".raftsup-backup-", dir=file.parent))
+        try:
+            with self._mine():
+                self._env.copy(os.fspath(folder), compact=True)
+            copy = folder / "data.mdb"
+            copy.chmod(0o600)
+            with copy.open("rb") as stream:
+                os.fsync(stream.fileno())
+            copy.replace(file)
+        except BaseException as error:
+            file.unlink(missing_ok=True)
+            if isinstance(error, lmdb.Error | OSError):
+                raise LedgerError(f"{file}: the backup failed: {error}") from error
+            raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def close(self) -> None:
+        # After a fork the environment is the parent's: its locks are not ours to give back.
+        if self._pid == os.getpid():
+            with self._lock:
+                self._closed = True
+                self._env.close()

@@ -1,0 +1,77 @@
+"""The state of an account in one word and a reason: a pure rule over what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from raftsup.config.model import Account
+
+
+class AccountState(StrEnum):
+    READY = "ready"
+    STARTING = "starting"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    DISABLED = "disabled"
+    MISCONFIGURED = "misconfigured"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at the host found of one account."""
+
+    #: supervisor's state of the worker ("running", "backoff", …) and its remark; None where the
+    #: worker is under another supervisor.
+    process: str | None = None
+    remark: str = ""
+    #: A worker process holds the account.
+    worker: bool = False
+    #: Its endpoint answered a request just now.
+    answers: bool = False
+    #: The bridge's state and reason, as its living worker reports them.
+    bridge: str = "stopped"
+    reason: str = ""
+    #: The bridge's process lives.
+    bridge_alive: bool = False
+    dispatcher: bool = False
+
+
+_COMING = frozenset({"stopped", "starting", "replaying"})
+
+
+def judge(account: Account, found: Found) -> tuple[AccountState, str]:
+    """The state, and for every other than ready the reason."""
+    if account.problem is not None and account.enabled:
+        return AccountState.MISCONFIGURED, account.problem
+    if not account.enabled:
+        return AccountState.DISABLED, "enabled: false in the config"
+    if not found.worker:
+        return _without_worker(found)
+    if not found.answers:
+        if found.process == "starting":
+            return AccountState.STARTING, "the endpoint does not listen yet"
+        return AccountState.DEGRADED, "the worker runs but its endpoint does not answer"
+    if found.bridge in _COMING:
+        return AccountState.STARTING, found.reason
+    if found.bridge != "listening":
+        return AccountState.DEGRADED, found.reason or f"the bridge is {found.bridge}"
+    if not found.bridge_alive:
+        return AccountState.DEGRADED, "the bridge's process has just died"
+    if not found.dispatcher:
+        return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
+    return AccountState.READY, ""
+
+
+def _without_worker(found: Found) -> tuple[AccountState, str]:
+    match found.process:
+        case None:
+            return AccountState.DOWN, "no worker runs for this account"
+        case "running" | "starting":
+            return AccountState.STARTING, "the worker has just been started"
+        case "backoff":
+            return AccountState.DOWN, f"the worker keeps dying: {found.remark}"
+        case "absent":
+            return AccountState.DOWN, "not in the running config yet: `raftsup reload`"
+        case state:
+            return AccountState.DOWN, f"the worker is {state}"

@@ -1,0 +1,148 @@
+"""What ``raftsup status`` finds: the config's accounts, and how each is now.
+
+Nothing is believed that can be asked: a worker counts only while it holds its lock, an endpoint
+while it answers, a bridge while its process lives.
+"""
+
+from __future__ import annotations
+
+import http.client
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from raftsup import __version__, flock
+from raftsup.config.model import Account, Config
+from raftsup.dispatcher import client
+from raftsup.ledger import Counts, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ops import account_state, rpc
+from raftsup.ops.account_state import AccountState, Found
+from raftsup.paths import StateDir
+from raftsup.supervisor.programs import ACCOUNTS
+from raftsup.worker import report
+
+_TIMEOUT = 2.0
+
+
+def collect(config: Config, state: StateDir) -> dict[str, Any]:
+    """The whole status: the object that ``raftsup status --json`` prints."""
+    processes = _processes(state)
+    dispatcher = _dispatcher(state, processes)
+    counts = _counts(state)
+    pid = flock.holder(state.lock) if state.root.exists() else None
+    return {
+        "version": __version__,
+        "stateDir": str(state.root),
+        "supervisor": {"state": "running" if pid is not None else "stopped", "pid": pid},
+        "dispatcher": dispatcher,
+        "accounts": [
+            _account(account, state, processes, dispatcher, counts.get(account.id, Counts()))
+            for account in config.accounts
+        ],
+    }
+
+
+def all_ready(status: dict[str, Any]) -> bool:
+    """Whether every enabled account is ready, and there is one."""
+    states = [a["state"] for a in status["accounts"] if a["state"] != AccountState.DISABLED]
+    return bool(states) and all(state == AccountState.READY for state in states)
+
+
+def _processes(state: StateDir) -> dict[str, Any] | None:
+    """supervisor's view by name; None where no parent of ours answers."""
+    try:
+        infos = rpc.call(state, "getAllProcessInfo")
+    except (rpc.ParentDown, rpc.ParentRefused):
+        return None
+    return {f"{info['group']}:{info['name']}": info for info in infos}
+
+
+def _dispatcher(state: StateDir, processes: dict[str, Any] | None) -> dict[str, Any]:
+    try:
+        answer = client.request(state.dispatcher_socket, "status", timeout=_TIMEOUT)
+    except client.DispatcherDown:
+        info = (processes or {}).get("dispatcher:dispatcher")
+        word = info["statename"].lower() if info else "stopped"
+        # Its process may run and not answer: that is not running.
+        return {"state": "starting" if word == "running" else word, "pid": None}
+    return {"state": "draining" if answer["draining"] else "running", "pid": answer["pid"]}
+
+
+def _counts(state: StateDir) -> dict[str, Counts]:
+    try:
+        ledger = open_ledger(state.ledger, readonly=True)
+    except (LedgerError, LedgerUnavailable):
+        return {}
+    try:
+        return ledger.counts()
+    finally:
+        ledger.close()
+
+
+def _account(
+    account: Account,
+    state: StateDir,
+    processes: dict[str, Any] | None,
+    dispatcher: dict[str, Any],
+    counts: Counts,
+) -> dict[str, Any]:
+    lock = state.reports / f"{account.id}.lock"
+    worker = flock.holder(lock)
+    said = report.read(state.report(account.id)) or {}
+    bridge = said.get("bridge", {})
+    # The report of a dead worker tells what was, not what is.
+    current = worker is not None and said.get("pid") == worker
+    info = None
+    if processes is not None:
+        info = processes.get(f"{ACCOUNTS}:{account.id}", {"statename": "absent", "spawnerr": ""})
+    found = Found(
+        process=info["statename"].lower() if info else None,
+        remark=info["spawnerr"] if info else "",
+        worker=worker is not None,
+        answers=current and _answers(said.get("url", "")),
+        bridge=bridge.get("state", "stopped") if current else "stopped",
+        reason=bridge.get("reason", "") if current else "",
+        bridge_alive=current and bridge.get("pid") is not None and psutil.pid_exists(bridge["pid"]),
+        dispatcher=dispatcher["state"] == "running",
+    )
+    word, reason = account_state.judge(account, found)
+    return {
+        "account": account.id,
+        "profile": account.profile,
+        "state": str(word),
+        "reason": reason,
+        "endpoint": {"url": said.get("url") if current else None, "pid": worker},
+        "bridge": {
+            "state": found.bridge,
+            "pid": bridge.get("pid") if current else None,
+            "restarts": bridge.get("restarts", 0) if current else 0,
+            "lastExit": bridge.get("lastExit"),
+            "lastError": bridge.get("lastError"),
+        },
+        "wakes": {
+            "accepted": counts.accepted,
+            "duplicates": counts.duplicates,
+            "rejected": said.get("rejected", 0),
+        },
+        "turns": {
+            "queued": counts.queued,
+            "running": counts.running,
+            "done": counts.done,
+            "failed": counts.failed,
+        },
+    }
+
+
+def _answers(url: str) -> bool:
+    where = urlsplit(url)
+    if where.hostname is None:
+        return False
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

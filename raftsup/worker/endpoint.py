@@ -1,0 +1,201 @@
+"""The wake endpoint: three routes over what the account's worker hands in.
+
+Source of the routes, headers and answers: RAFT_PROTOCOL, "POST /wake" and on. The order of the
+checks of a wake is part of the contract: who (token, Host), how much, what, whether we stop, and
+only then the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+import orjson
+from gunicorn.http.errors import ParseException
+
+from raftsup import wake
+from raftsup.ledger import LedgerUnavailable
+from raftsup.wake import Refused, Wake
+
+log = logging.getLogger("raftsup.worker")
+
+TOKEN_HEADER = "x-raft-bridge-token"  # noqa: S105 (the header's name, not a token)
+#: What each path takes. Everything else is 404 or 405, whatever Falcon would make of it
+#: (its own answer to OPTIONS is 200, to an unknown method 400).
+METHODS = {"/wake": "POST", "/activity/drain": "GET", "/health": "GET"}
+#: Told to a bridge whose wake came while the worker stops: the next worker's time to be there.
+STOPPING_RETRY_MS = 2_000
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What the endpoint needs of its worker. The callables are called from several threads."""
+
+    #: The secret that the bridge presents.
+    token: str
+    #: The port the endpoint listens on; known only once it does.
+    port: Callable[[], int]
+    #: The name of the running bridge's session, the same for all its wakes.
+    runtime_session: Callable[[], str]
+    #: Makes the wake durable. True for a duplicate; raises ``LedgerUnavailable``.
+    accept: Callable[[Wake], bool]
+    #: The account's state, "ready" or what it lacks.
+    state: Callable[[], str]
+    #: Whether the worker is on its way out.
+    stopping: Callable[[], bool]
+    #: Counts a thing that happened: "rejected".
+    count: Callable[[str], None]
+    #: The doorbell: tells the dispatcher that a turn is owed.
+    ring: Callable[[], None]
+
+
+def make_app(contract: Endpoint) -> falcon.App:
+    """The WSGI application that serves ``contract``."""
+    app = falcon.App(middleware=[_Routes()])
+    app.resp_options.xml_error_serialization = False
+    app.add_route("/wake", _Wakes(contract))
+    app.add_route("/activity/drain", _Activity(contract))
+    app.add_route("/health", _Health(contract))
+    app.add_error_handler(Exception, _on_error)
+    app.add_error_handler(falcon.HTTPError, _on_http_error)
+    app.add_error_handler(Refused, _on_refused)
+    return app
+
+
+class _Routes:
+    """Refuses what is no route before Falcon does."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        method = METHODS.get(req.path)
+        if method is None:
+            raise Refused(404, f"no such path; there are {', '.join(METHODS)}")
+        if req.method != method:
+            resp.set_header("allow", method)
+            raise Refused(405, f"{req.path} takes {method} only")
+
+
+@dataclass(frozen=True)
+class _Wakes:
+    contract: Endpoint
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        # Asked before the wake is taken, so that nothing can fail after it is.
+        session = self.contract.runtime_session()
+        try:
+            duplicate = self._take(req)
+        except Refused:
+            self.contract.count("rejected")
+            raise
+        answer: dict[str, Any] = {"ok": True, "accepted": True, "runtimeSession": session}
+        if duplicate:
+            answer["duplicate"] = True
+        _reply(resp, 202, answer)
+
+    def _take(self, req: falcon.Request) -> bool:
+        contract = self.contract
+        wake.check_token(req.get_header(TOKEN_HEADER), contract.token)
+        wake.check_host(req.get_header("host"), contract.port())
+        accepted = wake.parse(_read(req))
+        if contract.stopping():
+            raise Refused(503, "this account's worker is stopping", STOPPING_RETRY_MS)
+        try:
+            duplicate = contract.accept(accepted)
+        except LedgerUnavailable as error:
+            # Its text names paths of this host: for the log, not for the answer.
+            log.warning("a wake was refused: the ledger cannot take it: %s", error)
+            raise Refused(
+                503, "the ledger cannot take the wake now; nothing was recorded",
+                error.retry_after_ms,
+            ) from error
+        if not duplicate:
+            self._ring()
+        return duplicate
+
+    def _ring(self) -> None:
+        # The wake is on disk: a dispatcher that does not hear the bell finds the turn later.
+        try:
+            self.contract.ring()
+        except Exception as error:
+            log.warning("the doorbell failed: %s", _place(error))
+
+
+@dataclass(frozen=True)
+class _Activity:
+    contract: Endpoint
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        wake.check_token(req.get_header(TOKEN_HEADER), self.contract.token)
+        wake.check_host(req.get_header("host"), self.contract.port())
+        most = req.get_param("max", default="1")
+        if not (most.isascii() and most.isdigit() and most.strip("0")):
+            raise Refused(400, "max must be a whole number, 1 or more")
+        _reply(resp, 200, {"schema": "raft-activity-drain.v1", "events": [], "dropped": 0})
+
+
+@dataclass(frozen=True)
+class _Health:
+    contract: Endpoint
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        wake.check_host(req.get_header("host"), self.contract.port())
+        state = self.contract.state()
+        _reply(resp, 200, {"ok": state == "ready", "state": state})
+
+
+def _read(req: falcon.Request) -> bytes:
+    """The whole body. Raises ``Refused``: 413 over the limit, 400 malformed or cut short."""
+    declared = req.content_length
+    if declared is not None and declared > wake.BODY_LIMIT:
+        raise _too_large()
+    # The raw stream: bounded_stream is empty for a chunked body, media has no limit.
+    try:
+        body: bytes = req.stream.read(wake.BODY_LIMIT + 1)
+    except (OSError, ParseException):
+        raise Refused(400, "the body is not what the headers say it is") from None
+    if len(body) > wake.BODY_LIMIT:
+        raise _too_large()
+    return body
+
+
+def _too_large() -> Refused:
+    return Refused(413, f"the body is larger than {wake.BODY_LIMIT} bytes")
+
+
+def _reply(resp: falcon.Response, status: int, answer: dict[str, Any]) -> None:
+    resp.status = falcon.code_to_http_status(status)
+    resp.set_header("cache-control", "no-store")
+    # The bridge reads the body only if the type is exactly this.
+    resp.content_type = "application/json"
+    resp.data = orjson.dumps(answer)
+
+
+def _on_refused(
+    _req: falcon.Request, resp: falcon.Response, refused: Refused, _params: dict[str, Any]
+) -> None:
+    _reply(resp, refused.status, refused.answer())
+
+
+def _on_http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]
+) -> None:
+    # The title names the kind of error; the description may quote the request.
+    refused = Refused(error.status_code, error.title or "the request was refused")
+    _on_refused(req, resp, refused, params)
+
+
+def _on_error(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
+) -> None:
+    # Neither the message nor the values: either may hold what came off the wire.
+    log.error("an error of ours answering a request: %s", _place(error))
+    _on_refused(req, resp, Refused(500, "an error of this endpoint; its log has it"), params)
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
