@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from setproctitle import setproctitle
 from supervisor.options import ProcessConfig, decode_wait_status
@@ -91,7 +91,7 @@ class ForkedConfig(ProcessConfig):
     supervisor's own fields and ``program`` are.
     """
 
-    optional_param_names = (*ProcessConfig.optional_param_names, "program")
+    optional_param_names: ClassVar[list[str]] = [*ProcessConfig.optional_param_names, "program"]
 
     #: What the child does; its result is the exit code. Compared by value.
     program: Callable[[], int]
