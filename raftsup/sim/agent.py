@@ -1,0 +1,137 @@
+"""The demo's agent: ``python -m raftsup.sim.agent`` reads its inbox and echoes each message.
+
+It may be killed at any moment. ``message check`` writes straight into the journal, so that what
+is acknowledged is in the journal; then each entry without an answer is answered, and marked
+after the answer is sent. Killed between the two, it answers twice: late, never silent.
+
+Environment: ``RAFT_PROFILE`` (whose inbox), ``RAFT_SIM_CLI`` (the ``raft`` command),
+``RAFT_SIM_AGENT_DIR`` (where journal and run log lie; default beside the profile),
+``RAFT_SIM_AGENT_SECONDS`` (time to think), ``RAFT_SIM_AGENT_EXIT`` (code to end with),
+``RAFT_SIM_AGENT_HANG`` (never end).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from raftsup.sim import profiles
+
+JOURNAL = "journal.jsonl"
+ANSWERED = "answered"
+RUNS = "runs.jsonl"
+
+
+class CommandFailed(Exception):
+    """The ``raft`` command did not end with 0."""
+
+
+def unanswered(journal: str, answered: str) -> list[dict[str, str]]:
+    """Entries that have no answer yet, each message once, in order.
+
+    A torn line (its writer was killed before it could acknowledge) is skipped: it comes again.
+    """
+    done = set(answered.split())
+    owed = []
+    for line in journal.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if entry["message_id"] not in done:
+            done.add(entry["message_id"])
+            owed.append(entry)
+    return owed
+
+
+def main() -> int:
+    environ = os.environ
+    if not sys.stdin.isatty():
+        # That a notice came is all there is to know.
+        sys.stdin.buffer.read()
+    folder = agent_dir(environ)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _log(folder, "begin", environ)
+    while environ.get("RAFT_SIM_AGENT_HANG"):
+        time.sleep(3600)
+    time.sleep(float(environ.get("RAFT_SIM_AGENT_SECONDS") or 0))
+    cli = [*shlex.split(environ.get("RAFT_SIM_CLI") or "raftsup-sim-raft"), "--profile"]
+    cli.append(environ["RAFT_PROFILE"])
+    try:
+        _take_turn(folder, cli)
+    except CommandFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    _log(folder, "end", environ)
+    return int(environ.get("RAFT_SIM_AGENT_EXIT") or 0)
+
+
+def agent_dir(environ: Mapping[str, str]) -> Path:
+    if chosen := environ.get("RAFT_SIM_AGENT_DIR"):
+        return Path(chosen)
+    return profiles.home_of(profiles.profile_dir(environ), environ["RAFT_PROFILE"]) / "agent"
+
+
+def _take_turn(folder: Path, cli: list[str]) -> None:
+    journal, answered = folder / JOURNAL, folder / ANSWERED
+    with _appending(journal) as out:
+        # A torn line of a killed predecessor must not swallow the first new one.
+        out.write(b"\n")
+        out.flush()
+        _call([*cli, "message", "check", "--json"], stdout=out.fileno())
+    done = answered.read_text() if answered.exists() else ""
+    for entry in unanswered(journal.read_text(encoding="utf-8", errors="replace"), done):
+        reply = f"echo: {entry['text']}".encode()
+        _call([*cli, "message", "send", "--target", entry["target"]], stdin=reply)
+        with _appending(answered) as marks:
+            marks.write(entry["message_id"].encode() + b"\n")
+
+
+def _call(argv: list[str], stdout: int | None = None, stdin: bytes = b"") -> None:
+    """Run to the end. ``posix_spawn`` alone: importing ``subprocess`` costs more than it saves.
+
+    Raises ``CommandFailed``.
+    """
+    reading, writing = os.pipe()
+    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, reading, 0)]
+    if stdout is not None:
+        actions.append((os.POSIX_SPAWN_DUP2, stdout, 1))
+    try:
+        pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
+    except OSError as error:
+        raise CommandFailed(f"{argv[0]} cannot be started: {error.strerror}") from error
+    finally:
+        os.close(reading)
+    # A command that ends before it has read tells why with its exit code.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb") as body:
+        body.write(stdin)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code != 0:
+        raise CommandFailed(f"raft {argv[-2]} ended with {code}")
+
+
+def _log(folder: Path, what: str, environ: Mapping[str, str]) -> None:
+    run = {
+        "event": what,
+        "turn": environ.get("RAFTSUP_TURN", ""),
+        "attempt": environ.get("RAFTSUP_ATTEMPT", ""),
+        "pid": os.getpid(),
+        "at": time.time(),
+    }
+    with _appending(folder / RUNS) as out:
+        out.write(json.dumps(run).encode() + b"\n")
+
+
+def _appending(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The control API under ``/sim/``: for tests, the demo and ``raftsup sim send``.
+
+It needs no credential; its server listens on loopback only::
+
+    POST   /sim/messages  {"to", "text", "target"?, "from"?}   a person tells an agent something
+    GET    /sim/messages  {"messages": [...], "replies": [...]}, with Unix times
+    GET    /sim/activity  {"events": [...]}
+    POST   /sim/faults    a fault (see ``faults``), answers {"id"}
+    GET    /sim/faults
+    DELETE /sim/faults[?id=N]
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from raftsup.sim import faults
+from raftsup.sim.workspace import DEFAULT_TARGET, UnknownAgent, Workspace
+
+
+class House(NamedTuple):
+    """What a request can reach."""
+
+    workspace: Workspace
+    board: faults.FaultBoard
+    closing: threading.Event
+    #: Seconds between two ``: ka`` comments on a stream.
+    keepalive: float
+    #: Stop listening for so many seconds.
+    refuse: Callable[[float], None]
+
+
+class BadRequest(Exception):
+    """The request makes no sense; the message says why."""
+
+
+class Answered(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    #: What to do once the answer is out.
+    then: Callable[[], None] | None = None
+
+
+def answer(
+    house: House, method: str, path: str, query: dict[str, str], body: dict[str, Any]
+) -> Answered:
+    """Raises ``BadRequest``."""
+    workspace, board = house.workspace, house.board
+    match method, path:
+        case "POST", "/sim/messages":
+            return Answered(200, _person_says(workspace, body))
+        case "GET", "/sim/messages":
+            replies = [asdict(r) for r in workspace.replies()]
+            return Answered(200, {"messages": workspace.messages(), "replies": replies})
+        case "GET", "/sim/activity":
+            return Answered(200, {"events": workspace.activity()})
+        case "GET", "/sim/faults":
+            return Answered(200, {"faults": board.list()})
+        case "POST", "/sim/faults":
+            return _set_fault(house, body)
+        case "DELETE", "/sim/faults":
+            board.clear(number(query, "id", 0) or None)
+            workspace.nudge()
+            return Answered(200, {"ok": True})
+    return Answered(404, {"error": "no such route"})
+
+
+def _person_says(workspace: Workspace, body: dict[str, Any]) -> dict[str, Any]:
+    words = (
+        body.get("to"),
+        body.get("text"),
+        body.get("target", DEFAULT_TARGET),
+        body.get("from", "@person"),
+    )
+    if not all(isinstance(w, str) and w for w in words):
+        raise BadRequest("to and text (and target, from) must be strings")
+    try:
+        message = workspace.post(*words)  # type: ignore[arg-type]
+    except UnknownAgent as error:
+        raise BadRequest(str(error)) from error
+    return {"id": message.id, "seq": message.seq}
+
+
+def _set_fault(house: House, raw: dict[str, Any]) -> Answered:
+    try:
+        fault = faults.parse(raw)
+    except faults.BadFault as error:
+        raise BadRequest(str(error)) from error
+    if fault.kind == "refuse":
+        # Only after the answer: refusing closes every open connection.
+        return Answered(200, {"id": 0}, lambda: house.refuse(fault.seconds or 0.0))
+    id = house.board.set(fault)
+    house.workspace.nudge()
+    return Answered(200, {"id": id})
+
+
+def since(query: dict[str, str]) -> int | None:
+    """None for ``latest``. Raises ``BadRequest``."""
+    return None if query.get("since", "0") == "latest" else number(query, "since", 0)
+
+
+def number(query: dict[str, str], name: str, default: int) -> int:
+    """Raises ``BadRequest``."""
+    try:
+        return int(query.get(name, default))
+    except ValueError as error:
+        raise BadRequest(f"{name} must be a number") from error

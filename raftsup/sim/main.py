@@ -1,0 +1,161 @@
+"""``raftsup sim``: serve a workspace to try the host against, and talk to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from raftsup.sim import profiles, wire
+from raftsup.sim.faults import KINDS
+from raftsup.sim.profiles import Profile, ProfileError
+from raftsup.sim.server import KEEPALIVE, RunningWorkspace
+from raftsup.sim.workspace import Workspace
+
+DEFAULT_PORT = 8790
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one")
+    parser.add_argument(
+        "--agent", action="append", metavar="NAME", help="default: support and engineering"
+    )
+    parser.add_argument(
+        "--profile-dir", type=Path, default=None, help="default: RAFT_PROFILE_DIR"
+    )
+    parser.add_argument("--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS")
+    verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|fault")
+    send = verbs.add_parser("send", help="say something to an agent, as a person")
+    send.add_argument("--to", required=True, metavar="AGENT")
+    send.add_argument("--target", default="#general")
+    send.add_argument("text")
+    messages = verbs.add_parser("messages", help="print what was said, as JSON")
+    fault = verbs.add_parser("fault", help="make something go wrong, or right again")
+    fault.add_argument("kind", choices=[*KINDS, "clear"])
+    fault.add_argument("--agent", dest="fault_agent", metavar="AGENT")
+    fault.add_argument("--count", type=int)
+    fault.add_argument("--seconds", type=float)
+    fault.add_argument("--status", type=int)
+    fault.add_argument("--spec", help="for bridge: die, exit:N, hang, freeze, noise; @SECONDS")
+    for verb in (send, messages, fault):
+        verb.add_argument("--url", default=DEFAULT_URL)
+
+
+def run(args: argparse.Namespace) -> int:
+    match args.sim_verb:
+        case None:
+            directory = args.profile_dir or _default_directory()
+            names = args.agent or ["support", "engineering"]
+            return serve(names, directory, args.port, args.keepalive)
+        case "send":
+            body = {"to": args.to, "text": args.text, "target": args.target}
+            return _tell(args.url, "POST", "/sim/messages", body)
+        case "messages":
+            return _tell(args.url, "GET", "/sim/messages")
+    if args.kind == "clear":
+        return _tell(args.url, "DELETE", "/sim/faults")
+    fault = {
+        "kind": args.kind,
+        "agent": args.fault_agent,
+        "count": args.count,
+        "seconds": args.seconds,
+        "status": args.status,
+        "spec": args.spec,
+    }
+    given = {k: v for k, v in fault.items() if v is not None}
+    return _tell(args.url, "POST", "/sim/faults", given)
+
+
+def serve(
+    agents: list[str],
+    directory: Path,
+    port: int = 0,
+    keepalive: float = KEEPALIVE,
+    ready: Callable[[RunningWorkspace], None] | None = None,
+) -> int:
+    """Serve until SIGTERM or Ctrl-C. Main thread only. ``ready`` is called once it listens."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    # A bridge remembers the last seq it saw: a new workspace must not start below it.
+    workspace = Workspace(first_seq=int(time.time()))
+    try:
+        running = RunningWorkspace(workspace, port=port, keepalive=keepalive)
+    except OSError as error:
+        sys.stderr.write(f"port {port}: {error.strerror}; choose another with --port\n")
+        return 1
+    try:
+        for name in agents:
+            _join(running, directory, name)
+        if ready is not None:
+            ready(running)
+        else:
+            print(instructions(running, directory), flush=True)
+        ended.wait()
+    except ProfileError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        running.close()
+    return 0
+
+
+def _join(running: RunningWorkspace, directory: Path, name: str) -> None:
+    """An agent that has a profile keeps its credential, so that its bridge goes on."""
+    try:
+        old: Profile | None = profiles.read(directory, name)
+    except ProfileError:
+        old = None
+    running.workspace.add_agent(name, old and old.agent_id, old and old.token)
+    running.write_profile(directory, name)
+
+
+def instructions(running: RunningWorkspace, directory: Path) -> str:
+    """What to do next, for the person who started it."""
+    agents = running.workspace.agents()
+    accounts = ",\n".join(
+        f'    {json.dumps(a.name)}: {{ profile: "{a.name}", agentId: "{a.id}" }}' for a in agents
+    )
+    return (
+        f"A Raft workspace listens on {running.url}\n\n"
+        "In the shell that starts the host:\n"
+        f"  export RAFT_PROFILE_DIR={shlex.quote(str(directory.absolute()))}\n\n"
+        "In its config:\n"
+        f'  channels: {{ raft: {{ command: ["raftsup-sim-raft"], accounts: {{\n{accounts}\n'
+        "  } } },\n"
+        '  turns: { agent: { kind: "command",'
+        f" command: {json.dumps([sys.executable, '-m', 'raftsup.sim.agent'])} }} }}\n\n"
+        "Then say something, see what became of it, break something:\n"
+        f'  raftsup sim send --url {running.url} --to {agents[0].name} "hello"\n'
+        f"  raftsup sim messages --url {running.url}\n"
+        f"  raftsup sim fault --url {running.url} drop\n\n"
+        "Ctrl-C ends it."
+    )
+
+
+def _default_directory() -> Path:
+    return profiles.profile_dir(os.environ)
+
+
+def _tell(url: str, method: str, path: str, body: dict[str, Any] | None = None) -> int:
+    """One call of the control API; prints the answer."""
+    data = b"" if body is None else json.dumps(body).encode()
+    try:
+        answer = wire.Peer(url).request(method, path, {}, data)
+    except (wire.WireError, ValueError) as error:
+        sys.stderr.write(f"{url}: {error}; is `raftsup sim` running there?\n")
+        return 1
+    if answer.status != 200:
+        sys.stderr.write(f"{answer.body.decode('utf-8', 'replace')}\n")
+        return 1
+    print(json.dumps(json.loads(answer.body), indent=2))
+    return 0

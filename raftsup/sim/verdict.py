@@ -1,0 +1,74 @@
+"""What the bridge makes of an endpoint's answer to ``POST /wake``. Pure.
+
+The table is the protocol page's; the classes are the true CLI's.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+CLASSES = ("auth_revoked", "busy", "no_session", "protocol_mismatch", "injection_failed")
+
+BY_STATUS = {
+    401: "auth_revoked",
+    403: "auth_revoked",
+    409: "busy",
+    429: "busy",
+    404: "no_session",
+    410: "no_session",
+    426: "protocol_mismatch",
+    501: "protocol_mismatch",
+}
+
+
+class Verdict(NamedTuple):
+    #: None: injected, the bridge forgets the hint.
+    failure: str | None
+    reason: str = ""
+    #: Recorded, never obeyed.
+    retry_after_ms: float | None = None
+
+    @property
+    def injected(self) -> bool:
+        return self.failure is None
+
+
+#: Refused, reset, or no answer before the client's own timeout.
+UNREACHABLE = Verdict("no_session", "the endpoint cannot be reached")
+
+
+def judge(status: int, content_type: str, body: bytes) -> Verdict:
+    """The verdict on an answer. JSON is read only where the type says so."""
+    raw = _json_object(content_type, body)
+    if raw.get("ok") is False:
+        return _judge_refusal(status, raw)
+    if 200 <= status < 300:
+        session = raw.get("runtimeSession")
+        if isinstance(session, str) and session:
+            return Verdict(None)
+        return Verdict("protocol_mismatch", "success without runtimeSession")
+    return Verdict(BY_STATUS.get(status, "injection_failed"), f"status {status}")
+
+
+def _judge_refusal(status: int, raw: dict[str, Any]) -> Verdict:
+    failure, reason, retry = (raw.get(k) for k in ("failureClass", "reason", "retryAfterMs"))
+    typed = (
+        (failure is None or failure in CLASSES)
+        and (reason is None or isinstance(reason, str))
+        and (retry is None or (isinstance(retry, int | float) and not isinstance(retry, bool)))
+    )
+    if not typed:
+        return Verdict("injection_failed", "a field of the refusal has the wrong type")
+    told = failure or BY_STATUS.get(status, "injection_failed")
+    return Verdict(told, reason or f"status {status}", retry)
+
+
+def _json_object(content_type: str, body: bytes) -> dict[str, Any]:
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        return {}
+    try:
+        raw = json.loads(body)
+    except ValueError:
+        return {}
+    return raw if isinstance(raw, dict) else {}

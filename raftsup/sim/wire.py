@@ -1,0 +1,219 @@
+"""A small HTTP/1.1 client over plain sockets.
+
+``http.client`` alone costs more start-up time than a whole ``raft`` command should take, and the
+bridge needs the raw socket of its event stream. Plain http and loopback only: this is a
+simulator.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+#: A pooled connection that idled longer is not used again (what Node's client does).
+MAX_IDLE = 4.0
+MAX_HEAD = 64 * 1024
+
+
+class WireError(Exception):
+    """The exchange did not end in an HTTP answer."""
+
+
+class Refused(WireError):
+    """Nobody listens there."""
+
+
+class TimedOut(WireError):
+    """No whole answer came within the timeout."""
+
+
+class Answer(NamedTuple):
+    status: int
+    #: Names in lower case.
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Stream(NamedTuple):
+    """An answer whose body is still coming: read ``sock`` after ``head_rest``."""
+
+    status: int
+    headers: Mapping[str, str]
+    sock: socket.socket
+    head_rest: bytes
+
+
+class Peer:
+    """One server, and at most one pooled connection to it. Not thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        """``url`` is ``http://host[:port][/path]``. Raises ``ValueError`` for any other."""
+        scheme, separator, rest = url.partition("://")
+        if scheme != "http" or not separator:
+            raise ValueError(f"{url!r} is not an http:// URL")
+        self.authority, _, path = rest.partition("/")
+        host, _, port = self.authority.rpartition(":")
+        self._address = (host.strip("[]") or self.authority, int(port) if host else 80)
+        self.path = "/" + path
+        self._pooled: tuple[socket.socket, float] | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout: float = 30.0,
+    ) -> Answer:
+        """One exchange, whole within ``timeout`` seconds. Raises ``WireError``."""
+        deadline = time.monotonic() + timeout
+        sock = self._connection(timeout)
+        try:
+            sock.sendall(_head(method, path, self.authority, headers, body) + body)
+            status, answered, rest = _read_head(sock, deadline)
+            content, reusable = _read_body(sock, status, answered, rest, deadline)
+        except OSError as error:
+            sock.close()
+            raise _as_wire_error(error) from error
+        except BaseException:
+            sock.close()
+            raise
+        if reusable:
+            self._pooled = (sock, time.monotonic())
+        else:
+            sock.close()
+        return Answer(status, answered, content)
+
+    def open(self, path: str, headers: Mapping[str, str], timeout: float) -> Stream:
+        """Ask for a stream; returns when its head has come. Raises ``WireError``."""
+        deadline = time.monotonic() + timeout
+        sock = self._connect(timeout)
+        try:
+            sock.sendall(_head("GET", path, self.authority, headers, b""))
+            status, answered, rest = _read_head(sock, deadline)
+        except OSError as error:
+            sock.close()
+            raise _as_wire_error(error) from error
+        except BaseException:
+            sock.close()
+            raise
+        return Stream(status, answered, sock, rest)
+
+    def _connection(self, timeout: float) -> socket.socket:
+        pooled, self._pooled = self._pooled, None
+        if pooled is not None:
+            sock, used = pooled
+            # Readable while idle means that the server has closed it.
+            if time.monotonic() - used < MAX_IDLE and not select.select([sock], [], [], 0)[0]:
+                sock.settimeout(timeout)
+                return sock
+            sock.close()
+        return self._connect(timeout)
+
+    def _connect(self, timeout: float) -> socket.socket:
+        try:
+            sock = socket.create_connection(self._address, timeout=timeout)
+        except ConnectionRefusedError as error:
+            raise Refused(f"{self.authority} refuses connections") from error
+        except OSError as error:
+            raise _as_wire_error(error) from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+
+def _as_wire_error(error: OSError) -> WireError:
+    if isinstance(error, TimeoutError):
+        return TimedOut("no answer in time")
+    return WireError(f"connection lost: {error.strerror or error}")
+
+
+def _head(
+    method: str, path: str, authority: str, headers: Mapping[str, str], body: bytes
+) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", f"host: {authority}", "accept: */*"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body or method == "POST":
+        lines.append(f"content-length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _receive(sock: socket.socket, deadline: float) -> bytes:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimedOut("no answer in time")
+    sock.settimeout(left)
+    return sock.recv(65536)
+
+
+def _read_head(sock: socket.socket, deadline: float) -> tuple[int, dict[str, str], bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = _receive(sock, deadline)
+        if not more:
+            raise WireError("connection closed before an answer")
+        data += more
+        if len(data) > MAX_HEAD:
+            raise WireError("the answer has no end of head")
+    head, _, rest = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    parts = first.split(" ", 2)
+    if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
+        raise WireError("the answer is not HTTP")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    # What a stranger's HTTP/1.0 answer leaves open ends with its connection.
+    if parts[0] == "HTTP/1.0":
+        headers.setdefault("connection", "close")
+    return int(parts[1]), headers, rest
+
+
+def _read_body(
+    sock: socket.socket, status: int, headers: Mapping[str, str], rest: bytes, deadline: float
+) -> tuple[bytes, bool]:
+    """The body, and whether the connection can carry another exchange."""
+    keep = headers.get("connection", "").lower() != "close"
+    if status in (204, 304):
+        return b"", keep
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return _read_chunks(sock, rest, deadline), False
+    length = headers.get("content-length", "")
+    if not length.isdigit():
+        return _read_to_end(sock, rest, deadline), False
+    while len(rest) < int(length):
+        more = _receive(sock, deadline)
+        if not more:
+            raise WireError("connection closed in the middle of an answer")
+        rest += more
+    return rest[: int(length)], keep
+
+
+def _read_to_end(sock: socket.socket, rest: bytes, deadline: float) -> bytes:
+    while more := _receive(sock, deadline):
+        rest += more
+    return rest
+
+
+def _read_chunks(sock: socket.socket, rest: bytes, deadline: float) -> bytes:
+    body = b""
+    while True:
+        while b"\r\n" not in rest:
+            rest += _receive(sock, deadline) or _closed()
+        size_line, _, rest = rest.partition(b"\r\n")
+        try:
+            size = int(size_line.partition(b";")[0], 16)
+        except ValueError as error:
+            raise WireError("a chunk of the answer has no size") from error
+        if size == 0:
+            return body
+        while len(rest) < size + 2:
+            rest += _receive(sock, deadline) or _closed()
+        body, rest = body + rest[:size], rest[size + 2 :]
+
+
+def _closed() -> bytes:
+    raise WireError("connection closed in the middle of an answer")

@@ -1,0 +1,194 @@
+"""The workspace in memory: who is in it, what was said, what is unread. No I/O.
+
+Only what a person says wakes an agent; an agent's reply wakes nobody. A message's ``seq`` is its
+wake hint's too, and a hint is pending until its agent has acknowledged the message.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+DEFAULT_TARGET = "#general"
+
+
+class UnknownAgent(KeyError):
+    """No agent of this workspace has that name or id."""
+
+    def __str__(self) -> str:
+        return f"no agent {self.args[0]!r} in this workspace"
+
+
+@dataclass(frozen=True)
+class Agent:
+    name: str
+    id: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a person told an agent. ``sent_at`` is in Unix seconds."""
+
+    id: str
+    seq: int
+    agent: str
+    target: str
+    sender: str
+    text: str
+    sent_at: float
+
+
+@dataclass(frozen=True)
+class Reply:
+    id: str
+    agent: str
+    target: str
+    text: str
+    sent_at: float
+
+
+@dataclass(frozen=True)
+class Hints:
+    """One page of pending hints, as messages; the wire form is the server's business."""
+
+    pending: tuple[Message, ...]
+    last_seq: int
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class Batch:
+    messages: tuple[Message, ...]
+    cursor: int
+    has_more: bool
+
+
+class Workspace:
+    """Thread-safe by one lock. ``changed`` lets a stream wait for news."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, first_seq: int = 1) -> None:
+        self._clock = clock
+        self._next_seq = first_seq
+        self._agents: dict[str, Agent] = {}
+        self._messages: list[Message] = []
+        self._inbox: dict[str, list[Message]] = {}
+        self._cursor: dict[str, int] = {}
+        self._read_at: dict[str, float] = {}
+        self._replies: list[Reply] = []
+        self._activity: list[dict[str, Any]] = []
+        self._news = threading.Condition()
+        self._version = 0
+
+    def add_agent(self, name: str, id: str | None = None, token: str | None = None) -> Agent:
+        agent = Agent(name, id or f"agent-{name}", token or f"sim-{secrets.token_hex(16)}")
+        with self._news:
+            self._agents[agent.id] = agent
+            self._inbox.setdefault(agent.id, [])
+            self._cursor.setdefault(agent.id, 0)
+        return agent
+
+    def agents(self) -> list[Agent]:
+        with self._news:
+            return list(self._agents.values())
+
+    def find(self, name_or_id: str) -> Agent:
+        """Raises ``UnknownAgent``."""
+        for agent in self.agents():
+            if name_or_id in (agent.id, agent.name):
+                return agent
+        raise UnknownAgent(name_or_id)
+
+    def by_token(self, token: str) -> Agent | None:
+        return next((a for a in self.agents() if secrets.compare_digest(a.token, token)), None)
+
+    def post(
+        self, to: str, text: str, target: str = DEFAULT_TARGET, sender: str = "@person"
+    ) -> Message:
+        """A person tells an agent something. Raises ``UnknownAgent``."""
+        agent = self.find(to)
+        with self._news:
+            seq = self._next_seq
+            self._next_seq += 1
+            message = Message(
+                f"msg-{seq}", seq, agent.id, target, sender, text, self._clock()
+            )
+            self._messages.append(message)
+            self._inbox[agent.id].append(message)
+            self._wake_streams()
+        return message
+
+    def hints(self, agent_id: str, since: int | None, limit: int = 50) -> Hints:
+        """Pending hints after ``since``; None means the latest, so none. Consumes nothing."""
+        with self._news:
+            inbox = self._inbox[agent_id]
+            last = inbox[-1].seq if inbox else 0
+            floor = max(last if since is None else since, self._cursor[agent_id])
+            pending = [m for m in inbox if m.seq > floor]
+        return Hints(tuple(pending[:limit]), last, len(pending) > limit)
+
+    def pull(self, agent_id: str, since: int | None = None, limit: int = 20) -> Batch:
+        """The next unread messages. ``since`` acknowledges all up to it."""
+        with self._news:
+            if since is not None and since > self._cursor[agent_id]:
+                self._acknowledge(agent_id, since)
+            cursor = self._cursor[agent_id]
+            unread = [m for m in self._inbox[agent_id] if m.seq > cursor]
+        batch = unread[:limit]
+        return Batch(tuple(batch), batch[-1].seq if batch else cursor, len(unread) > limit)
+
+    def _acknowledge(self, agent_id: str, cursor: int) -> None:
+        before, now = self._cursor[agent_id], self._clock()
+        self._cursor[agent_id] = cursor
+        for message in self._inbox[agent_id]:
+            if before < message.seq <= cursor:
+                self._read_at[message.id] = now
+
+    def reply(self, agent_id: str, target: str, text: str) -> Reply:
+        with self._news:
+            reply = Reply(
+                f"reply-{len(self._replies) + 1}", agent_id, target, text, self._clock()
+            )
+            self._replies.append(reply)
+        return reply
+
+    def ingest(self, agent_id: str, events: list[dict[str, Any]]) -> None:
+        with self._news:
+            now = self._clock()
+            self._activity += [{"agent": agent_id, "receivedAt": now, "event": e} for e in events]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """All messages in order, each with ``read_at`` (None while unread)."""
+        with self._news:
+            return [{**asdict(m), "read_at": self._read_at.get(m.id)} for m in self._messages]
+
+    def replies(self) -> list[Reply]:
+        with self._news:
+            return list(self._replies)
+
+    def activity(self) -> list[dict[str, Any]]:
+        with self._news:
+            return list(self._activity)
+
+    def version(self) -> int:
+        with self._news:
+            return self._version
+
+    def changed(self, seen: int, timeout: float) -> int:
+        """The version as soon as it differs from ``seen``, at the latest after ``timeout`` s."""
+        with self._news:
+            self._news.wait_for(lambda: self._version != seen, timeout)
+            return self._version
+
+    def nudge(self) -> None:
+        """Let every waiting stream look again (a fault was set, the server closes)."""
+        with self._news:
+            self._wake_streams()
+
+    def _wake_streams(self) -> None:
+        self._version += 1
+        self._news.notify_all()

@@ -1,0 +1,152 @@
+"""A real bridge process, and a tiny wake endpoint that answers as a test tells it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Thing = TypeVar("Thing", bound="Endpoint | BridgeProcess")
+
+RAFT = [sys.executable, "-m", "raftsup.sim.raft_cli"]
+TOKEN = "wake-secret"
+QUICK = {
+    "RAFT_SIM_HEARTBEAT": "0.2",
+    "RAFT_SIM_SETTLE": "0.1",
+    "RAFT_SIM_RECONCILE": "60",
+    "RAFT_SIM_FAILED": "0.2",
+    "RAFT_SIM_RETRY": "0.2",
+}
+#: Nothing comes again by itself within a test.
+CALM = {**QUICK, "RAFT_SIM_HEARTBEAT": "60", "RAFT_SIM_FAILED": "60"}
+GOOD = (202, {"ok": True, "accepted": True, "runtimeSession": "s1"})
+
+
+def wait_for(look: Callable[[], T], seconds: float = 10.0) -> T:
+    """The first true value of ``look``; fails after the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "the awaited never came"
+        time.sleep(0.01)
+    return found
+
+
+class Endpoint:
+    """Records every wake; ``answer`` is looked up for each, after ``gate`` is open."""
+
+    def __init__(self) -> None:
+        self.wakes: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.drains = 0
+        self.activity: list[dict[str, Any]] = []
+        self.answer: tuple[int, dict[str, Any]] = GOOD
+        self.gate = threading.Event()
+        self.gate.set()
+        self.busy = self.most_busy = 0
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                endpoint.busy += 1
+                endpoint.most_busy = max(endpoint.most_busy, endpoint.busy)
+                endpoint.wakes.append((headers | {"path": self.path}, body))
+                endpoint.gate.wait(10)
+                endpoint.busy -= 1
+                self._send(*endpoint.answer)
+
+            def do_GET(self) -> None:
+                endpoint.drains += 1
+                events, endpoint.activity = endpoint.activity, []
+                body = {"schema": "raft-activity-drain.v1", "events": events, "dropped": 0}
+                self._send(200, body)
+
+            def _send(self, status: int, body: dict[str, Any]) -> None:
+                data = json.dumps(body).encode()
+                with contextlib.suppress(OSError):
+                    self.send_response(status)
+                    self.send_header("content-type", "application/json")
+                    self.send_header("content-length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/wake"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def messages(self) -> list[str]:
+        return [body["messageId"] for _, body in self.wakes]
+
+    def close(self) -> None:
+        self.gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class BridgeProcess:
+    def __init__(
+        self,
+        profiles: Path,
+        endpoint_url: str,
+        environ: Mapping[str, str],
+        profile: str = "support",
+        expected: str | None = "agent-support",
+    ) -> None:
+        base = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "SLOCK_"))}
+        env = {**base, "RAFT_PROFILE_DIR": str(profiles), "RAFT_CHANNEL_TOKEN": TOKEN, **environ}
+        if expected is not None:
+            env["RAFT_EXPECTED_AGENT_ID"] = expected
+        self.err_path = profiles / f"bridge-{time.monotonic_ns()}.err"
+        self.out_path = self.err_path.with_suffix(".out")
+        argv = [*RAFT, "--profile", profile, "agent", "bridge", "--wake-adapter", "wake-channel"]
+        with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*argv, "--wake-channel-endpoint", endpoint_url, "--json"],
+                env=env, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+            )
+
+    def events(self) -> list[dict[str, Any]]:
+        whole = self.out_path.read_bytes().rpartition(b"\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def states(self) -> list[str]:
+        return [e["state"] for e in self.events() if e["type"] == "agent_comms.lifecycle"]
+
+    def listening(self) -> None:
+        wait_for(lambda: self.states()[-1:] == ["listening_idle"])
+
+    def stderr(self) -> str:
+        return self.err_path.read_text()
+
+    def ended(self, seconds: float = 10.0) -> int:
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(5)
+
+
+@contextlib.contextmanager
+def closing(thing: Thing) -> Iterator[Thing]:
+    try:
+        yield thing
+    finally:
+        thing.close()
