@@ -2,7 +2,8 @@
 
 It may be killed at any moment. ``message check`` writes straight into the journal, so that what
 is acknowledged is in the journal; then each entry without an answer is answered, and marked
-after the answer is sent. Killed between the two, it answers twice: late, never silent.
+after the answer is sent. Killed between the two, it answers twice: late, never silent. Its run
+log tells when two runs overlapped, which a host must never let happen.
 
 Environment: ``RAFT_PROFILE`` (whose inbox), ``RAFT_SIM_CLI`` (the ``raft`` command),
 ``RAFT_SIM_AGENT_DIR`` (where journal and run log lie; default beside the profile),
@@ -13,6 +14,7 @@ Environment: ``RAFT_PROFILE`` (whose inbox), ``RAFT_SIM_CLI`` (the ``raft`` comm
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -38,7 +40,7 @@ def unanswered(journal: str, answered: str) -> list[dict[str, str]]:
 
     A torn line (its writer was killed before it could acknowledge) is skipped: it comes again.
     """
-    done = set(answered.split())
+    done = {line.split()[0] for line in answered.splitlines() if line}
     owed = []
     for line in journal.splitlines():
         try:
@@ -58,6 +60,8 @@ def main() -> int:
         sys.stdin.buffer.read()
     folder = agent_dir(environ)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _alone(folder):
+        _log(folder, "overlap", environ)
     _log(folder, "begin", environ)
     while environ.get("RAFT_SIM_AGENT_HANG"):
         time.sleep(3600)
@@ -79,6 +83,20 @@ def agent_dir(environ: Mapping[str, str]) -> Path:
     return profiles.home_of(profiles.profile_dir(environ), environ["RAFT_PROFILE"]) / "agent"
 
 
+def _alone(folder: Path) -> bool:
+    """Whether nothing of another run of this agent is left.
+
+    The lock's descriptor is inherited by all that this run starts and is never closed here.
+    """
+    descriptor = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, True)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _take_turn(folder: Path, cli: list[str]) -> None:
     journal, answered = folder / JOURNAL, folder / ANSWERED
     with _appending(journal) as out:
@@ -91,7 +109,7 @@ def _take_turn(folder: Path, cli: list[str]) -> None:
         reply = f"echo: {entry['text']}".encode()
         _call([*cli, "message", "send", "--target", entry["target"]], stdin=reply)
         with _appending(answered) as marks:
-            marks.write(entry["message_id"].encode() + b"\n")
+            marks.write(f"{entry['message_id']} {os.environ.get('RAFTSUP_TURN', '')}\n".encode())
 
 
 def _call(argv: list[str], stdout: int | None = None, stdin: bytes = b"") -> None:

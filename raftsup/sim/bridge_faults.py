@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 KINDS = ("die", "exit", "hang", "freeze", "noise")
 #: No UTF-8, no JSON, no end of line for longer than a pipe holds.
-NOISE = b"\xff\xfe\x00 not json\n{\"type\":\n[]\n42\n" + b"x" * 70_000 + b"\n"
+NOISE = b'\xff\xfe\x00 not json\n{"type":\n[]\n42\n' + b"x" * 70_000 + b"\n"
 
 
 class FaultSpec(NamedTuple):

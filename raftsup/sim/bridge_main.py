@@ -19,9 +19,7 @@ from raftsup.sim.endpoint_calls import Endpoint
 from raftsup.sim.profiles import Profile
 
 
-def run(
-    args: argparse.Namespace, profile: Profile, home: Path, environ: Mapping[str, str]
-) -> int:
+def run(args: argparse.Namespace, profile: Profile, home: Path, environ: Mapping[str, str]) -> int:
     """Serve until something is fatal; returns the exit code 1. A signal ends it before that."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         # At once and without a word; the lock stays. Whatever a parent had set.

@@ -83,9 +83,7 @@ class FaultBoard:
     def set(self, fault: Fault) -> int:
         with self._lock:
             self._last_id += 1
-            self._faults[self._last_id] = replace(
-                fault, id=self._last_id, set_at=self._clock()
-            )
+            self._faults[self._last_id] = replace(fault, id=self._last_id, set_at=self._clock())
             return self._last_id
 
     def clear(self, id: int | None = None) -> None:

@@ -29,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent", action="append", metavar="NAME", help="default: support and engineering"
     )
-    parser.add_argument(
-        "--profile-dir", type=Path, default=None, help="default: RAFT_PROFILE_DIR"
-    )
+    parser.add_argument("--profile-dir", type=Path, default=None, help="default: RAFT_PROFILE_DIR")
     parser.add_argument("--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS")
     verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|fault")
     send = verbs.add_parser("send", help="say something to an agent, as a person")

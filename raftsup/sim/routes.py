@@ -152,9 +152,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(f"event: sim-fault\ndata: {spec}\n\n".encode())
             for message in house.workspace.hints(agent.id, seq, 1_000_000).pending:
                 data = json.dumps(hint_of(message))
-                self.wfile.write(
-                    f"event: wake-hint\nid: {message.seq}\ndata: {data}\n\n".encode()
-                )
+                self.wfile.write(f"event: wake-hint\nid: {message.seq}\ndata: {data}\n\n".encode())
                 seq, last_sent = message.seq, house.board.now()
             if house.board.now() - last_sent >= house.keepalive:
                 self.wfile.write(b": ka\n\n")

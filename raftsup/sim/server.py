@@ -66,7 +66,10 @@ class RunningWorkspace:
     """A served workspace. ``url`` is its base URL, the same for its whole life."""
 
     def __init__(
-        self, workspace: Workspace, host: str = "127.0.0.1", port: int = 0,
+        self,
+        workspace: Workspace,
+        host: str = "127.0.0.1",
+        port: int = 0,
         keepalive: float = KEEPALIVE,
     ) -> None:
         self.workspace = workspace

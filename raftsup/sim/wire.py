@@ -130,9 +130,7 @@ def _as_wire_error(error: OSError) -> WireError:
     return WireError(f"connection lost: {error.strerror or error}")
 
 
-def _head(
-    method: str, path: str, authority: str, headers: Mapping[str, str], body: bytes
-) -> bytes:
+def _head(method: str, path: str, authority: str, headers: Mapping[str, str], body: bytes) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", f"host: {authority}", "accept: */*"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method == "POST":

@@ -114,9 +114,7 @@ class Workspace:
         with self._news:
             seq = self._next_seq
             self._next_seq += 1
-            message = Message(
-                f"msg-{seq}", seq, agent.id, target, sender, text, self._clock()
-            )
+            message = Message(f"msg-{seq}", seq, agent.id, target, sender, text, self._clock())
             self._messages.append(message)
             self._inbox[agent.id].append(message)
             self._wake_streams()
@@ -150,9 +148,7 @@ class Workspace:
 
     def reply(self, agent_id: str, target: str, text: str) -> Reply:
         with self._news:
-            reply = Reply(
-                f"reply-{len(self._replies) + 1}", agent_id, target, text, self._clock()
-            )
+            reply = Reply(f"reply-{len(self._replies) + 1}", agent_id, target, text, self._clock())
             self._replies.append(reply)
         return reply
 

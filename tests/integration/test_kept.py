@@ -44,7 +44,13 @@ def start(*argv: str, **more: object) -> tuple[kept.Kept, int]:
     read, write = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     child = kept.spawn(
-        argv, title="keeper", env=ENV, stdin=null, stdout=write, stderr=null, **more  # type: ignore[arg-type]
+        argv,
+        title="keeper",
+        env=ENV,
+        stdin=null,
+        stdout=write,
+        stderr=null,
+        **more,  # type: ignore[arg-type]
     )
     os.close(write)
     os.close(null)
