@@ -29,7 +29,7 @@ from raftsup.lifeline import die_with_parent, reset_signals
 
 RESTART = Backoff(base=0.25, cap=60.0)
 #: After so many seconds of life a death counts as the first again.
-HEALTHY = 60.0
+HEALTHY = 10.0
 
 
 class ForkedProcess(Subprocess):

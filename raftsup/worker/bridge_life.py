@@ -61,7 +61,7 @@ QUICK = Backoff(base=0.5, cap=60.0)
 SLOW = Backoff(base=5.0, cap=300.0)
 _FOR_A_PERSON = frozenset(HINTS)
 #: A bridge that listened for so many seconds has proved itself: its next death is the first.
-HEALTHY = 30.0
+HEALTHY = 10.0
 
 
 @dataclass(frozen=True)
