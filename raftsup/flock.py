@@ -21,10 +21,11 @@ class Held(Exception):
         self.pid = pid
 
 
-def take(path: Path, wait: float = 0.0) -> int:
+def take(path: Path, wait: float = 0.1) -> int:
     """Hold ``path`` until this process ends; the descriptor, not inherited by exec.
 
-    Waits at most ``wait`` seconds for another holder to go; raises ``Held`` then.
+    Waits at most ``wait`` seconds for another holder to go; raises ``Held`` then. A look at the
+    lock (``holder``) takes it for a moment: that is what the default waits for.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + wait
@@ -50,7 +51,8 @@ def holder(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared, so that two who look do not see each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _pid_in(descriptor) or 0
     finally:

@@ -181,7 +181,9 @@ def _keep(
     adopt_orphans()
     setproctitle(title)
     _close_all_but({control, *stdio, *hold})
-    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_read, False)
+    os.set_blocking(wake_write, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
 
@@ -225,7 +227,7 @@ def _start(
     hold: tuple[int, ...],
     control: int,
 ) -> int | None:
-    failed_read, failed_write = os.pipe2(os.O_CLOEXEC)
+    failed_read, failed_write = os.pipe()
     keeper = os.getpid()
     pid = os.fork()
     if pid == 0:

@@ -5,11 +5,10 @@ Lines go to standard error; the parent captures them into a bounded file for eac
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
-
-import orjson
 
 
 def say(action: str, **fields: object) -> str:
@@ -25,7 +24,8 @@ def say(action: str, **fields: object) -> str:
 def _value(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     plain = text and text.isprintable() and not set(text) & set(' "=')
-    return text if plain else orjson.dumps(text).decode()
+    # Escaped wherever it is not printable: no record can break its line or move a terminal.
+    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 class _Lines(logging.Formatter):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from raftsup.childenv import clean_env
 from raftsup.config.model import Account, Turns
@@ -16,6 +16,19 @@ from raftsup.runners.command import CommandRunner
 from raftsup.turn import Outcome, OutcomeKind, Turn, notice
 
 LOG = logging.getLogger("raftsup.dispatcher")
+
+
+@dataclass
+class Running:
+    """A turn under way, the lane that it started in, and the way to end it early."""
+
+    turn: Turn
+    lane: str
+    stop: Stop
+
+
+def under_way(turn: Turn, lane: str) -> Running:
+    return Running(turn, lane, asyncio.get_running_loop().create_future())
 
 
 def runner_for(account: Account) -> Runner:

@@ -12,30 +12,22 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 from raftsup.backoff import Backoff
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import attempt, lanes, recover
+from raftsup.dispatcher.attempt import Running, under_way
 from raftsup.dispatcher.owed import Owed
-from raftsup.ledger import Ledger, LedgerUnavailable
+from raftsup.dispatcher.patience import patiently
+from raftsup.ledger import Ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners import Runner, Stop
+from raftsup.runners import Runner
 from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn, judge
 
-T = TypeVar("T")
 LOG = logging.getLogger("raftsup.dispatcher")
-#: Seconds between tries to write to a ledger that cannot take it.
-_WRITE_AGAIN = 0.5
-
-
-@dataclass
-class Running:
-    turn: Turn
-    lane: str
-    stop: Stop
 
 
 class Dispatcher:
@@ -52,8 +44,8 @@ class Dispatcher:
     ) -> None:
         self.config = config
         self.running: dict[int, Running] = {}
-        #: Lanes whose predecessor's attempt is not known to be gone.
-        self.recovering: set[str] = set()
+        #: A predecessor's attempts that are not known to be gone.
+        self.recovering: dict[int, Running] = {}
         self.health: dict[str, LaneHealth] = {}
         self.draining = False
         self.owed = Owed(self._lane)
@@ -69,9 +61,9 @@ class Dispatcher:
         """Take over from a predecessor: end what it left running, then queue what is owed."""
         self.health = self._ledger.lane_health()
         for turn in self._ledger.running():
-            lane = self._lane(turn) or turn.account
-            self.recovering.add(lane)
-            self._spawn(self._recover(turn, lane))
+            item = under_way(turn, self._lane(turn) or turn.account)
+            self.recovering[turn.id] = item
+            self._spawn(self._recover(item))
         self.pump()
 
     def pump(self) -> None:
@@ -106,9 +98,9 @@ class Dispatcher:
     def _busy(self) -> set[str]:
         # A running turn holds the lane that it started in and, after a reload, also the lane
         # that its account is in now.
-        started_in = {item.lane for item in self.running.values()}
-        now_in = {lane for item in self.running.values() if (lane := self._lane(item.turn))}
-        return started_in | now_in | self.recovering
+        items = [*self.running.values(), *self.recovering.values()]
+        now_in = {lane for item in items if (lane := self._lane(item.turn))}
+        return now_in | {item.lane for item in items}
 
     def _look_again_at(self, moment: float | None) -> None:
         if self._timer is not None:
@@ -127,14 +119,14 @@ class Dispatcher:
         assert account is not None  # turns of other accounts have no lane
         self._ticket += 1
         self._served[account.lane] = self._ticket
-        item = Running(turn, account.lane, asyncio.get_running_loop().create_future())
+        item = under_way(turn, account.lane)
         self.running[turn_id] = item
         self._spawn(self._attempt(item, account))
 
     async def _attempt(self, item: Running, account: Account) -> None:
         turn_id, settings = item.turn.id, self.config.turns
         try:
-            item.turn = await self._write(lambda: self._ledger.claim(turn_id, now=self._now()))
+            item.turn = await patiently(lambda: self._ledger.claim(turn_id, now=self._now()))
             self._tell("turn.started", item.turn, item.lane)
             work = attempt.work_of(item.turn, account, settings, self._state, self._environ)
             outcome = await attempt.run(
@@ -159,7 +151,7 @@ class Dispatcher:
             )
             return turn_now, before, health
 
-        settled, before, health = await self._write(settle)
+        settled, before, health = await patiently(settle)
         self.health[lane] = health
         if settled.state is State.QUEUED:
             self.owed.add(settled)
@@ -170,33 +162,26 @@ class Dispatcher:
         elif before.failures > health.failures:
             LOG.info(say("lane.recovered", lane=lane, after=before.failures))
 
-    async def _recover(self, turn: Turn, lane: str) -> None:
+    async def _recover(self, item: Running) -> None:
+        turn = item.turn
         try:
             await recover.until_free(
                 self._state.transcript(turn.id, turn.attempt),
                 attempt.marks(turn, self._state),
                 lambda text: LOG.warning(say("turn.lingers", turn=turn.id, reason=text)),
             )
+            kind = item.stop.result() if item.stop.done() else OutcomeKind.INTERRUPTED
             reason = f"the dispatcher died during attempt {turn.attempt}"
-            await self._settle(turn, lane, Outcome(OutcomeKind.INTERRUPTED, reason))
+            await self._settle(turn, item.lane, Outcome(kind, reason))
         finally:
-            self.recovering.discard(lane)
+            del self.recovering[turn.id]
         self.pump()
-
-    async def _write(self, write: Callable[[], T]) -> T:
-        """Write to the ledger, waiting for as long as it cannot take it."""
-        while True:
-            try:
-                return write()
-            except LedgerUnavailable as error:
-                LOG.error(say("ledger.unavailable", reason=str(error)))
-                await asyncio.sleep(_WRITE_AGAIN)
 
     # -- an operator's words
 
     def cancel(self, turn_id: int) -> Turn:
         """End an owed or running turn. Raises ``IllegalMove`` or ``LedgerError``."""
-        if item := self.running.get(turn_id):
+        if item := self.running.get(turn_id) or self.recovering.get(turn_id):
             attempt.end_early(item.stop, OutcomeKind.CANCELLED)
             return item.turn
         turn = self._ledger.settle(

@@ -121,7 +121,7 @@ async def _sweep(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> Non
         settings = dispatcher.config.turns
         try:
             swept = ledger.sweep(now=time.time(), keep=settings.keep, keep_for=settings.keep_for)
-        except LedgerUnavailable as error:
+        except (LedgerError, LedgerUnavailable) as error:
             LOG.error(say("ledger.unavailable", reason=str(error)))
             swept = []
         for turn in swept:

@@ -18,8 +18,10 @@ class Owed:
     _queues: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, turn: Turn) -> None:
+        """Queue a turn; one that is queued already stays where it is."""
+        known = turn.id in self._turns
         self._turns[turn.id] = turn
-        if lane := self.lane_of(turn):
+        if not known and (lane := self.lane_of(turn)):
             bisect.insort(self._queues.setdefault(lane, []), turn.id)
 
     def take(self, turn_id: int) -> Turn | None:

@@ -7,13 +7,11 @@ happens when a keeper was killed as well.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psutil
-
+from raftsup.runners.strays import kill_marked, until_none
 from raftsup.runners.transcript import is_free
 
 #: Seconds given to the keepers before their work is done for them.
@@ -24,13 +22,14 @@ _EVERY = 0.02
 async def until_free(
     transcript: Path, marks: Mapping[str, str], report: Callable[[str], None]
 ) -> None:
-    """Return once no process holds ``transcript``'s lock.
+    """Return once no process holds ``transcript``'s lock and none carries ``marks``.
 
     ``marks``: environment variables that every process of the attempt carries; those that still
-    carry them after ``PATIENCE`` are killed. ``report`` is told, in words, when it takes longer.
+    carry them when the lock is free, or after ``PATIENCE``, are killed. ``report`` is told, in
+    words, when it comes to that.
     """
     deadline = time.monotonic() + PATIENCE
-    while not is_free(transcript):
+    while not _is_free(transcript, report):
         if time.monotonic() > deadline:
             killed = kill_marked(marks)
             report(
@@ -39,14 +38,15 @@ async def until_free(
             )
             deadline = time.monotonic() + PATIENCE
         await asyncio.sleep(_EVERY)
+    # A process that left the group and closed what it inherited holds no lock: if its keeper was
+    # killed too, only its environment tells.
+    if left := await until_none(marks):
+        report(f"a dead dispatcher's keeper was killed as well; killed what it left: {left}")
 
 
-def kill_marked(marks: Mapping[str, str]) -> list[int]:
-    """Kill every process of this user whose environment carries all of ``marks``; their pids."""
-    killed = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if marks.items() <= process.environ().items():
-                process.kill()
-                killed.append(process.pid)
-    return killed
+def _is_free(transcript: Path, report: Callable[[str], None]) -> bool:
+    try:
+        return is_free(transcript)
+    except OSError as error:
+        report(f"cannot look whether {transcript} is locked: {error.strerror}")
+        return False

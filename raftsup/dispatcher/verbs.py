@@ -33,7 +33,7 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
                 }
                 for item in dispatcher.running.values()
             ],
-            "recovering": sorted(dispatcher.recovering),
+            "recovering": sorted({item.lane for item in dispatcher.recovering.values()}),
             "waiting": dispatcher.owed.waiting(),
             "held": dispatcher.owed.held(),
             "lanes": {
@@ -49,9 +49,9 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
     def lane_of(request: Mapping[str, Any]) -> str:
         lane = request.get("lane", lanes.ALL)
         known = {account.lane for account in dispatcher.config.accounts} | {lanes.ALL}
-        if lane not in known:
+        if not isinstance(lane, str) or lane not in known:
             raise BadRequest(f"no lane {lane!r}; there are {', '.join(sorted(known))}")
-        return str(lane)
+        return lane
 
     def turn_of(request: Mapping[str, Any]) -> int:
         turn = request.get("turn")

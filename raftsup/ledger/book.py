@@ -65,7 +65,13 @@ class Ledger:
         return self._store.meta.ledger_id
 
     def accept(
-        self, account: str, identity: str, message_id: str | None, *, now: float, dedupe: Dedupe,
+        self,
+        account: str,
+        identity: str,
+        message_id: str | None,
+        *,
+        now: float,
+        dedupe: Dedupe,
         coalesce: bool,
     ) -> Accepted:
         """Records a wake and the turn it is owed, durably.
@@ -89,9 +95,7 @@ class Ledger:
             if duplicate:
                 counts = replace(counts, duplicates=counts.duplicates + 1)
             else:
-                counts = replace(
-                    counts, accepted=counts.accepted + 1, queued=counts.queued + 1
-                )
+                counts = replace(counts, accepted=counts.accepted + 1, queued=counts.queued + 1)
             view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
             if duplicate and view.get(Table.TURNS, pack_number(turn)) is None:
                 turn = 0
@@ -138,7 +142,12 @@ class Ledger:
             return self._move(view, turn, Event.CLAIM, now, "")
 
     def settle(
-        self, turn: int, event: Event, *, now: float, reason: str = "",
+        self,
+        turn: int,
+        event: Event,
+        *,
+        now: float,
+        reason: str = "",
         lane: tuple[str, LaneHealth] | None = None,
     ) -> Turn:
         """Any move but a claim, and the lane's health with it. Raises ``IllegalMove``."""
@@ -165,7 +174,7 @@ class Ledger:
         if moved.state in ENDED:
             for key, _ in list(view.scan(Table.ATTACHED, number)):
                 view.remove(Table.ATTACHED, key)
-                view.remove(Table.MESSAGES, key[len(number):])
+                view.remove(Table.MESSAGES, key[len(number) :])
         return moved
 
     def lane_health(self) -> dict[str, LaneHealth]:

@@ -8,8 +8,12 @@ class LedgerError(Exception):
 
 
 class LedgerUnavailable(Exception):
-    """The ledger cannot take a write now: nothing was recorded. Try again later."""
+    """The ledger cannot take a write now: nothing was recorded. Try again later.
 
-    def __init__(self, message: str, retry_after_ms: int = 5_000) -> None:
+    ``lasting``: never in this process; a new one must open the ledger again.
+    """
+
+    def __init__(self, message: str, retry_after_ms: int = 5_000, lasting: bool = False) -> None:
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
+        self.lasting = lasting

@@ -62,9 +62,7 @@ def forget(view: View, account_key: bytes, tally: Tally, now: float, dedupe: Ded
     return tally
 
 
-def _remove(
-    view: View, account_key: bytes, tally: Tally, identity: bytes, sequence: int
-) -> Tally:
+def _remove(view: View, account_key: bytes, tally: Tally, identity: bytes, sequence: int) -> Tally:
     view.remove(Table.SEEN, identity)
     view.remove(Table.SEEN_ORDER, account_key + pack_number(sequence))
     return replace(tally, seen=tally.seen - 1)

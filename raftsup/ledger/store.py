@@ -51,8 +51,14 @@ class Store:
             raise LedgerError(f"{path}: no ledger here; `raftsup up` makes one")
         try:
             self._env = lmdb.open(
-                os.fspath(path), map_size=map_size, mode=0o700, lib_version=0, readonly=readonly,
-                create=not readonly, max_dbs=len(Table), max_readers=MAX_READERS,
+                os.fspath(path),
+                map_size=map_size,
+                mode=0o700,
+                lib_version=0,
+                readonly=readonly,
+                create=not readonly,
+                max_dbs=len(Table),
+                max_readers=MAX_READERS,
             )
         except (lmdb.Error, OSError) as error:
             raise LedgerError(
@@ -150,11 +156,15 @@ class Store:
             return LedgerUnavailable(
                 f"{self.path}: the ledger is full: it may grow to {self._env.info()['map_size']}"
                 " bytes. Let the queue drain, keep fewer ended turns (turns.keep), or raise"
-                " ledger.mapSize and restart", 30_000,
+                " ledger.mapSize and restart",
+                30_000,
             )
         return LedgerUnavailable(
             f"{self.path}: the ledger cannot be written: {error}. Check the disk's free space and"
-            " health; if it goes on, restart raftsup", 10_000,
+            " health",
+            10_000,
+            # After a failed write of its meta page LMDB refuses this environment for ever.
+            lasting=isinstance(error, lmdb.PanicError),
         )
 
     @contextlib.contextmanager

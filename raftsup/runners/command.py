@@ -10,7 +10,7 @@ from typing import Any
 
 from raftsup import kept
 from raftsup.config.model import CommandAgent
-from raftsup.runners import Stop, Work
+from raftsup.runners import Stop, Work, strays
 from raftsup.runners.transcript import Bounded, TranscriptBusy, open_locked
 from raftsup.turn import Outcome, OutcomeKind
 
@@ -45,13 +45,15 @@ class CommandRunner:
         argv = [word.replace(PLACEHOLDER, work.notice) for word in self._agent.command]
         by_argument = argv != list(self._agent.command)
         cwd = str(Path(self._agent.cwd).expanduser()) if self._agent.cwd else None
+        marks = strays.marks_in(work.env)
         stdin = _filled_pipe("" if by_argument else work.notice)
         output, write_end = os.pipe()
         try:
             child = kept.spawn(
                 argv,
                 title=f"raftsup: turn {work.turn.id} of {work.turn.account}",
-                env={**work.env, **self._agent.env},
+                # The marks are ours: by them a lost process is found.
+                env={**work.env, **self._agent.env, **marks},
                 cwd=cwd,
                 stdin=stdin,
                 stdout=write_end,
@@ -68,6 +70,9 @@ class CommandRunner:
         reading = asyncio.ensure_future(_copy(output, transcript))
         try:
             stopped = await _until_gone(child, stop)
+            if child.status is None and child.failure is None:
+                # Without its keeper, what left the program's group is nobody's child.
+                await strays.until_none(marks)
         finally:
             # Nothing of the turn runs any more, so its output ends.
             await reading

@@ -18,7 +18,7 @@ import orjson
 from raftsup import kept
 from raftsup.log import say
 from raftsup.worker import bridge_life, bridge_lock
-from raftsup.worker.bridge_life import Life
+from raftsup.worker.bridge_life import BridgeState, Life
 
 LOG = logging.getLogger("raftsup.worker")
 #: Seconds between the polite end of a bridge and the hard one. The CLI ends within 10 ms.
@@ -47,7 +47,7 @@ class Bridge:
     changed: Callable[[Life], None]
     life: Life = field(default_factory=Life)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _alarm: tuple[int, int] = field(default_factory=lambda: os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
+    _alarm: tuple[int, int] = field(default_factory=lambda: _alarm())
 
     def stop(self) -> None:
         """Have ``run`` end the child and return. From any thread."""
@@ -83,6 +83,8 @@ class Bridge:
         return self._after(child, "\n".join(said.last))
 
     def _after(self, child: kept.Kept, stderr: str) -> float:
+        if self._stopping.is_set():
+            return 0.0  # an end that was asked for is no death
         life, delay = bridge_life.ended(
             self.life,
             exit_text=kept.exit_text(child.status),
@@ -91,7 +93,7 @@ class Bridge:
             now=time.time(),
             random=random.random(),  # noqa: S311
         )
-        if "BRIDGE_ALREADY_RUNNING" in (life.reason + stderr) and not self._stopping.is_set():
+        if "BRIDGE_ALREADY_RUNNING" in life.reason + stderr:
             life, delay = self._locked_out(life, stderr, delay)
         self._become(life)
         return delay
@@ -115,7 +117,7 @@ class Bridge:
     def _watch(self, child: kept.Kept, out: int, err: int, said: _Ears) -> None:
         """Follow the child until nothing of it runs."""
         poll = select.poll()
-        for descriptor in (child.fileno(), out, err, self._alarm[0]):
+        for descriptor in (child.fileno(), self._alarm[0]):
             poll.register(descriptor, select.POLLIN)
         control, kill_at = child.fileno(), float("inf")
         while not child.gone:
@@ -126,8 +128,11 @@ class Bridge:
             for descriptor, hear in ((out, said.out), (err, said.err)):
                 if descriptor in ready and not hear(_read(descriptor)):
                     poll.unregister(descriptor)
-            if control in ready:
-                self._read_control(child)
+            if control in ready and self._read_control(child):
+                # Not before: a quick bridge speaks before its keeper has told of its start, and
+                # what one says that has not started does not count.
+                poll.register(out, select.POLLIN)
+                poll.register(err, select.POLLIN)
             if self._alarm[0] in ready:
                 _read(self._alarm[0])
             if self._stopping.is_set() and kill_at == float("inf"):
@@ -141,12 +146,15 @@ class Bridge:
             while hear(_read(descriptor)):
                 pass
 
-    def _read_control(self, child: kept.Kept) -> None:
+    def _read_control(self, child: kept.Kept) -> bool:
+        """Hear the keeper; whether it has told of the start just now."""
         before = child.pid
         child.read()
-        if child.pid is not None and before is None:
-            LOG.info(say("bridge.started", pid=child.pid, restarts=self.life.starts))
-            self._become(bridge_life.started(self.life, child.pid))
+        if child.pid is None or before is not None:
+            return False
+        LOG.info(say("bridge.started", pid=child.pid, restarts=self.life.starts))
+        self._become(bridge_life.started(self.life, child.pid))
+        return True
 
     def _hear_event(self, line: bytes) -> None:
         try:
@@ -164,7 +172,8 @@ class Bridge:
             return
         before, self.life = self.life.state, life
         if life.state is not before:
-            level = logging.INFO if life.healthy or life.pid else logging.WARNING
+            well = life.pid is not None or life.state is BridgeState.STOPPED
+            level = logging.INFO if well else logging.WARNING
             LOG.log(level, say(f"bridge.{life.state}", reason=life.reason or None, pid=life.pid))
         self.changed(life)
 
@@ -202,6 +211,13 @@ def _lines(buffer: bytearray, data: bytes) -> list[bytes]:
     return [line for line in lines if line.strip()]
 
 
+def _alarm() -> tuple[int, int]:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    return read, write
+
+
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 65536)
@@ -211,8 +227,8 @@ def _read(descriptor: int) -> bytes:
 
 def _spawn(argv: Sequence[str], account: str, env: Mapping[str, str]) -> tuple[kept.Kept, int, int]:
     """Start the bridge under a keeper; its control, and its two streams to read."""
-    out, out_write = os.pipe2(os.O_CLOEXEC)
-    err, err_write = os.pipe2(os.O_CLOEXEC)
+    out, out_write = os.pipe()
+    err, err_write = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
     os.set_blocking(out, False)
     os.set_blocking(err, False)

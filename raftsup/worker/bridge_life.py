@@ -132,7 +132,7 @@ def ended(
     code = life.code or next((c for c in HINTS if c in stderr), None)
     delay = (SLOW if code in _FOR_A_PERSON else QUICK).delay(failures, random)
     hint = HINTS.get(code or "", "").format(profile=profile)
-    what = f"the bridge {exit_text}" + (f" with {code}" if code else "")
+    what = f"bridge {exit_text}" + (f" ({code})" if code else "")
     return (
         replace(
             life,

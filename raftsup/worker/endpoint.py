@@ -108,7 +108,8 @@ class _Wakes:
             # Its text names paths of this host: for the log, not for the answer.
             log.warning("a wake was refused: the ledger cannot take it: %s", error)
             raise Refused(
-                503, "the ledger cannot take the wake now; nothing was recorded",
+                503,
+                "the ledger cannot take the wake now; nothing was recorded",
                 error.retry_after_ms,
             ) from error
         if not duplicate:

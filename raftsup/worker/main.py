@@ -97,14 +97,19 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     port = 0
 
     def accept(wake: Wake) -> bool:
-        accepted = ledger.accept(
-            settings.account,
-            wake.identity,
-            wake.message_id,
-            now=time.time(),
-            dedupe=settings.dedupe,
-            coalesce=settings.coalesce,
-        )
+        try:
+            accepted = ledger.accept(
+                settings.account,
+                wake.identity,
+                wake.message_id,
+                now=time.time(),
+                dedupe=settings.dedupe,
+                coalesce=settings.coalesce,
+            )
+        except LedgerUnavailable as error:
+            if error.lasting:
+                on_term()  # only a new process can open the ledger again
+            raise
         action = "wake.duplicate" if accepted.duplicate else "wake.accepted"
         LOG.info(say(action, turn=accepted.turn or None))
         return accepted.duplicate

@@ -97,8 +97,15 @@ def serve(
     sockets = create_sockets(cfg, quiet)
     port: int = sockets[0].getsockname()[1]
     worker = IntakeWorker(
-        1, os.getppid(), sockets, _Application(app), cfg.timeout, cfg, quiet,
-        limits=limits or Limits(), on_term=on_term,
+        1,
+        os.getppid(),
+        sockets,
+        _Application(app),
+        cfg.timeout,
+        cfg,
+        quiet,
+        limits=limits or Limits(),
+        on_term=on_term,
     )
     try:
         worker.init_process()

@@ -1,0 +1,39 @@
+"""A ledger that this process can never write again costs the process, not the work."""
+
+from __future__ import annotations
+
+import asyncio
+
+import lmdb
+import pytest
+
+from raftsup import exits
+from raftsup.dispatcher import patience
+from raftsup.ledger import LedgerUnavailable
+from raftsup.ledger.store import Store
+
+
+class Ended(Exception):
+    pass
+
+
+def test_only_a_panicked_environment_is_lost_for_good() -> None:
+    store = object.__new__(Store)
+    store.path = None  # type: ignore[assignment]
+    assert store._unavailable(lmdb.PanicError("meta page")).lasting
+    assert not store._unavailable(lmdb.DiskError("no space")).lasting
+
+
+def test_the_dispatcher_ends_where_only_a_new_process_can_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    def write() -> None:
+        raise LedgerUnavailable("panicked", lasting=True)
+
+    monkeypatch.setattr(patience.os, "_exit", end)
+    with pytest.raises(Ended) as ended:
+        asyncio.run(patience.patiently(write))
+    assert ended.value.args == (exits.FAILED,)
