@@ -18,7 +18,6 @@ on the socket, one JSON object a line: ``{"started": pid}``, or ``{"failed": "wh
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import select
@@ -28,12 +27,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import psutil
-from setproctitle import setproctitle
-
-from raftsup.lifeline import adopt_orphans, die_with_parent, reset_signals
-
-_TERM, _KILL = b"T", b"K"
+from raftsup import keeper
 
 
 @dataclass
@@ -57,11 +51,11 @@ class Kept:
 
     def terminate(self) -> None:
         """Ask the program's whole group to end (SIGTERM)."""
-        self._say(_TERM)
+        self._say(keeper.TERM)
 
     def kill(self) -> None:
         """Kill the program and all that it started."""
-        self._say(_KILL)
+        self._say(keeper.KILL)
 
     def _say(self, word: bytes) -> None:
         with contextlib.suppress(OSError):
@@ -154,160 +148,10 @@ def spawn(
         raise
     if pid == 0:
         try:
-            _keep(theirs.fileno(), argv, title, env, cwd, (stdin, stdout, stderr), tuple(hold))
+            stdio = (stdin, stdout, stderr)
+            keeper.keep(theirs.fileno(), argv, title, env, cwd, stdio, tuple(hold))
         finally:
             os._exit(127)
     theirs.close()
     ours.setblocking(False)
     return Kept(keeper=pid, control=ours)
-
-
-def _keep(
-    control: int,
-    argv: Sequence[str],
-    title: str,
-    env: Mapping[str, str],
-    cwd: str | None,
-    stdio: tuple[int, int, int],
-    hold: tuple[int, ...],
-) -> None:
-    # Python objects of the owner still refer to descriptors that are closed below: none may be
-    # collected, or it would close a descriptor that means something else by then.
-    gc.disable()
-    os.setpgid(0, 0)  # signals to the owner's group are the owner's
-    reset_signals()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    adopt_orphans()
-    setproctitle(title)
-    _close_all_but({control, *stdio, *hold})
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_read, False)
-    os.set_blocking(wake_write, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-
-    program = _start(argv, env, cwd, stdio, hold, control)
-    if program is None:
-        os._exit(0)
-    # The program alone holds its pipes now, so that their readers see its end.
-    null = os.open(os.devnull, os.O_RDWR)
-    for target in (0, 1, 2):
-        os.dup2(null, target)
-    for spare in {*stdio} - {0, 1, 2}:
-        os.close(spare)
-
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
-    poll.register(wake_read, select.POLLIN)
-    while True:
-        for descriptor, _ in poll.poll():
-            if descriptor == wake_read:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(wake_read, 512)
-                continue
-            try:
-                word = os.read(control, 1)
-            except OSError:
-                word = b""
-            if word == _TERM:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(program, signal.SIGTERM)
-            else:
-                _end_all(program, control)
-        if _reap(program, control):
-            _end_all(None, control)
-
-
-def _start(
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    cwd: str | None,
-    stdio: tuple[int, int, int],
-    hold: tuple[int, ...],
-    control: int,
-) -> int | None:
-    failed_read, failed_write = os.pipe()
-    keeper = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        failing: str | None = None
-        try:
-            os.setpgid(0, 0)
-            die_with_parent(keeper)
-            reset_signals()
-            copies = [os.dup(number) for number in stdio]  # stdio may overlap 0, 1, 2
-            for number, copy in enumerate(copies):
-                os.dup2(copy, number)
-                os.close(copy)
-            for number in hold:
-                os.set_inheritable(number, True)
-            os.set_inheritable(control, False)
-            for number in {*stdio} - {0, 1, 2}:
-                os.set_inheritable(number, False)
-            failing = cwd
-            if cwd is not None:
-                os.chdir(cwd)
-            failing = argv[0]
-            os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - no shell is the point
-        except OSError as error:
-            os.write(failed_write, f"{failing}: {error.strerror}".encode())
-        finally:
-            os._exit(127)
-    os.close(failed_write)
-    why = os.read(failed_read, 4096).decode(errors="replace")
-    os.close(failed_read)
-    if why:
-        os.waitpid(pid, 0)
-        _report(control, {"failed": why})
-        return None
-    _report(control, {"started": pid})
-    return pid
-
-
-def _reap(program: int | None, control: int) -> bool:
-    """Collect the dead; whether the program was among them."""
-    ended = False
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            if pid == program:
-                ended = True
-                _report(control, {"exited": status})
-    return ended
-
-
-def _end_all(program: int | None, control: int) -> None:
-    """Kill whatever is below this keeper until nothing is, then end."""
-    if program is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(program, signal.SIGKILL)
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            os._exit(0)
-        if pid and pid == program:
-            _report(control, {"exited": status})
-        if pid:
-            continue
-        # Children of the killed have become ours by now: each round reaches a level deeper.
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-        time.sleep(0.002)
-
-
-def _report(control: int, report: Mapping[str, object]) -> None:
-    with contextlib.suppress(OSError):
-        os.write(control, json.dumps(report).encode() + b"\n")
-
-
-def _close_all_but(keep: set[int]) -> None:
-    low = 3
-    for number in sorted(n for n in keep if n >= 3):
-        os.closerange(low, number)
-        low = number + 1
-    os.closerange(low, os.sysconf("SC_OPEN_MAX"))

@@ -6,7 +6,6 @@ while it answers, a bridge while its process lives.
 
 from __future__ import annotations
 
-import http.client
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from raftsup.ops.account_state import AccountState, Found
 from raftsup.paths import StateDir
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.worker import report
+from raftsup.worker.pulse import answers
 
 _TIMEOUT = 2.0
 
@@ -103,7 +103,7 @@ def _account(
         answers=current and _answers(said.get("url", "")),
         bridge=bridge.get("state", "stopped") if current else "stopped",
         reason=bridge.get("reason", "") if current else "",
-        bridge_alive=current and bridge.get("pid") is not None and psutil.pid_exists(bridge["pid"]),
+        bridge_alive=current and _lives(bridge.get("pid")),
         dispatcher=dispatcher["state"] == "running",
     )
     word, reason = account_state.judge(account, found)
@@ -134,15 +134,13 @@ def _account(
     }
 
 
-def _answers(url: str) -> bool:
-    where = urlsplit(url)
-    if where.hostname is None:
-        return False
-    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=_TIMEOUT)
+def _lives(pid: int | None) -> bool:
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    finally:
-        connection.close()
+
+
+def _answers(url: str) -> bool:
+    port = urlsplit(url).port
+    return port is not None and answers(port, _TIMEOUT)

@@ -18,17 +18,31 @@ from raftsup import exits
 from raftsup.log import say
 
 LOG = logging.getLogger("raftsup.worker")
-EVERY = 4.0
+_EVERY = 4.0
 _TIMEOUT = 3.0
 #: Seconds without an answer after which the endpoint counts as hung.
 HUNG_AFTER = 15.0
 
 
-def beat(port: int, heartbeat: Path, stopping: threading.Event, also: Callable[[], None]) -> None:
-    """Probe until ``stopping``; does not return if the endpoint hangs. ``also`` runs each time."""
+def interval(watchdog: float) -> float:
+    """Seconds between two probes, so that one that fails costs no healthy worker its life."""
+    return min(_EVERY, watchdog / 4)
+
+
+def beat(
+    port: int,
+    heartbeat: Path,
+    every: float,
+    stopping: threading.Event,
+    also: Callable[[], None],
+) -> None:
+    """Probe each ``every`` seconds until ``stopping``; does not return if the endpoint hangs.
+
+    ``also`` runs each time.
+    """
     answered = time.monotonic()
     while True:
-        if _answers(port):
+        if answers(port, _TIMEOUT):
             answered = time.monotonic()
             heartbeat.touch(mode=0o600)
         elif stopping.is_set():
@@ -37,12 +51,13 @@ def beat(port: int, heartbeat: Path, stopping: threading.Event, also: Callable[[
             LOG.critical(say("endpoint.hung", seconds=silence, next="restart"))
             os._exit(exits.HUNG)
         also()
-        if stopping.wait(EVERY):
+        if stopping.wait(every):
             return
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+def answers(port: int, timeout: float) -> bool:
+    """Whether the endpoint on this port answers within ``timeout`` seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200
