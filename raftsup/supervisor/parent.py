@@ -39,11 +39,12 @@ class Options(ServerOptions):
         load: Callable[[], Config],
         state: StateDir,
         environ: Mapping[str, str],
+        umask: int,
     ) -> None:
         super().__init__()
         self.raftsup, self.state = config, state
         self.stop_requests = 0
-        self._load, self._environ, self._fresh = load, environ, True
+        self._load, self._environ, self._umask, self._fresh = load, environ, umask, True
 
     def process_groups_from_parser(self, parser: Any) -> list[Any]:
         if not self._fresh:  # at the first reading the config was read a moment ago
@@ -53,7 +54,13 @@ class Options(ServerOptions):
                 raise ValueError(str(error)) from error
         self._fresh = False
         return programs.groups(
-            self, self.raftsup, self.state, lambda: self.raftsup, self._load, self._environ
+            self,
+            self.raftsup,
+            self.state,
+            lambda: self.raftsup,
+            self._load,
+            self._environ,
+            self._umask,
         )
 
     def get_signal(self) -> int | None:
@@ -137,8 +144,10 @@ def run(
 
     ``lock``: the descriptor of the state folder's lock, held by the caller.
     """
+    # supervisord's logs and sockets are as private as the rest of the state folder.
+    umask = os.umask(0o077)
     conf_file = conf.write(state, len(config.accounts))
-    options = Options(config, load, state, environ)
+    options = Options(config, load, state, environ, umask)
     options.realize(["-c", str(conf_file)])
     options.first, options.test = True, False
     # What is loaded by now is shared by all children: keep the collector from touching it.
@@ -150,6 +159,7 @@ def run(
     options.close_logger()
     if options.mood == SupervisorStates.RESTARTING:
         # ``supervisorctl reload``: start over with today's code and config.
+        os.umask(umask)
         os.execv(sys.executable, [sys.executable, "-m", "raftsup", *sys.argv[1:]])  # noqa: S606
     os.close(lock)
     return exits.OK

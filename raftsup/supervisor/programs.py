@@ -32,11 +32,14 @@ class DispatcherProgram:
     """Reads its settings when it starts and at SIGHUP: a change restarts nothing."""
 
     state: StateDir
+    #: The operator's own: what agents write is theirs to share.
+    umask: int
     latest: Callable[[], Config] = field(compare=False)
     load: Callable[[], Config] = field(compare=False)
     environ: Mapping[str, str] = field(compare=False)
 
     def __call__(self) -> int:
+        os.umask(self.umask)
         log.start(dispatcher.PROGRAM)
         return dispatcher.run(self.latest(), self.load, self.state, self.environ)
 
@@ -58,8 +61,11 @@ def groups(
     latest: Callable[[], Config],
     load: Callable[[], Config],
     environ: Mapping[str, str],
+    umask: int,
 ) -> list[ProcessGroupConfig]:
-    """The two groups of a host. ``latest`` gives the config in force, ``load`` reads it anew."""
+    """The two groups of a host. ``latest`` gives the config in force, ``load`` reads it anew.
+    ``umask`` is the one that agents get.
+    """
     drain = round(config.turns.drain) + _MARGIN
     first = _program(
         options,
@@ -70,7 +76,7 @@ def groups(
         # The drain may change at a reload, which must not restart the dispatcher: this is the
         # longest that is ever waited before SIGKILL, the dispatcher keeps its own time.
         stop=max(drain, 60),
-        program=DispatcherProgram(state, latest, load, environ),
+        program=DispatcherProgram(state, umask, latest, load, environ),
     )
     workers = [
         _program(
