@@ -100,7 +100,7 @@ def _start(
         try:
             os.setpgid(0, 0)
             die_with_parent(keeper)
-            reset_signals()
+            reset_signals(before_exec=True)
             copies = [os.dup(number) for number in stdio]  # stdio may overlap 0, 1, 2
             for number, copy in enumerate(copies):
                 os.dup2(copy, number)
@@ -149,6 +149,7 @@ def _end_all(program: int | None, control: int) -> None:
     if program is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program, signal.SIGKILL)
+    pause = 0.002
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -162,7 +163,9 @@ def _end_all(program: int | None, control: int) -> None:
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 child.kill()
-        time.sleep(0.002)
+        # What cannot be killed (a setuid program, a process in the kernel) is waited for.
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)
 
 
 def _report(control: int, report: Mapping[str, object]) -> None:

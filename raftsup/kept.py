@@ -117,7 +117,9 @@ def exit_text(status: int | None) -> str:
     if status is None:
         return "lost"
     if os.WIFSIGNALED(status):
-        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+        number = os.WTERMSIG(status)
+        known = {s.value: s.name for s in signal.Signals}  # real-time signals have no names
+        return f"killed by {known.get(number, f'signal {number}')}"
     return f"exited with {os.WEXITSTATUS(status)}"
 
 

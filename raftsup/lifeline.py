@@ -36,14 +36,18 @@ def adopt_orphans() -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def reset_signals() -> None:
-    """Undo what the parent's Python set up: handlers, mask, wake-up descriptor.
+#: What tells a program to end or to look again. Blocked around a fork: a signal that came
+#: between the fork and the child's ``reset_signals`` would be the parent's handler's to swallow.
+STEERING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP})
 
-    Without it a forked child swallows SIGTERM into its parent's handler, and an exec'd one
-    ignores SIGPIPE.
+
+def reset_signals(*, before_exec: bool = False) -> None:
+    """Undo what the parent's Python set up: handlers, wake-up descriptor, and last the mask.
+
+    SIGPIPE stays ignored in a child that goes on as Python, which turns it into an error where
+    it happens; ``before_exec`` it goes back to what programs expect.
     """
     signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         # Real-time signals and the like cannot be set on every system: leave those.
         try:
@@ -51,3 +55,6 @@ def reset_signals() -> None:
                 signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
             continue
+    if not before_exec:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -10,7 +10,7 @@ inside a transaction, so no process ever holds a turn in a state of its own.
       ^                  |------FAIL-----> failed      (attempts used up)
       |                  |----TIME_OUT---> timed_out   (attempts used up by overrunning)
       |                  |-----CANCEL----> cancelled
-      |---RETRY / INTERRUPT--|
+      |---RETRY / INTERRUPT / POSTPONE--|
     queued --CANCEL--> cancelled
     failed | timed_out | cancelled --REOPEN--> queued  (an operator's word, never by itself)
 """
@@ -40,6 +40,7 @@ class Event(StrEnum):
     TIME_OUT = "time_out"  # the attempt overran, none is left
     CANCEL = "cancel"
     INTERRUPT = "interrupt"  # the host went down under it: not the turn's failure
+    POSTPONE = "postpone"  # the host could not run it now: not the turn's failure either
     REOPEN = "reopen"  # an operator runs an ended turn again
 
 
@@ -54,6 +55,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RUNNING, Event.TIME_OUT): State.TIMED_OUT,
     (State.RUNNING, Event.CANCEL): State.CANCELLED,
     (State.RUNNING, Event.INTERRUPT): State.QUEUED,
+    (State.RUNNING, Event.POSTPONE): State.QUEUED,
     (State.FAILED, Event.REOPEN): State.QUEUED,
     (State.TIMED_OUT, Event.REOPEN): State.QUEUED,
     (State.CANCELLED, Event.REOPEN): State.QUEUED,
@@ -142,6 +144,7 @@ class OutcomeKind(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    POSTPONED = "postponed"  # no room on disk, no process to be had: the host's trouble
 
 
 def judge(turn: Turn, outcome: Outcome, attempts: int) -> Event:
@@ -151,6 +154,8 @@ def judge(turn: Turn, outcome: Outcome, attempts: int) -> Event:
             return Event.SUCCEED
         case OutcomeKind.CANCELLED:
             return Event.CANCEL
+        case OutcomeKind.POSTPONED:
+            return Event.POSTPONE
         case OutcomeKind.INTERRUPTED:
             last = turn.interruptions + 1 >= MAX_INTERRUPTIONS
             return Event.FAIL if last else Event.INTERRUPT

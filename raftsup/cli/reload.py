@@ -19,6 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
     except rpc.ParentDown as error:
         return complain(f"{error}. Start it with `raftsup up`", exits.NOT_RUNNING)
     except rpc.ParentRefused as error:
+        if changes:
+            return complain(f"stopped half way, say `raftsup reload` again: {error}", exits.FAILED)
         return complain(f"nothing was changed: {error}", exits.CONFIG)
     if not changes:
         print("no account to add, remove or restart; the dispatcher has read the file again")

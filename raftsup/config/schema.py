@@ -47,7 +47,7 @@ SECTIONS: Final = {
         {
             "reload": choice("off", "hot", "restart", "hybrid"),
             # Shorter, and a busy machine would look like a hung program.
-            "watchdog": duration(1.0, LONGEST),
+            "watchdog": duration(4.0, LONGEST),
         },
     ),
 }

@@ -81,6 +81,15 @@ async def run(runner: Runner, work: Work, stop: Stop, timeout: float) -> Outcome
     return outcome
 
 
+def final(outcome: Outcome, stop: Stop) -> Outcome:
+    """The outcome, given that the run was told to end: a word that was given stands, unless the
+    turn's work was done all the same.
+    """
+    if stop.done() and outcome.kind is not OutcomeKind.SUCCEEDED:
+        return replace(outcome, kind=stop.result())
+    return outcome
+
+
 def end_early(stop: Stop, kind: OutcomeKind) -> None:
     """Ask a runner to end its run as ``kind``; the first word stands."""
     if not stop.done():

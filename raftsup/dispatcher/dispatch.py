@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
+from raftsup import exits
 from raftsup.backoff import Backoff
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import attempt, lanes, recover
@@ -73,13 +75,14 @@ class Dispatcher:
         for turn in self._ledger.owed(after=self._last):
             self._last = turn.id
             self.owed.add(turn)
+        settings, health, now = self.config.turns, self.health, self._now()
         decision = lanes.decide(
             self.owed.heads(),
             busy=self._busy(),
-            health=self.health,
+            health={lane: lanes.bounded(h, now, settings.max_pause) for lane, h in health.items()},
             served=self._served,
-            slots=self.config.turns.concurrency - len(self.running),
-            now=self._now(),
+            slots=settings.concurrency - len(self.running),
+            now=now,
         )
         for turn_id in decision.start:
             self._start(turn_id)
@@ -132,26 +135,28 @@ class Dispatcher:
             outcome = await attempt.run(
                 self._runner_for(account), work, item.stop, settings.timeout
             )
-            await self._settle(item.turn, item.lane, outcome)
+            await self._settle(item, outcome)
         finally:
             del self.running[turn_id]
         self.pump()
 
-    async def _settle(self, turn: Turn, lane: str, outcome: Outcome) -> None:
-        settings = self.config.turns
-        event = judge(turn, outcome, settings.attempts)
+    async def _settle(self, item: Running, told: Outcome) -> None:
+        settings, lane = self.config.turns, item.lane
         pause = Backoff(settings.pause, settings.max_pause)
 
-        def settle() -> tuple[Turn, LaneHealth, LaneHealth]:
+        def settle() -> tuple[Turn, Event, LaneHealth, LaneHealth]:
+            # Judged anew at each try: an operator may cancel while the ledger takes no write.
+            outcome = attempt.final(told, item.stop)
+            event = judge(item.turn, outcome, settings.attempts)
             now, before = self._now(), self.health.get(lane, LaneHealth())
             health = lanes.after(before, outcome.kind, now, pause, random.random())  # noqa: S311
             changed = None if health == before else (lane, health)
-            turn_now = self._ledger.settle(
-                turn.id, event, now=now, reason=outcome.reason, lane=changed
+            turn = self._ledger.settle(
+                item.turn.id, event, now=now, reason=outcome.reason, lane=changed
             )
-            return turn_now, before, health
+            return turn, event, before, health
 
-        settled, before, health = await patiently(settle)
+        settled, event, before, health = await patiently(settle)
         self.health[lane] = health
         if settled.state is State.QUEUED:
             self.owed.add(settled)
@@ -170,9 +175,8 @@ class Dispatcher:
                 attempt.marks(turn, self._state),
                 lambda text: LOG.warning(say("turn.lingers", turn=turn.id, reason=text)),
             )
-            kind = item.stop.result() if item.stop.done() else OutcomeKind.INTERRUPTED
             reason = f"the dispatcher died during attempt {turn.attempt}"
-            await self._settle(turn, item.lane, Outcome(kind, reason))
+            await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
         finally:
             del self.recovering[turn.id]
         self.pump()
@@ -197,13 +201,19 @@ class Dispatcher:
         turn = self._ledger.settle(turn_id, Event.REOPEN, now=self._now())
         if turn.id <= self._last:
             self.owed.add(turn)
-        self._tell("turn.reopened", turn, self._lane(turn))
+        lane = self._lane(turn)
+        if lane in self.health:
+            # Who asks for it wants it now; the failures so far still count.
+            self.health[lane] = replace(self.health[lane], not_before=0.0)
+        self._tell("turn.reopened", turn, lane)
         self.pump()
         return turn
 
     def set_paused(self, lane: str, paused: bool) -> None:
-        """Hold or free a lane (``lanes.ALL``: every lane). What runs goes on."""
-        health = replace(self.health.get(lane, LaneHealth()), paused=paused)
+        """Hold or free a lane (``lanes.ALL``: every lane). What runs goes on. Freeing ends also
+        the rest that failures earned.
+        """
+        health = replace(self.health.get(lane, LaneHealth()), paused=paused, not_before=0.0)
         self._ledger.set_lane_health(lane, health)
         self.health[lane] = health
         LOG.info(say("lane.paused" if paused else "lane.resumed", lane=lane))
@@ -235,7 +245,9 @@ class Dispatcher:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            LOG.error(say("dispatcher.broke", reason=repr(error)), exc_info=error)
+            # A turn may be stranded by it; a new dispatcher finds every one of them.
+            LOG.critical(say("dispatcher.broke", reason=repr(error)), exc_info=error)
+            os._exit(exits.FAILED)
 
     def _tell(self, action: str, turn: Turn, lane: str | None) -> None:
         facts: dict[str, object] = {

@@ -65,11 +65,19 @@ def _of(health: Mapping[str, LaneHealth], head: Head) -> LaneHealth:
     return health.get(head.lane, LaneHealth())
 
 
+def bounded(health: LaneHealth, now: float, longest: float) -> LaneHealth:
+    """``health`` without a rest of more than ``longest`` seconds: one that was reckoned by a
+    clock that has been set back since must not last until that clock's time comes.
+    """
+    return replace(health, not_before=0.0) if health.not_before > now + longest else health
+
+
 def after(
     health: LaneHealth, outcome: OutcomeKind, now: float, pause: Backoff, random: float
 ) -> LaneHealth:
     """A lane's health after an attempt: failures in a row earn growing pauses, one success ends
-    them. What the host or an operator cut short says nothing about the agent.
+    them. What the host or an operator cut short says nothing about the agent; where the host
+    itself is in trouble, waiting is right as well.
     """
     if outcome is OutcomeKind.SUCCEEDED:
         return replace(health, failures=0, not_before=0.0)

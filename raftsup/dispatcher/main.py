@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -112,7 +113,10 @@ async def _look(dispatcher: Dispatcher, state: StateDir) -> None:
     heartbeat = state.heartbeat(PROGRAM)
     while True:
         _safely(dispatcher.pump)
-        heartbeat.touch(mode=0o600)
+        try:
+            heartbeat.touch(mode=0o600)
+        except OSError as error:
+            LOG.error(say("heartbeat.failed", reason=str(error)))
         await asyncio.sleep(_LOOK_EVERY)
 
 
@@ -126,5 +130,6 @@ async def _sweep(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> Non
             swept = []
         for turn in swept:
             for number in range(1, turn.attempt + 1):
-                state.transcript(turn.id, number).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    state.transcript(turn.id, number).unlink()
         await asyncio.sleep(0 if swept else _SWEEP_EVERY)

@@ -86,6 +86,8 @@ class Server:
                 await writer.drain()
         except (ConnectionError, ValueError):
             pass  # hung up, or a line over MAX_LINE
+        except asyncio.CancelledError:
+            pass  # the dispatcher ends; Python 3.11's streams would print this as an error
         finally:
             self._subscribers.discard(writer)
             writer.close()

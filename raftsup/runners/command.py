@@ -28,16 +28,15 @@ class CommandRunner:
         try:
             lock = open_locked(work.transcript)
         except TranscriptBusy:
-            return Outcome(
-                OutcomeKind.FAILED, f"{work.transcript} is locked: an attempt still runs"
-            )
+            return Outcome(OutcomeKind.POSTPONED, f"{work.transcript}: an attempt still runs")
         except OSError as error:
-            return Outcome(OutcomeKind.FAILED, f"cannot write {work.transcript}: {error.strerror}")
+            why = f"cannot write {work.transcript}: {error.strerror}"
+            return Outcome(OutcomeKind.POSTPONED, why)
         try:
             return await self._run(work, stop, lock)
         except OSError as error:
-            # No process or descriptor to be had: the attempt's failure, not the dispatcher's.
-            return Outcome(OutcomeKind.FAILED, f"cannot start the agent: {error.strerror}")
+            # No process or descriptor to be had: this host's trouble, not the turn's failure.
+            return Outcome(OutcomeKind.POSTPONED, f"cannot start the agent: {error.strerror}")
         finally:
             os.close(lock)
 
@@ -88,7 +87,8 @@ def _outcome(child: kept.Kept) -> Outcome:
         return Outcome(OutcomeKind.SUCCEEDED)
     if child.status is None:
         return Outcome(OutcomeKind.FAILED, "the agent was killed together with its keeper")
-    return Outcome(OutcomeKind.FAILED, f"the agent {kept.exit_text(child.status)}")
+    was = "was " if os.WIFSIGNALED(child.status) else ""
+    return Outcome(OutcomeKind.FAILED, f"the agent {was}{kept.exit_text(child.status)}")
 
 
 async def _until_gone(child: kept.Kept, stop: Stop) -> Outcome | None:

@@ -29,11 +29,17 @@ def open_locked(path: Path) -> int:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nothing of the attempt with this transcript runs any more."""
+    """Whether nothing of the attempt with this transcript runs any more. Makes no file."""
     try:
-        os.close(open_locked(path))
-    except TranscriptBusy:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    finally:
+        os.close(descriptor)
     return True
 
 

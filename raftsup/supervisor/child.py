@@ -12,6 +12,7 @@ import gc
 import math
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -25,7 +26,7 @@ from supervisor.states import ProcessStates
 
 from raftsup import exits
 from raftsup.backoff import Backoff
-from raftsup.lifeline import die_with_parent, reset_signals
+from raftsup.lifeline import STEERING, die_with_parent, reset_signals
 
 RESTART = Backoff(base=0.25, cap=60.0)
 #: After so many seconds of life a death counts as the first again.
@@ -40,6 +41,14 @@ class ForkedProcess(Subprocess):
         # Nothing is exec'd, so nothing can be missing.
         return self.config.command, [self.config.command]
 
+    def spawn(self) -> int | None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STEERING)
+        try:
+            pid: int | None = super().spawn()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
+
     def _spawn_as_child(self, filename: str, argv: Sequence[str]) -> None:
         code = exits.FAILED
         try:
@@ -49,6 +58,8 @@ class ForkedProcess(Subprocess):
             self.config.options.setpgrp()
             self._prepare_child_fds()
             reset_signals()
+            # Ignored until the program says what it does with it: the default would be to die.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             die_with_parent(self.config.parent)
             os.umask(0o077)
             setproctitle(f"raftsup: {self.config.title}")
@@ -65,7 +76,10 @@ class ForkedProcess(Subprocess):
             os._exit(code)
 
     def _prepare_child_fds(self) -> None:
-        super()._prepare_child_fds()
+        # supervisor closes one descriptor after the other up to ``minfds``: milliseconds a fork.
+        os.dup2(self.pipes["child_stdin"], 0)
+        os.dup2(self.pipes["child_stdout"], 1)
+        os.dup2(self.pipes["child_stdout"], 2)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
     def finish(self, pid: int, sts: int) -> None:

@@ -26,7 +26,8 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: Seconds that the main loop sleeps while something is about to change, and otherwise.
 _RESTLESS, _RESTFUL = 0.05, 0.5
 _SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
-#: A gap of so many seconds between two ticks means that the host was not running.
+#: A gap of so many seconds between two ticks, or of half the watchdog's limit, means that this
+#: host was not running (suspended, stopped).
 _PAUSED = 10.0
 
 
@@ -90,7 +91,9 @@ class Parent(Supervisor):
     def tick(self, now: float | None = None) -> None:
         super().tick(now)
         moment = time.time()
-        if moment - self._last_tick > _PAUSED:
+        gap = moment - self._last_tick
+        # A clock that was set back: what was stamped before lies in the future.
+        if gap < 0 or gap > min(_PAUSED, self.options.raftsup.supervisor.watchdog / 2):
             self._awake_since = moment
         self._last_tick = moment
         self._kill_silent(moment)
@@ -165,7 +168,9 @@ def run(
     return exits.OK
 
 
-def take_lock(state: StateDir, wait: float = 0.0) -> int:
+def take_lock(state: StateDir) -> int:
     """Become the one host of ``state``. Raises ``flock.Held``, ``StateDirError``."""
     state.prepare()
-    return flock.take(state.lock, wait)
+    # A moment's wait: a ``status`` that looks at the lock, or a dead host's last fork, holds it
+    # for an instant, and a refusal under systemd is final.
+    return flock.take(state.lock, wait=1.0)

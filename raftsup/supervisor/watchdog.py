@@ -23,4 +23,5 @@ def silent(pulses: Iterable[Pulse], now: float, limit: float, awake_since: float
     ``awake_since``: when this host last woke from a pause of its own (suspend, SIGSTOP). Silence
     before that proves nothing, since nobody could beat.
     """
-    return [pulse for pulse in pulses if now - max(pulse.beat, pulse.started, awake_since) > limit]
+    # A stamp from the future (the clock was set back since) is worth no more than one of now.
+    return [p for p in pulses if now - min(now, max(p.beat, p.started, awake_since)) > limit]

@@ -9,7 +9,6 @@ import random
 import select
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,13 +17,12 @@ import orjson
 from raftsup import kept
 from raftsup.log import say
 from raftsup.worker import bridge_life, bridge_lock
+from raftsup.worker.bridge_ears import Ears
 from raftsup.worker.bridge_life import BridgeState, Life
 
 LOG = logging.getLogger("raftsup.worker")
 #: Seconds between the polite end of a bridge and the hard one. The CLI ends within 10 ms.
 TERM_GRACE = 2.0
-#: Of what it says on standard error, so much is kept for ``status``, and logged, a line.
-_LAST_LINES, _LINE = 5, 500
 
 
 def argv_of(command: Sequence[str], profile: str, endpoint: str) -> list[str]:
@@ -70,7 +68,7 @@ class Bridge:
             life, delay = bridge_life.not_started(self.life, str(error), random.random())  # noqa: S311
             self._become(life)
             return delay
-        said = _Ears(self._hear_event, self._hear_diagnostic)
+        said = Ears(self._hear_event, self._hear_diagnostic)
         try:
             self._watch(child, out, err, said)
         finally:
@@ -114,7 +112,7 @@ class Bridge:
             return life, bridge_life.QUICK.delay(life.failures)
         return bridge_life.locked_out(life, verdict.why, delay), delay
 
-    def _watch(self, child: kept.Kept, out: int, err: int, said: _Ears) -> None:
+    def _watch(self, child: kept.Kept, out: int, err: int, said: Ears) -> None:
         """Follow the child until nothing of it runs."""
         poll = select.poll()
         for descriptor in (child.fileno(), self._alarm[0]):
@@ -176,39 +174,6 @@ class Bridge:
             level = logging.INFO if well else logging.WARNING
             LOG.log(level, say(f"bridge.{life.state}", reason=life.reason or None, pid=life.pid))
         self.changed(life)
-
-
-class _Ears:
-    """Lines out of the bridge's two streams; the last of its diagnostics are kept."""
-
-    def __init__(self, event: Callable[[bytes], None], diagnostic: Callable[[str], None]) -> None:
-        self.last: deque[str] = deque(maxlen=_LAST_LINES)
-        self._event, self._diagnostic = event, diagnostic
-        self._out, self._err = bytearray(), bytearray()
-
-    def out(self, data: bytes) -> bool:
-        for line in _lines(self._out, data):
-            self._event(line)
-        return bool(data)
-
-    def err(self, data: bytes) -> bool:
-        for line in _lines(self._err, data):
-            text = line[:_LINE].decode(errors="replace")
-            self.last.append(text)
-            self._diagnostic(text)
-        return bool(data)
-
-
-def _lines(buffer: bytearray, data: bytes) -> list[bytes]:
-    """Whole lines that ``data`` completes; at the end of the stream, the rest. A line without
-    end is dropped at 64 KiB: garbage must not fill memory.
-    """
-    buffer += data
-    *lines, rest = bytes(buffer).split(b"\n")
-    buffer[:] = b"" if not data or len(rest) > 65536 else rest
-    if not data and rest:
-        lines.append(rest)
-    return [line for line in lines if line.strip()]
 
 
 def _alarm() -> tuple[int, int]:

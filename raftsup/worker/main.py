@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from raftsup import exits, flock
@@ -47,6 +47,8 @@ class Settings:
     dedupe: Dedupe
     coalesce: bool
     map_size: int
+    #: Seconds without a proof of life after which the parent kills it.
+    watchdog: float
     state: StateDir
 
 
@@ -61,6 +63,7 @@ def settings_of(config: Config, account: Account, state: StateDir) -> Settings:
         dedupe=config.dedupe,
         coalesce=config.turns.coalesce == "queued",
         map_size=config.ledger.map_size,
+        watchdog=config.supervisor.watchdog,
         state=state,
     )
 
@@ -122,7 +125,8 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         argv = argv_of(settings.command, settings.profile, report.url)
         threads.append(_thread("bridge", lambda: bridge.run(argv)))
         heartbeat = state.heartbeat(heartbeat_name(settings.account))
-        _thread("pulse", lambda: pulse.beat(port, heartbeat, stopping, report.write))
+        every = pulse.interval(settings.watchdog)
+        _thread("pulse", lambda: pulse.beat(port, heartbeat, every, stopping, report.write))
 
     def on_term() -> None:
         if not stopping.is_set():
@@ -163,7 +167,15 @@ def _bridge_env(env: Mapping[str, str], token: str, settings: Settings) -> dict[
     return told
 
 
-def _thread(name: str, target: object) -> threading.Thread:
-    thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
+def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
+    def guarded() -> None:
+        try:
+            target()
+        except BaseException:
+            # A worker without its bridge's or its pulse's thread would be deaf and look well.
+            LOG.critical(say("worker.broke", thread=name), exc_info=True)
+            os._exit(exits.FAILED)
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
     thread.start()
     return thread

@@ -44,7 +44,7 @@ def beat(
     while True:
         if answers(port, _TIMEOUT):
             answered = time.monotonic()
-            heartbeat.touch(mode=0o600)
+            _touch(heartbeat)
         elif stopping.is_set():
             return
         elif (silence := time.monotonic() - answered) > HUNG_AFTER:
@@ -53,6 +53,13 @@ def beat(
         also()
         if stopping.wait(every):
             return
+
+
+def _touch(heartbeat: Path) -> None:
+    try:
+        heartbeat.touch(mode=0o600)
+    except OSError as error:
+        LOG.error(say("heartbeat.failed", reason=str(error)))
 
 
 def answers(port: int, timeout: float) -> bool:

@@ -1,0 +1,120 @@
+"""A true host for the bench: ``raftsup up`` on a config and with bridges of our own making."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench_rows import BenchError
+
+from raftsup.paths import StateDir
+from raftsup.worker import report
+
+#: Seconds that anything awaited here may take.
+PATIENCE = 30.0
+
+#: Stands for the Raft CLI: says that it is connected, leaves its token for the bench (which is
+#: the sender of wakes here), and is from then on a process that costs nothing.
+_BRIDGE = """\
+umask 077
+printf %%s "$RAFT_CHANNEL_TOKEN" > "${0%%/*}/token.$2"
+echo '{"type": "agent_comms.lifecycle", "state": "listening_idle"}'
+%s
+"""
+_ENDINGS = {"steady": "exec sleep 3600", "dying": "sleep 1; exit 1"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One account of a bench's host."""
+
+    agent: tuple[str, ...] = ("true",)
+    bridge: str = "steady"
+
+
+@dataclass
+class Host:
+    folder: Path
+    state: StateDir
+    process: subprocess.Popen[bytes]
+    #: Seconds (monotonic) at which the command was started.
+    since: float
+
+    def report(self, account: str) -> dict[str, Any]:
+        return report.read(self.state.report(account)) or {}
+
+    def listening(self, account: str) -> bool:
+        return self.report(account).get("bridge", {}).get("state") == "listening"
+
+    def endpoint(self, account: str) -> tuple[int, str]:
+        """Its port and its token."""
+        port = int(self.report(account)["url"].rsplit(":", 1)[1].split("/")[0])
+        return port, (self.folder / f"token.{account}").read_text()
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                log = (self.folder / "up.log").read_text(errors="replace")[-2000:]
+                raise BenchError(f"{what} did not happen on the host in {self.folder}:\n{log}")
+            time.sleep(0.002)
+
+    def until_ready(self, accounts: Iterator[str] | list[str]) -> float:
+        """Wait until all listen; the seconds since the start of the command."""
+        missing = list(accounts)
+
+        def all_listen() -> bool:
+            while missing and self.listening(missing[-1]):
+                missing.pop()
+            return not missing
+
+        self.until(all_listen, "every account's bridge listening")
+        return time.monotonic() - self.since
+
+
+@contextlib.contextmanager
+def running(folder: Path, plans: Mapping[str, Plan]) -> Iterator[Host]:
+    """A host in the new folder ``folder``; it is stopped at the end, by force if need be."""
+    folder.mkdir(mode=0o700, parents=True)
+    for name, ending in _ENDINGS.items():
+        (folder / f"{name}.sh").write_text(_BRIDGE % ending)
+    accounts = {
+        account: {
+            "profile": account,
+            "command": ["/bin/sh", str(folder / f"{plan.bridge}.sh")],
+            "agent": {"kind": "command", "command": list(plan.agent)},
+        }
+        for account, plan in plans.items()
+    }
+    config = folder / "raftsup.json5"
+    tree = {"channels": {"raft": {"accounts": accounts}}, "turns": {"drain": 0, "timeout": "90s"}}
+    config.write_text(json.dumps(tree))
+    # Nothing of the caller's own raftsup may reach in.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "RAFTSUP_"))}
+    state = StateDir(folder / "s")
+    env |= {"RAFTSUP_STATE_DIR": str(state.root), "RAFTSUP_CONFIG_PATH": str(config)}
+    with (folder / "up.log").open("wb") as log:
+        since = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "raftsup", "up"],
+            env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield Host(folder, state, process, since)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            # Whatever hangs, nothing survives the parent.
+            process.kill()
+            process.wait()

@@ -1,0 +1,34 @@
+"""The bench measures every case on a machine as it is; how fast it is nobody asserts here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_run.py"
+CASES = ("1.", "2.", "3.", "4.", "5.", "6.")
+#: One row of each promise of the bench, with whether it is held against an aim.
+ROWS = {
+    "accept / (bare endpoint + fdatasync)": True,
+    "same delivery / accept": False,
+    "p50, at once / alone": False,
+    "from the 202, p50": True,
+    "all accounts ready": True,
+    "PSS of a worker": True,
+    "POST to turn start, beside / alone, p50": False,
+}
+
+
+def test_the_short_form_measures_all_cases() -> None:
+    words = [sys.executable, str(SCRIPT), "--quick", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(done.stdout)["cases"]
+    assert [case["title"][:2] for case in cases] == list(CASES)
+    rows = {row["name"]: row for case in cases for row in case["rows"]}
+    for name, has_aim in ROWS.items():
+        assert rows[name]["n"] > 0
+        assert rows[name]["value"] > 0
+        assert (rows[name]["met"] is not None) is has_aim, name

@@ -1,0 +1,315 @@
+"""The thread that keeps a bridge running, with real child processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from raftsup.backoff import Backoff
+from raftsup.sim.server import running_workspace
+from raftsup.worker import bridge_life
+from raftsup.worker.bridge import Bridge, argv_of
+from raftsup.worker.bridge_life import BridgeState, Life
+from tests.integration.host import RAFT, wait_for
+
+ENDPOINT = "http://127.0.0.1:1/wake"
+LISTENS = '{"type": "agent_comms.lifecycle", "state": "listening_idle"}'
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_life, "QUICK", Backoff(base=0.02, cap=0.1))
+    monkeypatch.setattr(bridge_life, "SLOW", Backoff(base=0.1, cap=0.2))
+
+
+@dataclass
+class Kept:
+    bridge: Bridge
+    thread: threading.Thread
+    lives: list[Life]
+
+    def life(self, rule: Callable[[Life], object]) -> Life:
+        """Wait for a life that fits."""
+        return wait_for(lambda: next((life for life in self.lives if rule(life)), None))
+
+    def stop(self, seconds: float = 15.0) -> None:
+        self.bridge.stop()
+        self.thread.join(seconds)
+        assert not self.thread.is_alive(), "the bridge's thread does not end"
+
+
+@contextmanager
+def kept(argv: Sequence[str], env: dict[str, str] | None = None) -> Iterator[Kept]:
+    lives: list[Life] = []
+    bridge = Bridge("support", "support", env or {"PATH": os.environ["PATH"]}, lives.append)
+    thread = threading.Thread(target=bridge.run, args=(argv,), daemon=True)
+    thread.start()
+    running = Kept(bridge, thread, lives)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def script(tmp_path: Path, text: str) -> list[str]:
+    """A CLI that does what ``text`` says; the folder is its first argument."""
+    path = tmp_path / "raft.py"
+    path.write_text("import json, os, signal, sys, time\nfolder = sys.argv[1]\n" + text)
+    return [sys.executable, str(path), str(tmp_path)]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_argv_is_the_clis_and_the_environment_is_only_what_was_given(tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "facts = {'argv': sys.argv[2:], 'env': dict(os.environ), 'in': sys.stdin.read()}\n"
+        "open(folder + '/new', 'w').write(json.dumps(facts))\n"
+        "os.rename(folder + '/new', folder + '/facts')\n"
+        "time.sleep(60)\n",
+    )
+    env = {"PATH": os.environ["PATH"], "RAFT_CHANNEL_TOKEN": "t", "RAFT_EXPECTED_AGENT_ID": "a"}
+    with kept(argv_of(command, "o'hara", ENDPOINT), env):
+        wait_for((tmp_path / "facts").exists)
+    facts = json.loads((tmp_path / "facts").read_text())
+    assert facts["argv"] == [
+        "--profile", "o'hara", "agent", "bridge", "--wake-adapter", "wake-channel",
+        "--wake-channel-endpoint", ENDPOINT, "--json",
+    ]  # fmt: skip
+    facts["env"].pop("LC_CTYPE", None)  # Python's own, of the script
+    assert facts["env"] == env
+    assert facts["in"] == ""
+
+
+def test_a_bridge_that_dies_is_started_again_and_again_with_its_last_words_kept(
+    tmp_path: Path,
+) -> None:
+    command = script(
+        tmp_path,
+        "for n in range(9):\n  print(f'line {n}', file=sys.stderr)\nsys.exit(3)\n",
+    )
+    with kept(command) as running:
+        life = running.life(lambda life: life.restarts >= 3 and life.pid is None)
+    assert life.state is BridgeState.WAITING
+    assert life.last_exit == "exited with 3"
+    assert life.last_error == "\n".join(f"line {n}" for n in (4, 5, 6, 7, 8))
+    assert "exited with 3" in life.reason
+
+
+def test_a_bridge_killed_by_a_signal_says_which_and_its_successor_becomes_healthy(
+    tmp_path: Path,
+) -> None:
+    with kept(script(tmp_path, f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n")) as running:
+        first = running.life(lambda life: life.healthy).pid
+        assert first
+        os.kill(first, signal.SIGKILL)
+        running.life(lambda life: life.last_exit == "killed by SIGKILL")
+        second = running.life(lambda life: life.healthy and life.pid != first)
+        assert second.restarts == 1
+    assert not alive(first)
+    assert second.pid and not alive(second.pid)
+
+
+def test_it_is_not_healthy_for_a_moment_without_a_living_process(tmp_path: Path) -> None:
+    command = script(tmp_path, f"print('{LISTENS}', flush=True)\nsys.exit(1)\n")
+    with kept(command) as running:
+        running.life(lambda life: life.restarts >= 3)
+    for before, after in zip(running.lives, running.lives[1:], strict=False):
+        assert not (after.healthy and after.pid is None)
+        if before.healthy:
+            assert not after.healthy, "death is told before the next start"
+
+
+def test_garbage_on_standard_output_changes_nothing(tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "out = sys.stdout.buffer\n"
+        "out.write(b'\\xff\\xfe\\n[]\\n42\\nnull\\n{\"state\":\\n' + b'x' * 300000 + b'\\n\\n')\n"
+        "out.write(b'{\"state\": \"no such\"}\\n' + b'{\"a\":' * 2000 + b'\\n')\n"
+        f"out.write(b'{LISTENS}\\n'); out.flush()\ntime.sleep(60)\n",
+    )
+    with kept(command) as running:
+        running.life(lambda life: life.healthy)
+        states = [life.state for life in running.lives]
+        assert states == [BridgeState.STARTING, BridgeState.LISTENING]
+
+
+def test_a_bridge_that_says_more_than_any_pipe_holds_does_not_stall(tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "for stream in (sys.stdout, sys.stderr):\n"
+        "  for _ in range(3000):\n    print('x' * 99, file=stream)\n  stream.flush()\n"
+        f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n",
+    )
+    with kept(command) as running:
+        running.life(lambda life: life.healthy)
+
+
+def test_a_missing_cli_is_told_with_what_to_do_and_used_once_it_is_there(tmp_path: Path) -> None:
+    there = tmp_path / "raft"
+    with kept([str(there)]) as running:
+        life = running.life(lambda life: life.state is BridgeState.MISSING)
+        assert "npm i -g @botiverse/raft" in life.reason
+        assert str(there) in life.reason
+        fresh = tmp_path / "fresh"
+        fresh.write_text(f"#!/bin/sh\necho '{LISTENS}'\nexec sleep 60\n")
+        fresh.chmod(0o755)
+        fresh.rename(there)
+        running.life(lambda life: life.healthy)
+
+
+def test_a_bare_name_is_looked_up_on_the_path_that_it_was_given(tmp_path: Path) -> None:
+    cli = tmp_path / "some-raft"
+    cli.write_text(f"#!/bin/sh\necho '{LISTENS}'\nexec sleep 60\n")
+    cli.chmod(0o755)
+    with kept(["some-raft"], {"PATH": f"{tmp_path}:/usr/bin:/bin"}) as running:
+        running.life(lambda life: life.healthy)
+
+
+def test_a_stop_ends_also_a_bridge_that_ignores_term_and_what_it_started(tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.fork() == 0:\n"
+        "  os.setsid()\n"
+        "  open(folder + '/grandchild', 'w').write(str(os.getpid()))\n"
+        "  time.sleep(60)\n"
+        f"while not os.path.exists(folder + '/grandchild'): time.sleep(0.01)\n"
+        f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n",
+    )
+    with kept(command) as running:
+        pid = running.life(lambda life: life.healthy).pid
+        running.stop()
+        assert running.bridge.life.state is BridgeState.STOPPED
+    assert pid and not alive(pid)
+    assert not alive(int((tmp_path / "grandchild").read_text()))
+
+
+def test_a_stop_while_it_waits_for_the_next_start_returns_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_life, "QUICK", Backoff(base=3600.0, cap=3600.0))
+    with kept(script(tmp_path, "sys.exit(1)\n")) as running:
+        running.life(lambda life: life.state is BridgeState.WAITING)
+        running.stop()
+
+
+def test_an_asked_end_is_not_told_as_a_death(tmp_path: Path) -> None:
+    with kept(script(tmp_path, f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n")) as running:
+        running.life(lambda life: life.healthy)
+        running.stop()
+    assert BridgeState.WAITING not in {life.state for life in running.lives}
+    assert (running.lives[-1].state, running.lives[-1].last_exit) == (BridgeState.STOPPED, None)
+
+
+# The simulator's raft, with its real lock.
+
+
+@contextmanager
+def simulated(tmp_path: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
+    """argv and environment of a bridge of ``support``, and where its lock is."""
+    with running_workspace(["support"], profile_dir=tmp_path) as raft:
+        env = {
+            "PATH": os.environ["PATH"],
+            "RAFT_PROFILE_DIR": str(tmp_path),
+            "RAFT_CHANNEL_TOKEN": "t",
+            "RAFT_EXPECTED_AGENT_ID": raft.workspace.find("support").id,
+        }
+        folder = tmp_path / "support" / "agent-comms-core" / "agent-support" / "default"
+        folder.mkdir(parents=True)
+        yield argv_of(RAFT, "support", ENDPOINT), env, folder / "bridge.lock"
+
+
+@pytest.mark.parametrize("content", ["", "{not json", "reused"])
+def test_a_lock_that_nobody_holds_is_healed(tmp_path: Path, content: str) -> None:
+    with simulated(tmp_path) as (argv, env, lock):
+        # This very process lives and is no bridge: a pid that was given away since.
+        lock.write_text(json.dumps({"pid": os.getpid()}) if content == "reused" else content)
+        with kept(argv, env) as running:
+            life = running.life(lambda life: life.healthy)
+        assert life.restarts == 1
+
+
+def test_the_lock_of_a_living_bridge_is_reported_with_its_pid_and_not_stolen(
+    tmp_path: Path,
+) -> None:
+    with simulated(tmp_path) as (argv, env, lock), kept(argv, env) as first:
+        holder = first.life(lambda life: life.healthy).pid
+        before = lock.read_bytes()
+        with kept(argv, env) as second:
+            life = second.life(lambda life: life.state is BridgeState.BLOCKED)
+            assert f"pid {holder}" in life.reason
+            assert not any(life.healthy for life in second.lives)
+        assert lock.read_bytes() == before
+        assert first.bridge.life.healthy
+
+
+@pytest.mark.parametrize(
+    ("agent", "code"),
+    [(None, "BRIDGE_EXPECTED_AGENT_REQUIRED"), ("agent-x", "BRIDGE_IDENTITY_MISMATCH")],
+)
+def test_a_wrong_agent_id_is_told_with_its_code_and_hint(
+    tmp_path: Path, agent: str | None, code: str
+) -> None:
+    with simulated(tmp_path) as (argv, env, _):
+        env.pop("RAFT_EXPECTED_AGENT_ID")
+        with kept(argv, {**env, **({"RAFT_EXPECTED_AGENT_ID": agent} if agent else {})}) as running:
+            life = running.life(lambda life: life.state is BridgeState.WAITING)
+    assert code in life.reason
+    assert "raft --profile support auth whoami" in life.reason
+
+
+def test_a_profile_that_does_not_exist_is_told_with_what_to_do(tmp_path: Path) -> None:
+    argv = argv_of(RAFT, "nobody", ENDPOINT)
+    with simulated(tmp_path) as (_, env, _lock), kept(argv, env) as running:
+        life = running.life(lambda life: life.state is BridgeState.WAITING)
+    assert "PROFILE_NOT_FOUND" in life.reason
+    assert "auth login" in life.reason
+
+
+def test_a_lock_whose_file_vanished_meanwhile_is_no_obstacle(
+    tmp_path: Path,
+) -> None:
+    said = "Lock: {}/bridge.lock\\nCode: BRIDGE_ALREADY_RUNNING"
+    command = script(
+        tmp_path,
+        "if not os.path.exists(folder + '/once'):\n"
+        "  open(folder + '/once', 'w').close()\n"
+        f"  sys.stderr.write('{said}'.format(folder)); sys.exit(1)\n"
+        f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n",
+    )
+    with kept(command) as running:
+        running.life(lambda life: life.healthy)
+
+
+def test_what_cannot_be_started_for_want_of_a_process_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raftsup import kept as module
+
+    real, refusals = module.spawn, iter([True, True])
+
+    def spawn(*args: Any, **more: Any) -> module.Kept:
+        if next(refusals, False):
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return real(*args, **more)
+
+    monkeypatch.setattr(module, "spawn", spawn)
+    with kept(script(tmp_path, f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n")) as running:
+        running.life(lambda life: life.healthy)

@@ -1,0 +1,599 @@
+"""What the dispatcher makes of owed turns: a real ledger, and agents that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftsup.config.model import Account, CommandAgent, Config, Dedupe, Turns
+from raftsup.dispatcher import lanes, patience
+from raftsup.dispatcher.dispatch import Dispatcher
+from raftsup.ledger import Ledger, LedgerUnavailable, open_ledger
+from raftsup.paths import StateDir
+from raftsup.runners import Stop, Work
+from raftsup.runners.transcript import open_locked
+from raftsup.turn import IllegalMove, LaneHealth, Outcome, OutcomeKind, State, Turn
+
+DONE = Outcome(OutcomeKind.SUCCEEDED)
+
+
+def failed(reason: str) -> Outcome:
+    return Outcome(OutcomeKind.FAILED, reason)
+
+
+def account(name: str, lane: str | None = None, *, enabled: bool = True) -> Account:
+    agent = CommandAgent(("agent",))
+    return Account(name, enabled, f"{name}-profile", None, ("raft",), agent, lane or name)
+
+
+def config(*accounts: Account, **turns: Any) -> Config:
+    # Without a pause the next attempt follows at once.
+    return Config(None, accounts, turns=Turns(**{"pause": 0.0, "max_pause": 0.0, **turns}))
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.001)
+
+
+@dataclass
+class Agents:
+    """The runner of every account: notes what begins, and ends it when the test says so."""
+
+    #: (turn, attempt) in the order in which they began.
+    begun: list[tuple[int, int]] = field(default_factory=list)
+    open: dict[int, asyncio.Future[Outcome]] = field(default_factory=dict)
+    together: list[set[int]] = field(default_factory=list)
+    #: Ends every run of a turn at once, where it gives an outcome.
+    reply: Callable[[Work], Outcome | None] = lambda work: None
+
+    async def run(self, work: Work, stop: Stop) -> Outcome:
+        turn = work.turn.id
+        assert turn not in self.open, "two attempts of one turn at once"
+        self.begun.append((turn, work.turn.attempt))
+        if outcome := self.reply(work):
+            return outcome
+        self.open[turn] = asyncio.get_running_loop().create_future()
+        self.together.append(set(self.open))
+        try:
+            await asyncio.wait({self.open[turn], stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self.open[turn].done():
+                return self.open[turn].result()
+            return Outcome(stop.result(), "the agent ended when asked")
+        finally:
+            del self.open[turn]
+
+    def end(self, turn: int, outcome: Outcome = DONE) -> None:
+        self.open[turn].set_result(outcome)
+
+    def order(self) -> list[int]:
+        return [turn for turn, _ in self.begun]
+
+
+@dataclass
+class Host:
+    ledger: Ledger
+    state: StateDir
+    agents: Agents = field(default_factory=Agents)
+    clock: float = 1_800_000_000.0
+    events: list[dict[str, object]] = field(default_factory=list)
+
+    def dispatcher(self, config: Config) -> Dispatcher:
+        """A dispatcher that just started. A second one stands for a restart."""
+        self.agents = Agents(reply=self.agents.reply)
+        dispatcher = Dispatcher(
+            config,
+            self.ledger,
+            self.state,
+            {},
+            runner_for=lambda _: self.agents,
+            publish=self.events.append,
+            now=lambda: self.clock,
+        )
+        dispatcher.begin()
+        return dispatcher
+
+    def owe(self, *accounts: str) -> list[int]:
+        def accept(name: str) -> int:
+            identity = os.urandom(8).hex()
+            return self.ledger.accept(
+                name, identity, None, now=self.clock, dedupe=Dedupe(), coalesce=False
+            ).turn
+
+        return [accept(name) for name in accounts]
+
+    def turn(self, number: int) -> Turn:
+        return self.ledger.get(number)
+
+    async def reaches(self, number: int, state: State) -> None:
+        await until(lambda: self.turn(number).state is state)
+
+    async def runs(self, *turns: int) -> None:
+        await until(lambda: set(self.agents.open) == set(turns))
+
+
+@pytest.fixture
+def host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Host]:
+    caplog.set_level(logging.INFO, "raftsup")
+    state = StateDir(tmp_path / "s")
+    state.prepare()
+    ledger = open_ledger(state.ledger, 1 << 24)
+    yield Host(ledger, state)
+    assert ledger.verify() == []
+    ledger.close()
+    said = [record.getMessage() for record in caplog.get_records("call")]
+    assert not [text for text in said if "dispatcher.broke" in text]
+
+
+def story(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
+
+    return run
+
+
+# -- order
+
+
+@story
+async def test_turns_of_a_lane_run_one_at_a_time_in_the_order_of_their_wakes(host: Host) -> None:
+    turns = host.owe("a", "a", "a")
+    host.dispatcher(config(account("a")))
+    for turn in turns:
+        await host.runs(turn)
+        host.agents.end(turn)
+    await host.reaches(turns[-1], State.DONE)
+    assert host.agents.begun == [(turn, 1) for turn in turns]
+
+
+@story
+async def test_accounts_that_share_a_lane_never_run_together(host: Host) -> None:
+    turns = host.owe("a", "b", "b", "a")
+    host.dispatcher(config(account("a", "shared"), account("b", "shared"), account("c")))
+    for turn in turns:
+        await host.runs(turn)
+        host.agents.end(turn)
+    await host.reaches(turns[-1], State.DONE)
+    assert all(len(running) == 1 for running in host.agents.together)
+
+
+@story
+async def test_lanes_run_side_by_side_up_to_the_concurrency(host: Host) -> None:
+    host.owe("a", "b", "c")
+    host.dispatcher(config(account("a"), account("b"), account("c"), concurrency=2))
+    await host.runs(1, 2)
+    host.agents.end(1)
+    await host.runs(2, 3)
+
+
+@story
+async def test_a_concurrency_of_one_serialises_the_host_and_lanes_take_turns(host: Host) -> None:
+    host.owe("a", "a", "a", "b", "b")
+    host.agents.reply = lambda work: DONE
+    host.dispatcher(config(account("a"), account("b"), concurrency=1))
+    await until(lambda: len(host.agents.begun) == 5)
+    assert host.agents.order() == [1, 4, 2, 5, 3]
+
+
+@story
+async def test_a_wake_that_arrives_later_is_seen_at_the_doorbell(host: Host) -> None:
+    dispatcher = host.dispatcher(config(account("a")))
+    (turn,) = host.owe("a")
+    dispatcher.pump()
+    await host.runs(turn)
+
+
+@story
+async def test_a_turn_that_waits_for_its_next_attempt_is_not_overtaken(host: Host) -> None:
+    host.owe("a", "a")
+    host.agents.reply = lambda work: failed("no") if work.turn.attempt == 1 else DONE
+    host.dispatcher(config(account("a")))
+    await host.reaches(2, State.DONE)
+    assert host.agents.begun == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+# -- outcomes
+
+
+@story
+async def test_a_turn_fails_after_its_attempts_with_the_last_reason(host: Host) -> None:
+    host.owe("a", "a")
+    host.agents.reply = lambda work: (
+        failed(f"attempt {work.turn.attempt}") if work.turn.id == 1 else DONE
+    )
+    host.dispatcher(config(account("a"), attempts=3))
+    await host.reaches(2, State.DONE)
+    turn = host.turn(1)
+    assert (turn.state, turn.attempt, turn.reason) == (State.FAILED, 3, "attempt 3")
+
+
+@story
+async def test_a_turn_that_overruns_is_timed_out_and_its_lane_goes_on(host: Host) -> None:
+    host.owe("a", "a")
+    host.agents.reply = lambda work: DONE if work.turn.id == 2 else None
+    host.dispatcher(config(account("a"), attempts=2, timeout=0.02))
+    await host.reaches(2, State.DONE)
+    turn = host.turn(1)
+    assert (turn.state, turn.attempt) == (State.TIMED_OUT, 2)
+    assert turn.reason == "ran over turns.timeout (0.02 s); the agent ended when asked"
+
+
+@story
+async def test_a_runner_that_breaks_is_a_failed_attempt(host: Host) -> None:
+    host.owe("a")
+
+    def break_first(work: Work) -> Outcome:
+        if work.turn.attempt == 1:
+            raise RuntimeError("what the agent said")
+        return failed("after")
+
+    host.agents.reply = break_first
+    host.dispatcher(config(account("a"), attempts=1))
+    await host.reaches(1, State.FAILED)
+    assert host.turn(1).reason == "the runner broke: RuntimeError"
+
+
+@story
+async def test_every_move_of_a_turn_is_told_to_subscribers(host: Host) -> None:
+    host.owe("a")
+    host.agents.reply = lambda work: failed("no") if work.turn.attempt == 1 else DONE
+    host.dispatcher(config(account("a")))
+    await host.reaches(1, State.DONE)
+    told = [(event["event"], event["attempt"]) for event in host.events]
+    assert told == [("turn.started", 1), ("turn.retry", 1), ("turn.started", 2), ("turn.done", 2)]
+
+
+# -- a lane's health
+
+
+@story
+async def test_a_failing_lane_rests_and_others_go_on(host: Host) -> None:
+    host.owe("a", "b")
+    host.agents.reply = lambda work: failed("no") if work.turn.account == "a" else DONE
+    dispatcher = host.dispatcher(config(account("a"), account("b"), pause=60.0, max_pause=600.0))
+    await host.reaches(2, State.DONE)
+    await until(lambda: dispatcher.health.get("a", LaneHealth()).failures == 1)
+    dispatcher.pump()
+    assert host.agents.order() == [1, 2]
+    host.clock += 61
+    dispatcher.pump()
+    await until(lambda: host.agents.begun[2:] == [(1, 2)])
+
+
+@story
+async def test_a_rest_ends_by_itself(host: Host) -> None:
+    host.owe("a")
+    host.agents.reply = lambda work: failed("no") if work.turn.attempt == 1 else DONE
+    dispatcher = host.dispatcher(config(account("a"), pause=0.05, max_pause=0.05))
+    dispatcher._now = time.time
+    await host.reaches(1, State.DONE)
+
+
+@story
+async def test_a_slowed_lane_is_slow_after_a_restart_and_the_first_success_frees_it(
+    host: Host,
+) -> None:
+    settings = config(account("a"), attempts=9, pause=60.0, max_pause=600.0)
+    host.owe("a")
+    host.agents.reply = lambda work: failed("no")
+    first = host.dispatcher(settings)
+    await until(lambda: first.health.get("a", LaneHealth()).failures == 1)
+    await first.drain(1)
+
+    host.agents.reply = lambda work: DONE
+    second = host.dispatcher(settings)
+    assert second.health["a"] == first.health["a"]
+    second.pump()
+    assert host.agents.begun == []
+    host.clock += 61
+    second.pump()
+    await host.reaches(1, State.DONE)
+    assert second.health["a"] == LaneHealth()
+    assert host.ledger.lane_health()["a"] == LaneHealth()
+
+
+# -- an operator's words
+
+
+@story
+async def test_a_queued_turn_that_is_cancelled_never_runs(host: Host) -> None:
+    host.owe("a", "a", "a")
+    dispatcher = host.dispatcher(config(account("a")))
+    await host.runs(1)
+    assert dispatcher.cancel(2).state is State.CANCELLED
+    host.agents.end(1)
+    await host.runs(3)
+    assert host.agents.order() == [1, 3]
+    assert host.turn(2).reason == "cancelled by an operator"
+
+
+@story
+async def test_a_running_turn_that_is_cancelled_is_ended_and_frees_its_lane(host: Host) -> None:
+    host.owe("a", "a")
+    dispatcher = host.dispatcher(config(account("a")))
+    await host.runs(1)
+    dispatcher.cancel(1)
+    await host.runs(2)
+    assert host.turn(1).state is State.CANCELLED
+    assert dispatcher.health["a"] == LaneHealth()
+
+
+@story
+async def test_a_failed_turn_that_is_retried_runs_again_before_later_ones(host: Host) -> None:
+    host.owe("a")
+    host.agents.reply = lambda work: failed("no")
+    dispatcher = host.dispatcher(config(account("a"), attempts=1))
+    await host.reaches(1, State.FAILED)
+    host.agents.reply = lambda work: None
+    host.owe("a", "a")
+    dispatcher.pump()
+    await host.runs(2)
+    dispatcher.retry(1)
+    host.agents.end(2)
+    await host.runs(1)
+    assert host.agents.begun[-1] == (1, 2)
+
+
+@story
+async def test_a_turn_that_ended_before_this_dispatcher_began_can_be_retried(host: Host) -> None:
+    (turn,) = host.owe("a")
+    dispatcher = host.dispatcher(config(account("a", enabled=False)))
+    dispatcher.cancel(turn)
+    later = host.dispatcher(config(account("a")))
+    later.retry(turn)
+    await host.runs(turn)
+    host.agents.end(turn)
+    await host.reaches(turn, State.DONE)
+    assert host.agents.begun == [(turn, 1)]
+
+
+@story
+async def test_words_that_make_no_sense_change_nothing(host: Host) -> None:
+    host.owe("a", "a")
+    host.agents.reply = lambda work: DONE if work.turn.id == 1 else None
+    dispatcher = host.dispatcher(config(account("a")))
+    await host.runs(2)
+    before = host.turn(1), host.turn(2)
+    for word, turn in ((dispatcher.cancel, 1), (dispatcher.retry, 1), (dispatcher.retry, 2)):
+        with pytest.raises(IllegalMove):
+            word(turn)
+    assert (host.turn(1), host.turn(2)) == before
+    assert set(host.agents.open) == {2}
+
+
+@pytest.mark.parametrize("lane", ["a", lanes.ALL])
+@story
+async def test_a_pause_holds_across_a_restart_until_it_is_taken_back(host: Host, lane: str) -> None:
+    settings = config(account("a"))
+    host.owe("a", "a")
+    first = host.dispatcher(settings)
+    await host.runs(1)
+    first.set_paused(lane, True)
+    host.agents.end(1)
+    await host.reaches(1, State.DONE)
+    assert host.agents.order() == [1]  # what ran went on, nothing new began
+
+    second = host.dispatcher(settings)
+    second.pump()
+    assert host.agents.begun == []
+    second.set_paused(lane, False)
+    await host.runs(2)
+
+
+@story
+async def test_a_paused_lane_leaves_the_others_running(host: Host) -> None:
+    host.owe("a", "b")
+    dispatcher = Dispatcher(
+        config(account("a"), account("b")),
+        host.ledger,
+        host.state,
+        {},
+        runner_for=lambda _: host.agents,
+    )
+    dispatcher.set_paused("a", True)
+    dispatcher.begin()
+    await host.runs(2)
+
+
+# -- reload
+
+
+@pytest.mark.parametrize("gone", [(), (account("a", enabled=False),)])
+@story
+async def test_turns_of_an_account_that_does_not_run_are_held_until_it_does(
+    host: Host, gone: tuple[Account, ...]
+) -> None:
+    (turn,) = host.owe("a")
+    dispatcher = host.dispatcher(config(*gone))
+    assert (dispatcher.owed.held(), host.agents.begun) == ({"a": 1}, [])
+    dispatcher.reconfigure(config(account("a")))
+    await host.runs(turn)
+    assert dispatcher.owed.held() == {}
+
+
+@story
+async def test_a_retry_of_an_account_that_was_removed_meanwhile_is_held(host: Host) -> None:
+    host.owe("a")
+    dispatcher = host.dispatcher(config(account("a")))
+    await host.runs(1)
+    dispatcher.reconfigure(config())
+    host.agents.end(1, failed("no"))
+    await host.reaches(1, State.QUEUED)
+    await until(lambda: dispatcher.owed.held() == {"a": 1})
+    dispatcher.reconfigure(config(account("a")))
+    await until(lambda: host.agents.begun == [(1, 1), (1, 2)])
+
+
+@story
+async def test_an_account_that_moves_to_another_lane_never_runs_two_turns_at_once(
+    host: Host,
+) -> None:
+    host.owe("a", "a", "b", "c")
+    dispatcher = host.dispatcher(config(account("a", "old"), account("b", "new"), concurrency=1))
+    await host.runs(1)
+    dispatcher.reconfigure(config(account("a", "new"), account("b", "new"), account("c", "old")))
+    dispatcher.pump()
+    # Turn 1 holds the lane that it began in and the one that its account is in now.
+    assert (host.agents.order(), set(dispatcher.owed.waiting())) == ([1], {"new", "old"})
+    host.agents.end(1)
+    await host.runs(2, 4)
+
+
+@story
+async def test_a_new_concurrency_holds_from_the_next_start_on(host: Host) -> None:
+    accounts = account("a"), account("b"), account("c")
+    host.owe("a", "b", "c")
+    dispatcher = host.dispatcher(config(*accounts, concurrency=2))
+    await host.runs(1, 2)
+    dispatcher.reconfigure(config(*accounts, concurrency=1))
+    host.agents.end(1)
+    await host.reaches(1, State.DONE)
+    assert host.agents.order() == [1, 2]
+    host.agents.end(2)
+    await host.runs(3)
+
+
+# -- the end, and the next beginning
+
+
+@story
+async def test_a_drain_waits_for_what_runs_and_starts_nothing(host: Host) -> None:
+    host.owe("a", "a")
+    dispatcher = host.dispatcher(config(account("a")))
+    await host.runs(1)
+    draining = asyncio.ensure_future(dispatcher.drain(10))
+    await until(lambda: dispatcher.draining)
+    host.agents.end(1)
+    await draining
+    assert host.turn(1).state is State.DONE
+    assert (host.turn(2).state, host.agents.order()) == (State.QUEUED, [1])
+
+
+@story
+async def test_what_a_drain_cannot_wait_for_is_interrupted_and_owed_again(host: Host) -> None:
+    host.owe("a", "a")
+    settings = config(account("a"), attempts=1)
+    dispatcher = host.dispatcher(settings)
+    await host.runs(1)
+    await dispatcher.drain(0.01)
+    turn = host.turn(1)
+    assert (turn.state, turn.interruptions, turn.failures) == (State.QUEUED, 1, 0)
+
+    host.agents.reply = lambda work: DONE
+    host.dispatcher(settings)
+    await host.reaches(2, State.DONE)
+    assert host.agents.begun == [(1, 2), (2, 1)]
+
+
+@story
+async def test_what_a_dead_dispatcher_left_running_runs_again_first_and_once(host: Host) -> None:
+    host.owe("a", "a", "b")
+    host.ledger.claim(1, now=host.clock)
+    # The turn of the highest number too: the first look at what is owed does not see it.
+    host.ledger.claim(3, now=host.clock)
+    host.agents.reply = lambda work: DONE
+    host.dispatcher(config(account("a"), account("b")))
+    await host.reaches(2, State.DONE)
+    await host.reaches(3, State.DONE)
+    assert sorted(host.agents.begun) == [(1, 2), (2, 1), (3, 2)]
+    assert host.agents.order().index(1) < host.agents.order().index(2)
+    assert (host.turn(1).interruptions, host.turn(1).failures) == (1, 0)
+
+
+@story
+async def test_a_lane_waits_until_all_that_was_left_running_in_it_is_gone(host: Host) -> None:
+    # Two turns of one lane: their accounts had lanes of their own before.
+    host.owe("a", "b", "a", "b")
+    for turn in (1, 2):
+        host.ledger.claim(turn, now=host.clock)
+    lock = open_locked(host.state.transcript(2, 1))
+    dispatcher = host.dispatcher(config(account("a", "shared"), account("b", "shared")))
+    await host.reaches(1, State.QUEUED)
+    await until(lambda: set(dispatcher.recovering) == {2})
+    dispatcher.pump()
+    assert host.agents.begun == []
+    os.close(lock)
+    await host.runs(1)
+
+
+@story
+async def test_an_account_that_moves_while_its_old_turn_is_not_gone_waits_in_both_lanes(
+    host: Host,
+) -> None:
+    host.owe("a", "a")
+    host.ledger.claim(1, now=host.clock)
+    lock = open_locked(host.state.transcript(1, 1))
+    dispatcher = host.dispatcher(config(account("a", "old")))
+    dispatcher.reconfigure(config(account("a", "new")))
+    assert host.agents.begun == []
+    os.close(lock)
+    await host.runs(1)
+
+
+@story
+async def test_a_turn_cancelled_before_its_old_attempt_is_gone_ends_cancelled(host: Host) -> None:
+    host.owe("a", "a")
+    host.ledger.claim(1, now=host.clock)
+    lock = open_locked(host.state.transcript(1, 1))
+    dispatcher = host.dispatcher(config(account("a")))
+    dispatcher.cancel(1)
+    assert host.agents.begun == []  # the lane moves when the old attempt is gone
+    os.close(lock)
+    await host.runs(2)
+    assert host.turn(1).state is State.CANCELLED
+
+
+# -- a ledger that cannot take it
+
+
+@pytest.mark.parametrize("call", ["claim", "settle"])
+@story
+async def test_a_write_that_the_ledger_cannot_take_is_tried_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(patience, "AGAIN", 0.001)
+    real, left = getattr(host.ledger, call), [3]
+
+    def full(*args: Any, **more: Any) -> Turn:
+        if left[0]:
+            left[0] -= 1
+            raise LedgerUnavailable("the disk is full")
+        return real(*args, **more)
+
+    monkeypatch.setattr(host.ledger, call, full)
+    host.owe("a", "a")
+    host.agents.reply = lambda work: DONE
+    dispatcher = host.dispatcher(config(account("a")))
+    await host.reaches(2, State.DONE)
+    await until(lambda: not dispatcher.running)
+    assert (left, host.agents.begun) == ([0], [(1, 1), (2, 1)])
+
+
+@story
+async def test_a_pause_that_the_ledger_cannot_keep_is_refused_and_not_in_force(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher = host.dispatcher(config(account("a")))
+
+    def full(*_: object) -> None:
+        raise LedgerUnavailable("the disk is full")
+
+    monkeypatch.setattr(host.ledger, "set_lane_health", full)
+    with pytest.raises(LedgerUnavailable):
+        dispatcher.set_paused("a", True)
+    assert dispatcher.health.get("a", LaneHealth()) == replace(LaneHealth(), paused=False)
+    host.owe("a")
+    dispatcher.pump()
+    await host.runs(1)

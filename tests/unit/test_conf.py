@@ -1,0 +1,54 @@
+"""The ``supervisord.conf`` that a start writes: private, and readable by whoever must read it."""
+
+from __future__ import annotations
+
+import configparser
+import stat
+from pathlib import Path
+
+import pytest
+
+from raftsup.paths import StateDir
+from raftsup.supervisor import conf
+
+
+def state_in(folder: Path) -> StateDir:
+    state = StateDir(folder)
+    state.prepare()
+    return state
+
+
+def test_the_file_is_private_also_over_one_that_was_not(tmp_path: Path) -> None:
+    state = state_in(tmp_path / "s")
+    state.supervisord_conf.write_text("")
+    state.supervisord_conf.chmod(0o644)
+    path = conf.write(state, 3)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_each_start_has_a_new_password(tmp_path: Path) -> None:
+    state = state_in(tmp_path / "s")
+    conf.write(state, 3)
+    first = conf.access(state)
+    conf.write(state, 3)
+    second = conf.access(state)
+    assert first and second
+    assert first.password != second.password
+
+
+@pytest.mark.parametrize("name", ["s", "a b", "50%", "%(ENV_HOME)s", "ü"])
+def test_whoever_reads_it_finds_the_same_socket(tmp_path: Path, name: str) -> None:
+    state = state_in(tmp_path / name)
+    conf.write(state, 3)
+    access = conf.access(state)
+    assert access is not None
+    assert access.url == f"unix://{state.supervisor_socket}"
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    parser.read(state.supervisord_conf)
+    server = parser["unix_http_server"]
+    assert (server["username"], server["password"]) == (access.username, access.password)
+    assert server["file"].replace("%%", "%") == str(state.supervisor_socket)
+
+
+def test_a_folder_where_nothing_was_started_has_no_access(tmp_path: Path) -> None:
+    assert conf.access(StateDir(tmp_path / "s")) is None
