@@ -13,8 +13,10 @@ import json
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import psutil
 from setproctitle import setproctitle
@@ -22,20 +24,27 @@ from setproctitle import setproctitle
 from raftsup.lifeline import adopt_orphans, die_with_parent, reset_signals
 
 TERM, KILL = b"T", b"K"
+_MOST_DESCRIPTORS = 16
 
 
-def keep(
-    control: int,
-    argv: Sequence[str],
-    title: str,
-    env: Mapping[str, str],
-    cwd: str | None,
-    stdio: tuple[int, int, int],
-    hold: tuple[int, ...],
-) -> None:
-    """Start ``argv`` and keep it until nothing of it runs; ends this process. ``control``: the
-    descriptor of the socket to the owner; the rest as for ``kept.spawn``.
+@dataclass(frozen=True)
+class Order:
+    """What to keep, as the owner sends it: one JSON line, its descriptors beside it (standard
+    input, output, error, then those to hold).
     """
+
+    title: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str | None
+
+    def dump(self) -> bytes:
+        # ASCII: what is no UTF-8 in an argument or a variable goes through escaped.
+        return json.dumps([self.title, self.argv, self.env, self.cwd]).encode() + b"\n"
+
+
+def wait(owner: socket.socket) -> None:
+    """Wait for an order on ``owner``, carry it out, and end this process with it."""
     # Python objects of the owner still refer to descriptors that are closed below: none may be
     # collected, or it would close a descriptor that means something else by then.
     gc.disable()
@@ -44,24 +53,45 @@ def keep(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
+    setproctitle("raftsup: keeper")
+    _close_all_but({owner.fileno()})
+    # Its own copies of 0, 1 and 2 would keep somebody's pipe open for as long as it waits.
+    null = os.open(os.devnull, os.O_RDWR)
+    for target in (0, 1, 2):
+        os.dup2(null, target)
+    os.close(null)
+    data, descriptors, _, _ = socket.recv_fds(owner, 1 << 16, _MOST_DESCRIPTORS)
+    while data and b"\n" not in data:
+        more = owner.recv(1 << 16)
+        data = data + more if more else b""
+    if not data:
+        os._exit(0)  # the owner is gone
+    line, _, words = data.partition(b"\n")
+    title, argv, env, cwd = json.loads(line)
     setproctitle(title)
-    _close_all_but({control, *stdio, *hold})
+    _keep(owner.fileno(), Order(title, tuple(argv), env, cwd), descriptors, words)
+
+
+def _keep(control: int, order: Order, descriptors: Sequence[int], words: bytes) -> None:
+    """``words``: what the owner said right behind its order."""
+    stdio, hold = descriptors[:3], descriptors[3:]
+    for number in (control, *stdio):
+        os.set_inheritable(number, False)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_read, False)
     os.set_blocking(wake_write, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
 
-    program = _start(argv, env, cwd, stdio, hold, control)
+    program = _start(order, stdio, hold, control)
     if program is None:
         os._exit(0)
     # The program alone holds its pipes now, so that their readers see its end.
-    null = os.open(os.devnull, os.O_RDWR)
-    for target in (0, 1, 2):
-        os.dup2(null, target)
-    for spare in {*stdio} - {0, 1, 2}:
-        os.close(spare)
+    for number in stdio:
+        os.close(number)
 
+    for word in words:
+        _obey(bytes([word]), program, control)
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake_read, select.POLLIN)
@@ -72,26 +102,15 @@ def keep(
                     os.read(wake_read, 512)
                 continue
             try:
-                word = os.read(control, 1)
+                said = os.read(control, 1)
             except OSError:
-                word = b""
-            if word == TERM:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(program, signal.SIGTERM)
-            else:
-                _end_all(program, control)
+                said = b""
+            _obey(said, program, control)
         if _reap(program, control):
             _end_all(None, control)
 
 
-def _start(
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    cwd: str | None,
-    stdio: tuple[int, int, int],
-    hold: tuple[int, ...],
-    control: int,
-) -> int | None:
+def _start(order: Order, stdio: Sequence[int], hold: Sequence[int], control: int) -> int | None:
     failed_read, failed_write = os.pipe()
     keeper = os.getpid()
     pid = os.fork()
@@ -101,20 +120,15 @@ def _start(
             os.setpgid(0, 0)
             die_with_parent(keeper)
             reset_signals(before_exec=True)
-            copies = [os.dup(number) for number in stdio]  # stdio may overlap 0, 1, 2
-            for number, copy in enumerate(copies):
-                os.dup2(copy, number)
-                os.close(copy)
+            for target, number in enumerate(stdio):
+                os.dup2(number, target)  # received descriptors: never 0, 1 or 2 themselves
             for number in hold:
                 os.set_inheritable(number, True)
-            os.set_inheritable(control, False)
-            for number in {*stdio} - {0, 1, 2}:
-                os.set_inheritable(number, False)
-            failing = cwd
-            if cwd is not None:
-                os.chdir(cwd)
-            failing = argv[0]
-            os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - no shell is the point
+            failing = order.cwd
+            if order.cwd is not None:
+                os.chdir(order.cwd)
+            failing = order.argv[0]
+            os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is the point
         except OSError as error:
             os.write(failed_write, f"{failing}: {error.strerror}".encode())
         finally:
@@ -128,6 +142,14 @@ def _start(
         return None
     _report(control, {"started": pid})
     return pid
+
+
+def _obey(word: bytes, program: int, control: int) -> None:
+    if word == TERM:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program, signal.SIGTERM)
+    else:
+        _end_all(program, control)
 
 
 def _reap(program: int | None, control: int) -> bool:

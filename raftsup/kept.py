@@ -123,23 +123,18 @@ def exit_text(status: int | None) -> str:
     return f"exited with {os.WEXITSTATUS(status)}"
 
 
-def spawn(
-    argv: Sequence[str],
-    *,
-    title: str,
-    env: Mapping[str, str],
-    stdin: int,
-    stdout: int,
-    stderr: int,
-    cwd: str | None = None,
-    hold: Sequence[int] = (),
-) -> Kept:
-    """Start ``argv`` under a keeper. The descriptors stay the caller's to close.
+@dataclass
+class Waiting:
+    """A keeper that is forked already and waits to be told what to keep."""
 
-    ``argv[0]`` is looked up on ``env["PATH"]``. ``hold`` are descriptors that the keeper and
-    the program keep open, so that a lock on them is held as long as anything of it runs. A
-    program that cannot be started is told through ``Kept.failure``, not raised. Raises
-    ``OSError`` if no process or descriptor is to be had.
+    pid: int
+    control: socket.socket
+
+
+def prepare() -> Waiting:
+    """Fork a keeper for later: a fork is cheap early in a process's life, and never later.
+
+    It ends with its owner, also unused. Raises ``OSError`` if no process is to be had.
     """
     ours, theirs = socket.socketpair()
     try:
@@ -150,10 +145,78 @@ def spawn(
         raise
     if pid == 0:
         try:
-            stdio = (stdin, stdout, stderr)
-            keeper.keep(theirs.fileno(), argv, title, env, cwd, stdio, tuple(hold))
+            keeper.wait(theirs)
         finally:
             os._exit(127)
     theirs.close()
-    ours.setblocking(False)
-    return Kept(keeper=pid, control=ours)
+    return Waiting(pid, ours)
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    title: str,
+    env: Mapping[str, str],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    cwd: str | None = None,
+    hold: Sequence[int] = (),
+    waiting: Waiting | None = None,
+) -> Kept:
+    """Start ``argv`` under a keeper: ``waiting``, or one that is forked now. The descriptors stay
+    the caller's to close.
+
+    ``argv[0]`` is looked up on ``env["PATH"]``. ``hold`` are descriptors that the keeper and
+    the program keep open, so that a lock on them is held as long as anything of it runs. A
+    program that cannot be started is told through ``Kept.failure``, not raised. Raises
+    ``OSError`` if no process or descriptor is to be had.
+    """
+    order = keeper.Order(title, tuple(argv), dict(env), cwd)
+    descriptors = [stdin, stdout, stderr, *hold]
+    if waiting is not None:
+        try:
+            return _tell(waiting, order, descriptors)
+        except OSError:
+            _forget(waiting)  # killed while it waited
+    waiting = prepare()
+    try:
+        return _tell(waiting, order, descriptors)
+    except OSError:
+        _forget(waiting)
+        raise
+
+
+def _tell(waiting: Waiting, order: keeper.Order, descriptors: list[int]) -> Kept:
+    data = order.dump()
+    sent = socket.send_fds(waiting.control, [data], descriptors)
+    waiting.control.sendall(data[sent:])
+    waiting.control.setblocking(False)
+    return Kept(keeper=waiting.pid, control=waiting.control)
+
+
+def _forget(waiting: Waiting) -> None:
+    waiting.control.close()
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(waiting.pid, 0)
+
+
+class Spare:
+    """One keeper in waiting, forked while nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._waiting: Waiting | None = None
+
+    def refill(self) -> None:
+        """Fork one if there is none; a system without room for it costs only the head start."""
+        if self._waiting is None:
+            with contextlib.suppress(OSError):
+                self._waiting = prepare()
+
+    def take(self) -> Waiting | None:
+        waiting, self._waiting = self._waiting, None
+        return waiting
+
+    def close(self) -> None:
+        if (waiting := self.take()) is not None:
+            _forget(waiting)

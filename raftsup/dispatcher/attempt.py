@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from raftsup import kept
 from raftsup.childenv import clean_env
 from raftsup.config.model import Account, Turns
 from raftsup.log import say
@@ -31,10 +32,10 @@ def under_way(turn: Turn, lane: str) -> Running:
     return Running(turn, lane, asyncio.get_running_loop().create_future())
 
 
-def runner_for(account: Account) -> Runner:
-    """The runner of the account's kind of agent."""
+def runner_for(account: Account, spare: kept.Spare | None = None) -> Runner:
+    """The runner of the account's kind of agent. ``spare``: the host's keeper in waiting."""
     assert account.agent is not None  # accounts without one do not run
-    return CommandRunner(account.agent)
+    return CommandRunner(account.agent, spare)
 
 
 def marks(turn: Turn, state: StateDir) -> dict[str, str]:

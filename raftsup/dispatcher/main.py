@@ -10,9 +10,10 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from raftsup import exits, flock
+from raftsup import exits, flock, kept
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
+from raftsup.dispatcher import attempt
 from raftsup.dispatcher.dispatch import Dispatcher
 from raftsup.dispatcher.server import Server
 from raftsup.dispatcher.verbs import verbs_of
@@ -34,6 +35,9 @@ def run(
     config: Config, load: Callable[[], Config], state: StateDir, environ: Mapping[str, str]
 ) -> int:
     """Dispatch until SIGTERM; an exit code. ``load`` reads the config file again."""
+    # Before the ledger is open and the heap has grown.
+    spare = kept.Spare()
+    spare.refill()
     try:
         lock = flock.take(state.root / "dispatcher.lock", wait=_PREDECESSOR)
     except flock.Held as held:
@@ -46,7 +50,7 @@ def run(
         os.close(lock)
         return exits.FAILED
     try:
-        asyncio.run(_serve(config, load, state, environ, ledger))
+        asyncio.run(_serve(config, load, state, environ, ledger, spare))
     finally:
         ledger.close()
         os.close(lock)
@@ -59,10 +63,18 @@ async def _serve(
     state: StateDir,
     environ: Mapping[str, str],
     ledger: Ledger,
+    spare: kept.Spare,
 ) -> None:
     loop = asyncio.get_running_loop()
     server = Server(lambda: _safely(dispatcher.pump))
-    dispatcher = Dispatcher(config, ledger, state, environ, publish=server.publish)
+    dispatcher = Dispatcher(
+        config,
+        ledger,
+        state,
+        environ,
+        runner_for=lambda account: attempt.runner_for(account, spare),
+        publish=server.publish,
+    )
 
     def reload() -> None:
         dispatcher.reconfigure(load())

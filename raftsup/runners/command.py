@@ -21,8 +21,8 @@ PLACEHOLDER = "{notice}"
 
 
 class CommandRunner:
-    def __init__(self, agent: CommandAgent) -> None:
-        self._agent = agent
+    def __init__(self, agent: CommandAgent, spare: kept.Spare | None = None) -> None:
+        self._agent, self._spare = agent, spare or kept.Spare()
 
     async def run(self, work: Work, stop: Stop) -> Outcome:
         try:
@@ -58,7 +58,10 @@ class CommandRunner:
                 stdout=write_end,
                 stderr=write_end,
                 hold=(lock,),
+                waiting=self._spare.take(),
             )
+            # The next turn's keeper, once this one is on its way.
+            asyncio.get_running_loop().call_soon(self._spare.refill)
         except OSError:
             os.close(output)
             raise

@@ -21,6 +21,7 @@ from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
 from raftsup.supervisor import conf, programs, watchdog
+from raftsup.worker.preload import preload
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: Seconds that the main loop sleeps while something is about to change, and otherwise.
@@ -153,6 +154,7 @@ def run(
     options = Options(config, load, state, environ, umask)
     options.realize(["-c", str(conf_file)])
     options.first, options.test = True, False
+    preload()
     # What is loaded by now is shared by all children: keep the collector from touching it.
     gc.collect()
     gc.freeze()

@@ -43,6 +43,8 @@ class Bridge:
     env: Mapping[str, str]
     #: Told of each new life, in the bridge's thread.
     changed: Callable[[Life], None]
+    #: Keepers in waiting, filled while the worker was young and had one thread.
+    spare: kept.Spare = field(default_factory=kept.Spare)
     life: Life = field(default_factory=Life)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _alarm: tuple[int, int] = field(default_factory=lambda: _alarm())
@@ -63,7 +65,7 @@ class Bridge:
     def _live_once(self, argv: Sequence[str]) -> float:
         """One start and one end; the seconds to the next start."""
         try:
-            child, out, err = _spawn(argv, self.account, self.env)
+            child, out, err = _spawn(argv, self.account, self.env, self.spare.take())
         except OSError as error:
             life, delay = bridge_life.not_started(self.life, str(error), random.random())  # noqa: S311
             self._become(life)
@@ -190,7 +192,9 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def _spawn(argv: Sequence[str], account: str, env: Mapping[str, str]) -> tuple[kept.Kept, int, int]:
+def _spawn(
+    argv: Sequence[str], account: str, env: Mapping[str, str], waiting: kept.Waiting | None
+) -> tuple[kept.Kept, int, int]:
     """Start the bridge under a keeper; its control, and its two streams to read."""
     out, out_write = os.pipe()
     err, err_write = os.pipe()
@@ -205,6 +209,7 @@ def _spawn(argv: Sequence[str], account: str, env: Mapping[str, str]) -> tuple[k
             stdin=null,
             stdout=out_write,
             stderr=err_write,
+            waiting=waiting,
         )
     except OSError:
         os.close(out)

@@ -53,13 +53,25 @@ class Endpoint:
     ring: Callable[[], None]
 
 
+@dataclass
+class Slot:
+    """Where the contract of an application is put that was built before there was one."""
+
+    contract: Endpoint
+
+
 def make_app(contract: Endpoint) -> falcon.App:
     """The WSGI application that serves ``contract``."""
+    return app_for(Slot(contract))
+
+
+def app_for(slot: Slot) -> falcon.App:
+    """The WSGI application that serves whatever contract is in ``slot``."""
     app = falcon.App(middleware=[_Routes()])
     app.resp_options.xml_error_serialization = False
-    app.add_route("/wake", _Wakes(contract))
-    app.add_route("/activity/drain", _Activity(contract))
-    app.add_route("/health", _Health(contract))
+    app.add_route("/wake", _Wakes(slot))
+    app.add_route("/activity/drain", _Activity(slot))
+    app.add_route("/health", _Health(slot))
     app.add_error_handler(Exception, _on_error)
     app.add_error_handler(falcon.HTTPError, _on_http_error)
     app.add_error_handler(Refused, _on_refused)
@@ -80,15 +92,15 @@ class _Routes:
 
 @dataclass(frozen=True)
 class _Wakes:
-    contract: Endpoint
+    slot: Slot
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         # Asked before the wake is taken, so that nothing can fail after it is.
-        session = self.contract.runtime_session()
+        session = self.slot.contract.runtime_session()
         try:
             duplicate = self._take(req)
         except Refused:
-            self.contract.count("rejected")
+            self.slot.contract.count("rejected")
             raise
         answer: dict[str, Any] = {"ok": True, "accepted": True, "runtimeSession": session}
         if duplicate:
@@ -96,7 +108,7 @@ class _Wakes:
         _reply(resp, 202, answer)
 
     def _take(self, req: falcon.Request) -> bool:
-        contract = self.contract
+        contract = self.slot.contract
         wake.check_token(req.get_header(TOKEN_HEADER), contract.token)
         wake.check_host(req.get_header("host"), contract.port())
         accepted = wake.parse(_read(req))
@@ -119,18 +131,18 @@ class _Wakes:
     def _ring(self) -> None:
         # The wake is on disk: a dispatcher that does not hear the bell finds the turn later.
         try:
-            self.contract.ring()
+            self.slot.contract.ring()
         except Exception as error:
             log.warning("the doorbell failed: %s", _place(error))
 
 
 @dataclass(frozen=True)
 class _Activity:
-    contract: Endpoint
+    slot: Slot
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        wake.check_token(req.get_header(TOKEN_HEADER), self.contract.token)
-        wake.check_host(req.get_header("host"), self.contract.port())
+        wake.check_token(req.get_header(TOKEN_HEADER), self.slot.contract.token)
+        wake.check_host(req.get_header("host"), self.slot.contract.port())
         most = req.get_param("max", default="1")
         if not (most.isascii() and most.isdigit() and most.strip("0")):
             raise Refused(400, "max must be a whole number, 1 or more")
@@ -139,11 +151,11 @@ class _Activity:
 
 @dataclass(frozen=True)
 class _Health:
-    contract: Endpoint
+    slot: Slot
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        wake.check_host(req.get_header("host"), self.contract.port())
-        state = self.contract.state()
+        wake.check_host(req.get_header("host"), self.slot.contract.port())
+        state = self.slot.contract.state()
         _reply(resp, 200, {"ok": state == "ready", "state": state})
 
 

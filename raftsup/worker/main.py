@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from raftsup import exits, flock
+from raftsup import exits, flock, kept
 from raftsup.childenv import clean_env
 from raftsup.config.model import Account, Config, Dedupe
 from raftsup.dispatcher.client import Doorbell
@@ -24,7 +24,8 @@ from raftsup.paths import StateDir
 from raftsup.wake import Wake
 from raftsup.worker import pulse
 from raftsup.worker.bridge import TERM_GRACE, Bridge, argv_of
-from raftsup.worker.endpoint import Endpoint, make_app
+from raftsup.worker.endpoint import Endpoint
+from raftsup.worker.preload import application
 from raftsup.worker.report import Report
 from raftsup.worker.serve import Finish, serve
 
@@ -79,6 +80,9 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     os.environ.clear()
     os.environ.update(env)
     state = settings.state
+    # Before anything else is in memory and while there is one thread.
+    spare = kept.Spare()
+    spare.refill()
     try:
         flock.take(state.reports / f"{settings.account}.lock", wait=_PREDECESSOR)
     except flock.Held as held:
@@ -95,7 +99,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     report = Report(state.report(settings.account), settings.account, settings.profile)
     report.adopt()
     bridge = Bridge(
-        settings.account, settings.profile, _bridge_env(env, token, settings), report.bridge
+        settings.account, settings.profile, _bridge_env(env, token, settings), report.bridge, spare
     )
     port = 0
 
@@ -142,7 +146,8 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         finish()
 
     threads: list[threading.Thread] = []
-    contract = Endpoint(
+    app, slot = application()
+    slot.contract = Endpoint(
         token=token,
         port=lambda: port,
         runtime_session=lambda: session,
@@ -152,7 +157,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         count=report.count,
         ring=doorbell.ring,
     )
-    serve(make_app(contract), ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
+    serve(app, ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
     if not stopping.is_set():
         LOG.warning(say("worker.orphaned", reason="its parent is gone"))
     LOG.info(say("worker.stopped"))

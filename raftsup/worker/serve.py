@@ -8,6 +8,7 @@ stuck in a request then: the caller ends the process with ``os._exit``.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -64,6 +65,17 @@ class Finish:
             worker.end()
 
 
+@functools.cache
+def config() -> Config:
+    """gunicorn's settings for this process and those forked from it: building them anew would
+    cost each worker a megabyte and some milliseconds.
+    """
+    cfg = Config()
+    for name, value in SETTINGS.items():
+        cfg.set(name, value)
+    return cfg
+
+
 def serve(
     app: Callable[..., Any],
     *,
@@ -83,9 +95,7 @@ def serve(
     """
     # gunicorn lets it rewrite every request's path.
     os.environ.pop("SCRIPT_NAME", None)
-    cfg = Config()
-    for name, value in SETTINGS.items():
-        cfg.set(name, value)
+    cfg = config()
     cfg.set("graceful_timeout", grace)
 
     def begin(worker: IntakeWorker) -> None:

@@ -161,3 +161,79 @@ def test_nothing_survives_an_owner_that_is_killed() -> None:
     owner.wait()
     owner.stdout.close()
     until(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_a_keeper_in_waiting_keeps_what_it_is_told() -> None:
+    spare = kept.Spare()
+    spare.refill()
+    waiting = spare.take()
+    assert waiting is not None and spare.take() is None
+    child, read = start("sh", "-c", "exit 3", waiting=waiting)
+    os.close(read)
+    assert child.keeper == waiting.pid
+    assert child.wait(10)
+    assert kept.exit_text(child.status) == "exited with 3"
+
+
+def test_a_keeper_that_was_killed_while_it_waited_is_replaced() -> None:
+    waiting = kept.prepare()
+    os.kill(waiting.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
+    child, read = start("sh", "-c", "exit 3", waiting=waiting)
+    os.close(read)
+    assert child.keeper != waiting.pid
+    assert child.wait(10)
+    assert kept.exit_text(child.status) == "exited with 3"
+
+
+def test_an_unused_keeper_ends_with_its_owner() -> None:
+    code = (
+        "import time\nfrom raftsup import kept\nprint(kept.prepare().pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    waiting = int(owner.stdout.readline())
+    assert alive(waiting)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    until(lambda: not alive(waiting))
+
+
+def test_a_word_right_behind_the_order_is_heard() -> None:
+    for _ in range(20):
+        child, read = start("sleep", "600")
+        os.close(read)
+        child.kill()
+        assert child.wait(10)
+
+
+def test_a_long_order_arrives_whole() -> None:
+    text = "x" * 100_000
+    child, read = start("sh", "-c", 'printf %s "$1" | wc -c', "sh", text)
+    with os.fdopen(read) as out:
+        assert out.read().split() == ["100000"]
+    assert child.wait(10)
+
+
+def test_a_death_by_a_signal_without_a_name_is_told_by_its_number() -> None:
+    child, read = start("sh", "-c", "kill -40 $$")
+    os.close(read)
+    assert child.wait(10)
+    assert kept.exit_text(child.status) == "killed by signal 40"
+
+
+def test_a_keeper_finishes_its_work_though_nobody_hears_its_report() -> None:
+    # The report to a dead owner must not end the keeper (SIGPIPE) before it has killed the rest.
+    head, _, _ = OWNER.rpartition("time.sleep(600)")
+    owner_code = head + "child.wait(0.2)\nos.kill(os.getpid(), 9)\n"
+    for _ in range(10):
+        owner = subprocess.Popen(
+            [sys.executable, "-c", owner_code], stdout=subprocess.PIPE, text=True
+        )
+        assert owner.stdout is not None
+        pids = [int(word) for word in owner.stdout.read().split()]
+        owner.wait()
+        owner.stdout.close()
+        until(lambda pids=pids: not any(alive(pid) for pid in pids))  # type: ignore[misc]
