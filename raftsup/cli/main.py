@@ -23,7 +23,8 @@ examples:
 
 The config is $RAFTSUP_CONFIG_PATH (default ~/.config/raftsup/raftsup.json5), the state folder
 $RAFTSUP_STATE_DIR (default ~/.local/state/raftsup). Exit codes: 0 good, 1 failed, 2 usage, 3 an
-account is not ready, 4 not running, 5 already running, 6 bad config, 7 bad state folder.
+account is not ready, 4 not running, 5 already running, 6 bad config, 7 bad state folder, 8 a
+worker's endpoint hung, 9 the ledger contradicts itself.
 """
 
 Command = Callable[[argparse.Namespace], int]
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
     up = add("up", "up", "run the host", "raftsup up --set turns.concurrency=8", config=True)
     up.add_argument("-d", "--detach", action="store_true", help="run it in the background")
+    up.add_argument("-q", "--quiet", action="store_true", help="print no log")
     up.add_argument(
         "--force", action="store_true", help="stop the host that runs on this state folder first"
     )

@@ -15,7 +15,8 @@ from raftsup.ops import status as ops
 
 
 def run(arguments: argparse.Namespace) -> int:
-    status = ops.collect(loader_of(arguments)(), state_of(arguments))
+    state = state_of(arguments)
+    status = ops.collect(ops.accounts_of(state, loader_of(arguments)), state)
     if arguments.json:
         print(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
     else:

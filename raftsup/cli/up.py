@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         lock = parent.take_lock(state)
     except flock.Held as held:
         return complain(_running(state, held.pid), exits.ALREADY_RUNNING)
-    return parent.run(config, load, state, dict(os.environ), lock)
+    return parent.run(config, load, state, dict(os.environ), lock, quiet=arguments.quiet)
 
 
 def _running(state: StateDir, pid: int | None) -> str:
@@ -73,7 +73,8 @@ def _detached(state: StateDir) -> int:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "raftsup", *words],
+            # Quiet: supervisord's log is rotated in the state folder, this file would grow.
+            [sys.executable, "-m", "raftsup", *words, "--quiet"],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

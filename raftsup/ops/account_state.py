@@ -35,6 +35,10 @@ class Found:
     #: The bridge's process lives.
     bridge_alive: bool = False
     dispatcher: bool = False
+    #: Why its lane starts nothing now; "" if it does.
+    lane: str = ""
+    #: Turns that are owed and wait for the account to run.
+    held: int = 0
 
 
 _COMING = frozenset({"stopped", "starting", "replaying"})
@@ -42,6 +46,13 @@ _COMING = frozenset({"stopped", "starting", "replaying"})
 
 def judge(account: Account, found: Found) -> tuple[AccountState, str]:
     """The state, and for every other than ready the reason."""
+    state, reason = _judge(account, found)
+    if found.held:
+        reason += f"; {found.held} turns are owed and held until it runs"
+    return state, reason
+
+
+def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
     if account.problem is not None and account.enabled:
         return AccountState.MISCONFIGURED, account.problem
     if not account.enabled:
@@ -57,9 +68,11 @@ def judge(account: Account, found: Found) -> tuple[AccountState, str]:
     if found.bridge != "listening":
         return AccountState.DEGRADED, found.reason or f"the bridge is {found.bridge}"
     if not found.bridge_alive:
-        return AccountState.DEGRADED, "the bridge's process has just died"
+        return AccountState.DEGRADED, "the bridge's process has just died, or is stopped"
     if not found.dispatcher:
         return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
+    if found.lane:
+        return AccountState.DEGRADED, found.lane
     return AccountState.READY, ""
 
 

@@ -135,7 +135,7 @@ def _until_ready(environ: dict[str, str], state: StateDir, host: subprocess.Pope
     def ready() -> bool:
         if host.poll() is not None:
             raise DemoFailed(f"the host ended with {host.returncode}:\n{log.read_text()}")
-        return status.all_ready(status.collect(config, state))
+        return status.all_ready(status.collect(config.accounts, state))
 
     _until(ready, _READY, "the accounts are not ready", log)
 

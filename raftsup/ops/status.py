@@ -6,6 +6,8 @@ while it answers, a bridge while its process lives.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,10 +16,12 @@ import psutil
 from raftsup import __version__, flock
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import client
+from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import Counts, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import account_state, rpc
 from raftsup.ops.account_state import AccountState, Found
 from raftsup.paths import StateDir
+from raftsup.supervisor import roster
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.worker import report
 from raftsup.worker.pulse import answers
@@ -25,20 +29,29 @@ from raftsup.worker.pulse import answers
 _TIMEOUT = 2.0
 
 
-def collect(config: Config, state: StateDir) -> dict[str, Any]:
+def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account]:
+    """The accounts of the host that runs, else those of the config file. Raises ``ConfigError``
+    where no host runs and the file cannot be used.
+    """
+    running = roster.read(state) if flock.holder(state.lock) is not None else None
+    return running if running is not None else load().accounts
+
+
+def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
     """The whole status: the object that ``raftsup status --json`` prints."""
     processes = _processes(state)
-    dispatcher = _dispatcher(state, processes)
+    answer = _ask_dispatcher(state)
+    dispatcher = _dispatcher(answer, processes)
     counts = _counts(state)
-    pid = flock.holder(state.lock) if state.root.exists() else None
+    pid = flock.holder(state.lock)
     return {
         "version": __version__,
         "stateDir": str(state.root),
         "supervisor": {"state": "running" if pid is not None else "stopped", "pid": pid},
         "dispatcher": dispatcher,
         "accounts": [
-            _account(account, state, processes, dispatcher, counts.get(account.id, Counts()))
-            for account in config.accounts
+            _account(account, state, processes, answer, counts.get(account.id, Counts()))
+            for account in accounts
         ],
     }
 
@@ -58,10 +71,15 @@ def _processes(state: StateDir) -> dict[str, Any] | None:
     return {f"{info['group']}:{info['name']}": info for info in infos}
 
 
-def _dispatcher(state: StateDir, processes: dict[str, Any] | None) -> dict[str, Any]:
+def _ask_dispatcher(state: StateDir) -> dict[str, Any] | None:
     try:
-        answer = client.request(state.dispatcher_socket, "status", timeout=_TIMEOUT)
-    except client.DispatcherDown:
+        return client.request(state.dispatcher_socket, "status", timeout=_TIMEOUT)
+    except (client.DispatcherDown, client.DispatcherRefused):
+        return None
+
+
+def _dispatcher(answer: dict[str, Any] | None, processes: dict[str, Any] | None) -> dict[str, Any]:
+    if answer is None:
         info = (processes or {}).get("dispatcher:dispatcher")
         word = info["statename"].lower() if info else "stopped"
         # Its process may run and not answer: that is not running.
@@ -76,6 +94,8 @@ def _counts(state: StateDir) -> dict[str, Counts]:
         return {}
     try:
         return ledger.counts()
+    except LedgerError:
+        return {}
     finally:
         ledger.close()
 
@@ -84,7 +104,7 @@ def _account(
     account: Account,
     state: StateDir,
     processes: dict[str, Any] | None,
-    dispatcher: dict[str, Any],
+    dispatcher: dict[str, Any] | None,
     counts: Counts,
 ) -> dict[str, Any]:
     lock = state.reports / f"{account.id}.lock"
@@ -104,7 +124,9 @@ def _account(
         bridge=bridge.get("state", "stopped") if current else "stopped",
         reason=bridge.get("reason", "") if current else "",
         bridge_alive=current and _lives(bridge.get("pid")),
-        dispatcher=dispatcher["state"] == "running",
+        dispatcher=dispatcher is not None,
+        lane=_lane_note(account, dispatcher or {}),
+        held=(dispatcher or {}).get("held", {}).get(account.id, 0),
     )
     word, reason = account_state.judge(account, found)
     return {
@@ -135,10 +157,29 @@ def _account(
 
 
 def _lives(pid: int | None) -> bool:
+    """Whether the process can do anything: neither dead nor stopped by a signal."""
+    still = (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
     try:
-        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return pid is not None and psutil.Process(pid).status() not in still
     except psutil.NoSuchProcess:
         return False
+
+
+def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
+    """Why the account's lane starts nothing now; "" if it does."""
+    lanes = dispatcher.get("lanes", {})
+    for name in (ALL, account.lane):
+        if lanes.get(name, {}).get("paused"):
+            which = "every lane" if name == ALL else f"lane {name}"
+            return f"{which} is paused by an operator: wakes are accepted, none is run"
+    lane = lanes.get(account.lane, {})
+    wait = lane.get("notBefore", 0.0) - time.time()
+    if wait > 0:
+        return (
+            f"its turns keep failing ({lane['failures']} in a row): the next attempt is due in"
+            f" {wait:.0f} s; `raftsup ledger turns {account.id}` shows why"
+        )
+    return ""
 
 
 def _answers(url: str) -> bool:

@@ -20,7 +20,7 @@ from raftsup import exits, flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf, programs, watchdog
+from raftsup.supervisor import conf, programs, roster, watchdog
 from raftsup.worker.preload import preload
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -46,6 +46,7 @@ class Options(ServerOptions):
         super().__init__()
         self.raftsup, self.state = config, state
         self.stop_requests = 0
+        self._terminal = os.isatty(0)
         self._load, self._environ, self._umask, self._fresh = load, environ, umask, True
 
     def process_groups_from_parser(self, parser: Any) -> list[Any]:
@@ -55,6 +56,7 @@ class Options(ServerOptions):
             except ConfigError as error:
                 raise ValueError(str(error)) from error
         self._fresh = False
+        roster.write(self.state, self.raftsup)
         return programs.groups(
             self,
             self.raftsup,
@@ -67,6 +69,9 @@ class Options(ServerOptions):
 
     def get_signal(self) -> int | None:
         number: int | None = super().get_signal()
+        if number == signal.SIGHUP and self._terminal:
+            # The terminal of a host in the foreground was closed: that is its end, not a restart.
+            number = signal.SIGTERM
         self.stop_requests += number in _STOP_SIGNALS
         return number
 
@@ -143,16 +148,19 @@ def run(
     state: StateDir,
     environ: Mapping[str, str],
     lock: int,
+    *,
+    quiet: bool = False,
 ) -> int:
     """Run the host in the foreground until it is told to stop; an exit code.
 
-    ``lock``: the descriptor of the state folder's lock, held by the caller.
+    ``lock``: the descriptor of the state folder's lock, held by the caller. ``quiet``: nothing
+    on standard output; the log is in the state folder either way.
     """
     # supervisord's logs and sockets are as private as the rest of the state folder.
     umask = os.umask(0o077)
     conf_file = conf.write(state, len(config.accounts))
     options = Options(config, load, state, environ, umask)
-    options.realize(["-c", str(conf_file)])
+    options.realize(["-c", str(conf_file), *(["--silent"] if quiet else [])])
     options.first, options.test = True, False
     preload()
     # What is loaded by now is shared by all children: keep the collector from touching it.

@@ -67,9 +67,7 @@ class Bridge:
         try:
             child, out, err = _spawn(argv, self.account, self.env, self.spare.take())
         except OSError as error:
-            life, delay = bridge_life.not_started(self.life, str(error), random.random())  # noqa: S311
-            self._become(life)
-            return delay
+            return self._not_started(str(error))
         said = Ears(self._hear_event, self._hear_diagnostic)
         try:
             self._watch(child, out, err, said)
@@ -77,10 +75,14 @@ class Bridge:
             os.close(out)
             os.close(err)
         if child.failure is not None:
-            life, delay = bridge_life.not_started(self.life, child.failure, random.random())  # noqa: S311
-            self._become(life)
-            return delay
+            return self._not_started(child.failure)
         return self._after(child, "\n".join(said.last))
+
+    def _not_started(self, why: str) -> float:
+        dice = random.random()  # noqa: S311
+        life, delay = bridge_life.not_started(self.life, why, time.time(), dice)
+        self._become(life)
+        return delay
 
     def _after(self, child: kept.Kept, stderr: str) -> float:
         if self._stopping.is_set():
@@ -99,20 +101,20 @@ class Bridge:
         return delay
 
     def _locked_out(self, life: Life, stderr: str, delay: float) -> tuple[Life, float]:
-        path = bridge_lock.told_path(stderr)
+        path, due = bridge_lock.told_path(stderr), time.time() + delay
         if path is None:
-            return bridge_life.locked_out(life, "the CLI named no lock file", delay), delay
+            return bridge_life.locked_out(life, "the CLI named no lock file", due), delay
         try:
             verdict = bridge_lock.heal(path, self.profile)
         except FileNotFoundError:
             return life, bridge_life.QUICK.base  # whoever held it is gone
         except OSError as error:
             why = f"cannot look at {path}: {error.strerror}"
-            return bridge_life.locked_out(life, why, delay), delay
+            return bridge_life.locked_out(life, why, due), delay
         if verdict.stale:
             LOG.warning(say("bridge.lock.healed", path=path, reason=verdict.why))
             return life, bridge_life.QUICK.delay(life.failures)
-        return bridge_life.locked_out(life, verdict.why, delay), delay
+        return bridge_life.locked_out(life, verdict.why, due), delay
 
     def _watch(self, child: kept.Kept, out: int, err: int, said: Ears) -> None:
         """Follow the child until nothing of it runs."""

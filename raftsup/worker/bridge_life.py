@@ -14,6 +14,7 @@ Source of the CLI's words: RAFT_PROTOCOL, "Starting the bridge".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -137,7 +138,7 @@ def ended(
         replace(
             life,
             state=BridgeState.WAITING,
-            reason="; ".join(filter(None, (what, hint, f"next start in {delay:.1f} s"))),
+            reason="; ".join(filter(None, (what, hint, f"next start {_at(now + delay)}"))),
             pid=None,
             failures=failures,
             last_exit=exit_text,
@@ -148,13 +149,13 @@ def ended(
     )
 
 
-def not_started(life: Life, why: str, random: float) -> tuple[Life, float]:
+def not_started(life: Life, why: str, now: float, random: float) -> tuple[Life, float]:
     """After a start that the system refused: mostly the CLI is not installed."""
     failures = life.failures + 1
     delay = SLOW.delay(failures, random)
     reason = (
         f"the Raft CLI cannot be started ({why}); install it (npm i -g @botiverse/raft), check"
-        f" with `raft --help` that the PATH of this host has it; next try in {delay:.0f} s"
+        f" with `raft --help` that the PATH of this host has it; next try {_at(now + delay)}"
     )
     return (
         replace(
@@ -170,12 +171,17 @@ def not_started(life: Life, why: str, random: float) -> tuple[Life, float]:
     )
 
 
-def locked_out(life: Life, why: str, delay: float) -> Life:
-    """After a start that another living bridge of the profile prevented."""
-    return replace(life, state=BridgeState.BLOCKED, reason=f"{why}; next try in {delay:.0f} s")
+def locked_out(life: Life, why: str, due: float) -> Life:
+    """After a start that another living bridge of the profile prevented; ``due``: the next."""
+    return replace(life, state=BridgeState.BLOCKED, reason=f"{why}; next try {_at(due)}")
 
 
 def stopped(life: Life) -> Life:
     return replace(
         life, state=BridgeState.STOPPED, reason="the worker stops", pid=None, listening_since=0.0
     )
+
+
+def _at(moment: float) -> str:
+    """A clock time: a text that says "in 40 s" is wrong a second later."""
+    return time.strftime("at %H:%M:%S", time.localtime(moment))

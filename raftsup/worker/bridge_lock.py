@@ -12,6 +12,7 @@ import itertools
 import os
 import re
 import stat
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ import orjson
 import psutil
 
 _NAME = "bridge.lock"
+#: Seconds in which a lock without a pid may be one that is being written.
+_NEWBORN = 2.0
 _TOLD = re.compile(r"^\s*Lock:\s*(?P<path>.+?)\s*$", re.MULTILINE)
 
 
@@ -39,19 +42,23 @@ def told_path(stderr: str) -> Path | None:
 
 def judge(content: bytes, profile: str, argv_of: dict[int, Sequence[str]]) -> Verdict:
     """Whether a lock file is stale. ``argv_of``: the command lines of living processes."""
-    try:
-        lock = orjson.loads(content)
-        pid = lock["pid"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return Verdict(True, "it is empty or corrupt")
-    if not isinstance(pid, int) or isinstance(pid, bool):
-        return Verdict(True, "it names no pid")
+    pid = _pid_in(content)
+    if pid is None:
+        return Verdict(True, "it is empty or corrupt: there is no pid in it")
     argv = argv_of.get(pid)
     if argv is None:
         return Verdict(True, f"its pid {pid} is dead")
     if is_bridge(argv, profile):
         return Verdict(False, f"another bridge of profile {profile} runs: pid {pid}")
     return Verdict(True, f"its pid {pid} is another program by now")
+
+
+def _pid_in(content: bytes) -> int | None:
+    try:
+        pid = orjson.loads(content)["pid"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return pid if isinstance(pid, int) and not isinstance(pid, bool) else None
 
 
 def is_bridge(argv: Sequence[str], profile: str) -> bool:
@@ -67,7 +74,10 @@ def heal(path: Path, profile: str) -> Verdict:
     info = path.lstat()
     if not stat.S_ISREG(info.st_mode) or info.st_uid != os.getuid():
         return Verdict(False, f"{path} is not a lock file of this user; remove it by hand")
-    verdict = judge(path.read_bytes(), profile, _command_lines())
+    content = path.read_bytes()
+    if _pid_in(content) is None and 0 <= time.time() - info.st_mtime < _NEWBORN:
+        return Verdict(False, f"{path} is being written by a bridge that starts")
+    verdict = judge(content, profile, _command_lines())
     if verdict.stale and path.lstat().st_mtime_ns == info.st_mtime_ns:
         path.unlink()
     return verdict

@@ -144,7 +144,8 @@ class Host:
         return "".join(f"== {f.name}\n{f.read_text(errors='replace')}" for f in files)
 
     def status(self) -> dict[str, Any]:
-        return status.collect(load(self.config_path, self.environ()), self.state)
+        accounts = status.accounts_of(self.state, lambda: load(self.config_path, self.environ()))
+        return status.collect(accounts, self.state)
 
     def account(self, name: str) -> dict[str, Any]:
         return next(a for a in self.status()["accounts"] if a["account"] == name)

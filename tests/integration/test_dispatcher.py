@@ -597,3 +597,31 @@ async def test_a_pause_that_the_ledger_cannot_keep_is_refused_and_not_in_force(
     host.owe("a")
     dispatcher.pump()
     await host.runs(1)
+
+
+@story
+async def test_a_cancel_stands_though_the_agent_fails_in_the_same_moment(host: Host) -> None:
+    host.owe("a")
+    dispatcher = host.dispatcher(config(account("a"), attempts=3))
+    await host.runs(1)
+    dispatcher.cancel(1)
+    host.agents.end(1, failed("it was about to end anyway"))
+    await until(lambda: host.turn(1).state is State.CANCELLED)
+
+
+@story
+async def test_a_rest_that_a_wrong_clock_reckoned_holds_no_lane(host: Host) -> None:
+    host.ledger.set_lane_health("a", LaneHealth(failures=1, not_before=4e9))
+    host.owe("a")
+    host.dispatcher(config(account("a")))
+    await host.runs(1)
+
+
+@story
+async def test_what_the_host_could_not_start_is_no_failure_of_the_turn(host: Host) -> None:
+    trouble = [Outcome(OutcomeKind.POSTPONED, "no room")] * 5
+    host.agents.reply = lambda work: trouble.pop() if trouble else DONE
+    host.owe("a")
+    host.dispatcher(config(account("a"), attempts=2, pause=0.0, max_pause=0.0))
+    await until(lambda: host.turn(1).state is State.DONE)
+    assert (host.turn(1).failures, host.turn(1).attempt) == (0, 6)

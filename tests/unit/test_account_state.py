@@ -29,6 +29,7 @@ WELL = Found(
         (replace(WELL, process=None), "ready", ""),
         (replace(WELL, dispatcher=False), "degraded", "dispatcher is down"),
         (replace(WELL, bridge_alive=False), "degraded", "just died"),
+        (replace(WELL, lane="lane support is paused"), "degraded", "lane support is paused"),
         (replace(WELL, answers=False), "degraded", "does not answer"),
         (replace(WELL, answers=False, process="starting"), "starting", "does not listen yet"),
         (replace(WELL, bridge="starting", reason="connecting"), "starting", "connecting"),

@@ -141,7 +141,7 @@ def test_restarts_count_the_starts_after_the_first() -> None:
     assert life.restarts == 0
     life = start(end(life)[0])
     assert life.restarts == 1
-    life = start(bridge_life.not_started(end(life)[0], "raft: gone", 0.0)[0])
+    life = start(bridge_life.not_started(end(life)[0], "raft: gone", 0.0, 0.0)[0])
     assert life.restarts == 2
 
 
@@ -186,7 +186,7 @@ def test_the_last_exit_and_the_last_words_are_kept_through_a_restart() -> None:
 
 
 def test_a_missing_cli_says_how_to_install_and_verify_it() -> None:
-    life, delay = bridge_life.not_started(Life(), "raft: No such file or directory", 0.0)
+    life, delay = bridge_life.not_started(Life(), "raft: No such file or directory", 0.0, 0.0)
     assert life.state is BridgeState.MISSING
     assert "npm i -g @botiverse/raft" in life.reason
     assert "raft --help" in life.reason
@@ -233,7 +233,7 @@ def test_any_history_leaves_a_life_that_makes_sense(
                     random=random,
                 )  # fmt: skip
             case "cannot":
-                life, delay = bridge_life.not_started(life, what, random)
+                life, delay = bridge_life.not_started(life, what, 0.0, random)
             case "stop":
                 life = bridge_life.stopped(life)
         assert (life.pid is not None) == (life.state in RUNNING)

@@ -104,8 +104,16 @@ def test_healing_removes_an_empty_a_corrupt_a_dead_and_a_reused_pids_lock(
 ) -> None:
     path = tmp_path / "bridge.lock"
     path.write_bytes(content)
+    os.utime(path, (1, 1))
     assert bridge_lock.heal(path, "support").stale
     assert not path.exists()
+
+
+def test_healing_leaves_a_lock_alone_that_may_be_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.lock"
+    path.write_bytes(b"")
+    assert not bridge_lock.heal(path, "support").stale
+    assert path.exists()
 
 
 def test_healing_never_removes_the_lock_of_a_living_bridge_of_the_profile(tmp_path: Path) -> None:

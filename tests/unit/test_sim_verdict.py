@@ -66,8 +66,13 @@ def test_a_refusal_without_a_class_keeps_the_status_verdict() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"failureClass": 7}, {"failureClass": "tired"}, {"reason": []}, {"retryAfterMs": "1"},
-     {"retryAfterMs": True}],
+    [
+        {"failureClass": 7},
+        {"failureClass": "tired"},
+        {"reason": []},
+        {"retryAfterMs": "1"},
+        {"retryAfterMs": True},
+    ],
 )
 def test_a_field_of_the_wrong_type_is_an_injection_failure(wrong: dict[str, object]) -> None:
     body = {"ok": False, "failureClass": "busy", **wrong}

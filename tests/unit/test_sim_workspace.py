@@ -132,8 +132,8 @@ def test_a_drop_closes_the_streams_opened_before_it_and_no_later_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [{}, {"kind": "rain"}, {"kind": "refuse"}, {"kind": "bridge"},
-            {"kind": "error", "often": 1}],
+    "raw",
+    [{}, {"kind": "rain"}, {"kind": "refuse"}, {"kind": "bridge"}, {"kind": "error", "often": 1}],
 )
 def test_a_fault_that_makes_no_sense_is_refused(raw: dict[str, object]) -> None:
     with pytest.raises(BadFault):

@@ -108,10 +108,14 @@ def test_a_content_key_anywhere_in_any_letter_case_is_refused(value: Any, data: 
     assert "content-free" in refusal(body).error
 
 
-@pytest.mark.parametrize("body", [
-    b'{"id":"a","x":{"text":1},"x":2}', b'{"id":"a","text":1,"text":2}',
-    b'{"te\\u0078t":1,"id":"a"}',
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"a","x":{"text":1},"x":2}',
+        b'{"id":"a","text":1,"text":2}',
+        b'{"te\\u0078t":1,"id":"a"}',
+    ],
+)
 def test_neither_a_repeated_key_nor_an_escape_hides_content(body: bytes) -> None:
     assert "content-free" in refusal(body).error
 
@@ -148,8 +152,14 @@ def test_a_blank_string_is_a_non_empty_string() -> None:
 
 @pytest.mark.parametrize(
     ("number", "identity"),
-    [("0", "0"), ("-0", "0"), ("17", "17"), ("1.50", "1.50"), ("1e3", "1e3"),
-     (f"{2**80}", f"{2**80}")],
+    [
+        ("0", "0"),
+        ("-0", "0"),
+        ("17", "17"),
+        ("1.50", "1.50"),
+        ("1e3", "1e3"),
+        (f"{2**80}", f"{2**80}"),
+    ],
 )
 def test_a_finite_number_names_the_delivery(number: str, identity: str) -> None:
     body = f'{{"eventId":{number},"messageId":{number}}}'.encode()
@@ -179,8 +189,13 @@ def test_different_floats_name_different_deliveries(one: float, other: float) ->
 @given(st.text("abcdefghij", min_size=12, max_size=12))
 def test_no_refusal_quotes_a_value(secret: str) -> None:
     bodies = (
-        f'{{"eventId":"{secret}","text":"{secret}"}}', f'["{secret}"]', f'{{"x":"{secret}"}}',
-        f'{{"id":"{secret}"', f'"{secret}"', secret, f'{{"{secret}":{{"BODY":1}}}}',
+        f'{{"eventId":"{secret}","text":"{secret}"}}',
+        f'["{secret}"]',
+        f'{{"x":"{secret}"}}',
+        f'{{"id":"{secret}"',
+        f'"{secret}"',
+        secret,
+        f'{{"{secret}":{{"BODY":1}}}}',
     )
     for body in bodies:
         assert secret not in refusal(body.encode()).error
@@ -188,8 +203,14 @@ def test_no_refusal_quotes_a_value(secret: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "names"),
-    [(b'{"id":"\xff"}', "UTF-8"), (b"{", "JSON"), (b'{"id":"a"}{}', "JSON"), (b"", "JSON"),
-     (b"[]", "object"), (b"{}", "eventId")],
+    [
+        (b'{"id":"\xff"}', "UTF-8"),
+        (b"{", "JSON"),
+        (b'{"id":"a"}{}', "JSON"),
+        (b"", "JSON"),
+        (b"[]", "object"),
+        (b"{}", "eventId"),
+    ],
 )
 def test_a_refusal_says_what_is_wrong(body: bytes, names: str) -> None:
     assert names in refusal(body).error
@@ -217,8 +238,20 @@ def test_each_loopback_name_with_the_port_is_a_host_of_ours(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    [None, "", "127.0.0.1", "localhost", "127.0.0.1:81", "::1:80", "0.0.0.0:80", "127.0.0.2:80",
-     "evil.example:80", "127.0.0.1:80,evil.example", "localhost.evil.example:80", "127.0.0.1:80 "],
+    [
+        None,
+        "",
+        "127.0.0.1",
+        "localhost",
+        "127.0.0.1:81",
+        "::1:80",
+        "0.0.0.0:80",
+        "127.0.0.2:80",
+        "evil.example:80",
+        "127.0.0.1:80,evil.example",
+        "localhost.evil.example:80",
+        "127.0.0.1:80 ",
+    ],
 )
 def test_any_other_host_is_403(host: str | None) -> None:
     with pytest.raises(Refused) as caught:
@@ -228,14 +261,24 @@ def test_any_other_host_is_403(host: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("status", "failure_class"),
-    [(400, "injection_failed"), (401, "auth_revoked"), (403, "auth_revoked"), (404, "no_session"),
-     (405, "protocol_mismatch"), (408, "busy"), (413, "injection_failed"),
-     (500, "injection_failed"), (503, "busy")],
+    [
+        (400, "injection_failed"),
+        (401, "auth_revoked"),
+        (403, "auth_revoked"),
+        (404, "no_session"),
+        (405, "protocol_mismatch"),
+        (408, "busy"),
+        (413, "injection_failed"),
+        (500, "injection_failed"),
+        (503, "busy"),
+    ],
 )
 def test_each_status_has_the_failure_class_that_the_bridge_reads(
     status: int, failure_class: str
 ) -> None:
     assert Refused(status, "why").answer() == {
-        "ok": False, "error": "why", "failureClass": failure_class,
+        "ok": False,
+        "error": "why",
+        "failureClass": failure_class,
     }
     assert Refused(status, "why", 50).answer()["retryAfterMs"] == 50

@@ -1,0 +1,55 @@
+"""Whom a running host runs: written by the parent at each reading of the config.
+
+``status`` believes it while the host runs, and so needs neither the file, which may be half
+edited, nor the secrets that it names, which only the host's environment has.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from raftsup.config.model import Account, Config
+from raftsup.paths import StateDir
+
+
+def write(state: StateDir, config: Config) -> None:
+    """Replace the roster (0600). It holds no agent, so no key."""
+    lines = [
+        [account.id, account.enabled, account.profile, account.lane, account.problem]
+        for account in config.accounts
+    ]
+    path = _path(state)
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(orjson.dumps(lines))
+    new.replace(path)
+
+
+def read(state: StateDir) -> Sequence[Account] | None:
+    """The accounts of the last host here, without their agents; None if none was written."""
+    try:
+        lines = orjson.loads(_path(state).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return [
+        Account(
+            id=id,
+            enabled=enabled,
+            profile=profile,
+            agent_id=None,
+            command=(),
+            agent=None,
+            lane=lane,
+            problem=problem,
+        )
+        for id, enabled, profile, lane, problem in lines
+    ]
+
+
+def _path(state: StateDir) -> Path:
+    return state.root / "roster.json"
