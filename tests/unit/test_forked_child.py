@@ -1,0 +1,52 @@
+"""What happens around a fork, without one."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from supervisor.process import Subprocess
+
+from raftsup import lifeline
+from raftsup.supervisor.child import ForkedProcess
+
+
+def mask() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+def test_no_signal_reaches_a_fork_before_it_has_handlers_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    during: list[set[int]] = []
+    monkeypatch.setattr(Subprocess, "spawn", lambda self: during.append(mask()))
+    before = mask()
+    ForkedProcess.spawn(object.__new__(ForkedProcess))
+    assert during[0] >= lifeline.STEERING
+    assert mask() == before
+
+
+def test_the_handlers_are_reset_before_a_waiting_signal_is_let_in() -> None:
+    # In a child of its own: a SIGTERM that waits behind the mask must end it, not be swallowed.
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, lifeline.STEERING)
+        os.kill(os.getpid(), signal.SIGTERM)
+        lifeline.reset_signals()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("before_exec", "handler"), [(False, signal.SIG_IGN), (True, signal.SIG_DFL)]
+)
+def test_python_ignores_a_broken_pipe_and_a_program_does_not(
+    before_exec: bool, handler: signal.Handlers
+) -> None:
+    pid = os.fork()
+    if pid == 0:
+        lifeline.reset_signals(before_exec=before_exec)
+        os._exit(0 if signal.getsignal(signal.SIGPIPE) is handler else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
