@@ -78,7 +78,7 @@ class Ledger:
 
         A duplicate owes no new turn: its ``identity`` was seen within ``dedupe.ttl``, or its
         ``message_id`` belongs to a turn that is queued or running. With ``coalesce``, neither
-        does a wake whose account has a queued turn: it joins the oldest one.
+        does a wake whose account has a queued turn that never began: it joins the oldest one.
         """
         me, identity_key = self._key(account), self._key(account, "identity", identity)
         message = None if message_id is None else self._key(account, "message", message_id)
@@ -108,9 +108,9 @@ class Ledger:
         me = self._key(account)
         if message is not None and (open_turn := view.get(Table.MESSAGES, message)) is not None:
             return unpack_number(open_turn), True
-        queued = next(view.scan(Table.PLACES, me + QUEUED), None) if coalesce else None
-        if queued is not None:
-            turn = parse_place(queued[0])[1]
+        joined = self._not_started(view, me) if coalesce else None
+        if joined is not None:
+            turn = joined
         else:
             last = view.get(Table.META, LAST_TURN)
             turn = unpack_number(last or pack_number(0)) + 1
@@ -121,7 +121,17 @@ class Ledger:
         if message is not None:
             view.add(Table.MESSAGES, message, pack_number(turn))
             view.add(Table.ATTACHED, pack_number(turn) + message)
-        return turn, queued is not None
+        return turn, joined is not None
+
+    def _not_started(self, view: View, account_key: bytes) -> int | None:
+        """The oldest queued turn that never began. One that waits for its next attempt may be
+        about to give up: what joins it would be lost with it.
+        """
+        for key, _ in view.scan(Table.PLACES, account_key + QUEUED):
+            turn = parse_place(key)[1]
+            if turn_of(view, turn).attempt == 0:
+                return turn
+        return None
 
     def owed(self, after: int = 0) -> list[Turn]:
         """Queued turns with an id above ``after``, in the order of their ids."""

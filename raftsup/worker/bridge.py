@@ -113,7 +113,7 @@ class Bridge:
             return bridge_life.locked_out(life, why, due), delay
         if verdict.stale:
             LOG.warning(say("bridge.lock.healed", path=path, reason=verdict.why))
-            return life, bridge_life.QUICK.delay(life.failures)
+            return bridge_life.unlocked(life, verdict.why), bridge_life.QUICK.delay(life.failures)
         return bridge_life.locked_out(life, verdict.why, due), delay
 
     def _watch(self, child: kept.Kept, out: int, err: int, said: Ears) -> None:

@@ -176,6 +176,11 @@ def locked_out(life: Life, why: str, due: float) -> Life:
     return replace(life, state=BridgeState.BLOCKED, reason=f"{why}; next try {_at(due)}")
 
 
+def unlocked(life: Life, why: str) -> Life:
+    """After a stale lock was removed that had kept the bridge from starting."""
+    return replace(life, reason=f"a stale bridge.lock was removed ({why}); it starts again")
+
+
 def stopped(life: Life) -> Life:
     return replace(
         life, state=BridgeState.STOPPED, reason="the worker stops", pid=None, listening_since=0.0

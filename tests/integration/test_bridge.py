@@ -241,6 +241,7 @@ def test_a_lock_that_nobody_holds_is_healed(tmp_path: Path, content: str) -> Non
     with simulated(tmp_path) as (argv, env, lock):
         # This very process lives and is no bridge: a pid that was given away since.
         lock.write_text(json.dumps({"pid": os.getpid()}) if content == "reused" else content)
+        os.utime(lock, (1, 1))  # not one that a starting bridge is writing
         with kept(argv, env) as running:
             life = running.life(lambda life: life.healthy)
         assert life.restarts == 1

@@ -428,3 +428,11 @@ def test_verify_recounts_the_counters(tmp_path: Path) -> None:
     )
     assert any("its turns say" in line for line in found), found
     assert any("not the sum" in line for line in found), found
+
+
+def test_coalescing_joins_no_turn_that_has_begun_before(ledger: Ledger) -> None:
+    accept(ledger, "event_1", "m1")
+    ledger.claim(1, now=NOW)
+    ledger.settle(1, Event.RETRY, now=NOW)
+    assert accept(ledger, "event_2", "m2", coalesce=True) == Accepted(2, False)
+    assert accept(ledger, "event_3", "m3", coalesce=True) == Accepted(2, True)

@@ -67,6 +67,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             if message is not None and message in account.messages:
                 turn = account.messages[message]
             else:
+                queued = [id for id in queued if self.turns[id].attempt == 0]
                 if coalesce and queued:
                     turn = min(queued)
                 else:
