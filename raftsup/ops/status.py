@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from raftsup import __version__, flock
+from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import client
 from raftsup.dispatcher.lanes import ALL
@@ -30,11 +31,18 @@ _TIMEOUT = 2.0
 
 
 def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account]:
-    """The accounts of the host that runs, else those of the config file. Raises ``ConfigError``
-    where no host runs and the file cannot be used.
+    """The accounts of the host that runs, and those that the config file has besides: they wait
+    for a reload. Raises ``ConfigError`` where no host runs and the file cannot be used.
     """
     running = roster.read(state) if flock.holder(state.lock) is not None else None
-    return running if running is not None else load().accounts
+    if running is None:
+        return load().accounts
+    try:
+        written = load().accounts
+    except ConfigError:
+        return running  # half edited, or it names secrets that only the host has
+    known = {account.id for account in running}
+    return [*running, *(account for account in written if account.id not in known)]
 
 
 def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def test_only_the_enabled_accounts_decide_the_exit_code(host: Host) -> None:
     assert code == exits.OK
     assert [a["state"] for a in found["accounts"]] == ["ready", "disabled"]
     host.configure({"support": {}, "bad": {"profile": ""}})
+    assert host.run("reload").returncode == exits.OK
     code, found = status(host)
     assert code == exits.NOT_READY
     assert [a["state"] for a in found["accounts"]] == ["ready", "misconfigured"]

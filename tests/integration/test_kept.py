@@ -117,8 +117,7 @@ def test_a_killed_keeper_takes_its_program_with_it() -> None:
     child, read = start("sh", "-c", "sleep 600 & echo $!; wait")
     with os.fdopen(read) as out:
         grandchild = int(out.readline())
-    child.read()
-    assert child.pid is not None
+    until(lambda: child.read() or child.pid)
     os.kill(child.keeper, signal.SIGKILL)
     assert child.wait(10)
     assert child.status is None
