@@ -70,13 +70,18 @@ class StateDir:
         return self.turns / f"{turn}.{attempt}.log"
 
     def prepare(self) -> None:
-        """Make the folder and its rooms, private to this user. Raises ``StateDirError``."""
+        """Make the folder and its rooms, private to this user. Raises ``StateDirError``.
+
+        A folder that is there already, open to others and holds something else, is refused: it
+        is somebody's, and closing it would hurt them.
+        """
         longest = len(os.fsencode(self.supervisor_socket))
         if longest > MAX_SOCKET_PATH:
             raise StateDirError(
                 f"state folder {self.root}: its sockets' paths would be {longest} bytes long and"
                 f" this system takes {MAX_SOCKET_PATH}; set RAFTSUP_STATE_DIR to a shorter path"
             )
+        self._refuse_a_shared_folder()
         try:
             for room in (
                 self.root,
@@ -100,6 +105,18 @@ class StateDir:
             )
         if stat.S_IMODE(info.st_mode) & 0o077:
             self.root.chmod(0o700)
+
+    def _refuse_a_shared_folder(self) -> None:
+        try:
+            mode = stat.S_IMODE(self.root.stat().st_mode)
+            names = {entry.name for entry in self.root.iterdir()}
+        except OSError:
+            return  # not there yet, or told of by what comes next
+        if mode & 0o077 and names and self.lock.name not in names:
+            raise StateDirError(
+                f"state folder {self.root} is open to others and holds other things; raftsup"
+                " needs one to itself: set RAFTSUP_STATE_DIR to a new or empty folder"
+            )
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:

@@ -9,11 +9,16 @@ from supervisor import supervisorctl
 from raftsup import exits
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
+from raftsup.supervisor import roster
+from raftsup.supervisor.programs import ACCOUNTS
 
 
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     if not state.supervisord_conf.exists():
         return complain(f"raftsup has never run on {state.root}", exits.NOT_RUNNING)
-    supervisorctl.main(["-c", str(state.supervisord_conf), *arguments.words])
+    accounts = {account.id for account in roster.read(state) or ()}
+    # `status` lists accounts by their ids: take those here as well.
+    words = [f"{ACCOUNTS}:{word}" if word in accounts else word for word in arguments.words]
+    supervisorctl.main(["-c", str(state.supervisord_conf), *words])
     return exits.OK  # not reached: supervisorctl exits with a code of its own

@@ -105,10 +105,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _config_arguments(command: Any) -> None:
-    command.add_argument("--config", type=Path, metavar="FILE", help="use this config file")
+def _config_arguments(command: Any, default: Any = None) -> None:
+    """``default``: SUPPRESS for an action below a command that has the same options, so that
+    they are taken on either side of its name.
+    """
     command.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
+        "--config", type=Path, default=default, metavar="FILE", help="use this config file"
+    )
+    command.add_argument(
+        "--set", action="append", default=default or [], metavar="PATH=VALUE", dest="settings",
         help="override a setting, like turns.timeout=5m",
     )  # fmt: skip
 
@@ -127,6 +132,7 @@ def _ledger(command: Any) -> None:
 def _config(command: Any) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="is it good; what it says, secrets masked")
+    _config_arguments(check, argparse.SUPPRESS)
     check.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -145,6 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.OK
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        # A full disk under our output, a state folder of another user: a sentence, no traceback.
+        return complain(str(error), exits.FAILED)
 
 
 def complain(text: str, code: int) -> int:

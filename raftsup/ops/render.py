@@ -47,6 +47,8 @@ def screen(status: dict[str, Any], *, colour: bool, width: int = 100) -> str:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
+    if supervisor["pid"] is None and not any(a["endpoint"]["pid"] for a in status["accounts"]):
+        lines += ["", "no host runs here; start it with `raftsup up`"]
     return "\n".join(lines) + "\n"
 
 
@@ -76,7 +78,8 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         word.ljust(width) if i < 3 else word.rjust(width)
         for i, (word, width) in enumerate(zip(row, widths, strict=True))
     ]
-    return "  ".join(words).rstrip()
+    # Eighty columns hold the numbers and an account's name of twelve letters.
+    return ("  ".join(words[:3]) + " " + " ".join(words[3:])).rstrip()
 
 
 def _paint(state: str) -> str:

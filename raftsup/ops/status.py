@@ -184,7 +184,7 @@ def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
     wait = lane.get("notBefore", 0.0) - time.time()
     if wait > 0:
         return (
-            f"its turns keep failing ({lane['failures']} in a row): the next attempt is due in"
+            f"its turns keep failing ({lane['failures']} in a row): none starts in the next"
             f" {wait:.0f} s; `raftsup ledger turns {account.id}` shows why"
         )
     return ""

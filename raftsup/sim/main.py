@@ -120,6 +120,13 @@ def _join(running: RunningWorkspace, directory: Path, name: str) -> None:
 def instructions(running: RunningWorkspace, directory: Path) -> str:
     """What to do next, for the person who started it."""
     agents = running.workspace.agents()
+    # By full path: neither the host's PATH nor an agent's need have this environment's programs.
+    raft = [sys.executable, "-m", "raftsup.sim.raft_cli"]
+    agent = {
+        "kind": "command",
+        "command": [sys.executable, "-m", "raftsup.sim.agent"],
+        "env": {"RAFT_SIM_CLI": shlex.join(raft)},
+    }
     accounts = ",\n".join(
         f'    {json.dumps(a.name)}: {{ profile: "{a.name}", agentId: "{a.id}" }}' for a in agents
     )
@@ -128,10 +135,9 @@ def instructions(running: RunningWorkspace, directory: Path) -> str:
         "In the shell that starts the host:\n"
         f"  export RAFT_PROFILE_DIR={shlex.quote(str(directory.absolute()))}\n\n"
         "In its config:\n"
-        f'  channels: {{ raft: {{ command: ["raftsup-sim-raft"], accounts: {{\n{accounts}\n'
+        f"  channels: {{ raft: {{ command: {json.dumps(raft)}, accounts: {{\n{accounts}\n"
         "  } } },\n"
-        '  turns: { agent: { kind: "command",'
-        f" command: {json.dumps([sys.executable, '-m', 'raftsup.sim.agent'])} }} }}\n\n"
+        f"  turns: {{ agent: {json.dumps(agent)} }}\n\n"
         "Then say something, see what became of it, break something:\n"
         f'  raftsup sim send --url {running.url} --to {agents[0].name} "hello"\n'
         f"  raftsup sim messages --url {running.url}\n"

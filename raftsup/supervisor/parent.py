@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from supervisor.loggers import Handler
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
 from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
@@ -156,6 +157,9 @@ def run(
     ``lock``: the descriptor of the state folder's lock, held by the caller. ``quiet``: nothing
     on standard output; the log is in the state folder either way.
     """
+    # A log that cannot be written (a closed terminal, a full disk) costs its lines. supervisor
+    # reports that on standard error, which mostly is as dead, and that would end the host.
+    Handler.handleError = lambda self: None
     # supervisord's logs and sockets are as private as the rest of the state folder.
     umask = os.umask(0o077)
     conf_file = conf.write(state, len(config.accounts))
@@ -170,12 +174,21 @@ def run(
         Parent(options).main()
     options.close_httpservers()
     options.close_logger()
+    _let_go_of_stdout()
     if options.mood == SupervisorStates.RESTARTING:
         # ``supervisorctl reload``: start over with today's code and config.
         os.umask(umask)
         os.execv(sys.executable, [sys.executable, "-m", "raftsup", *sys.argv[1:]])  # noqa: S606
     os.close(lock)
     return exits.OK
+
+
+def _let_go_of_stdout() -> None:
+    """Have Python's last flush not fail on a reader that is gone."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def take_lock(state: StateDir) -> int:
