@@ -95,8 +95,16 @@ class Child:
         return sock
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, *, token: str | None = TOKEN,
-        host: str | None = "own", extra: str = "", version: str = "1.1", length: bool = True,
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        token: str | None = TOKEN,
+        host: str | None = "own",
+        extra: str = "",
+        version: str = "1.1",
+        length: bool = True,
     ) -> bytes:
         head = f"{method} {path} HTTP/{version}\r\n"
         if host is not None:
@@ -145,9 +153,7 @@ class Child:
 
 
 @contextmanager
-def start(
-    folder: Path, env: dict[str, str] | None = None, orphan: bool = False
-) -> Iterator[Child]:
+def start(folder: Path, env: dict[str, str] | None = None, orphan: bool = False) -> Iterator[Child]:
     """A running child. With ``orphan`` a process that can be killed stands in between."""
     (folder / "events").touch()
     argv = [sys.executable, "-m", "tests.integration.endpoint_child", str(folder / "events")]
@@ -156,7 +162,11 @@ def start(
         argv = [sys.executable, "-c", between, *argv]
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=ROOT,
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
+            cwd=ROOT,
             env={**os.environ, **(env or {})},
         )
     pids = [process.pid]
@@ -229,9 +239,14 @@ def main(events: Path) -> None:
     )
     app = make_app(
         Endpoint(
-            token=TOKEN, port=lambda: ports[0], runtime_session=lambda: "session-1",
-            accept=accept, state=lambda: "stopping" if stopping.is_set() else "ready",
-            stopping=stopping.is_set, count=lambda what: tell(what), ring=ring,
+            token=TOKEN,
+            port=lambda: ports[0],
+            runtime_session=lambda: "session-1",
+            accept=accept,
+            state=lambda: "stopping" if stopping.is_set() else "ready",
+            stopping=stopping.is_set,
+            count=lambda what: tell(what),
+            ring=ring,
         )
     )
     serve(app, ready=ready, on_term=on_term, finish=finish, limits=limits)

@@ -119,7 +119,10 @@ class BridgeProcess:
         with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
             self.process = subprocess.Popen(
                 [*argv, "--wake-channel-endpoint", endpoint_url, "--json"],
-                env=env, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                env=env,
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
             )
 
     def events(self) -> list[dict[str, Any]]:

@@ -60,7 +60,10 @@ def test_a_duplicate_is_a_success_that_says_so_and_does_not_ring(child: Child) -
     answer = post(child, {**WAKE, "eventId": "twice"})
     assert answer.status == 202
     assert answer.json == {
-        "ok": True, "accepted": True, "runtimeSession": "session-1", "duplicate": True,
+        "ok": True,
+        "accepted": True,
+        "runtimeSession": "session-1",
+        "duplicate": True,
     }
     assert len(child.events("ring")) == rings
 
@@ -93,13 +96,27 @@ def test_each_name_of_loopback_is_accepted(child: Child, host: str) -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        b"", b"{", b"not json", b"\xff\xfe", b'{"eventId": "\xff"}', b'{"eventId": "a"} {}',
-        b"[]", b'"wake"', b"1", b"null", b'\xef\xbb\xbf{"eventId": "a"}',
-        b'{"eventId": NaN}', b'{"id": 1e400}',
+        b"",
+        b"{",
+        b"not json",
+        b"\xff\xfe",
+        b'{"eventId": "\xff"}',
+        b'{"eventId": "a"} {}',
+        b"[]",
+        b'"wake"',
+        b"1",
+        b"null",
+        b'\xef\xbb\xbf{"eventId": "a"}',
+        b'{"eventId": NaN}',
+        b'{"id": 1e400}',
         b'{"eventId": "a", "x": ' + b"[" * 100 + b"]" * 100 + b"}",
         b'{"eventId": "a", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}",
-        {}, {"eventId": ""}, {"eventId": True}, {"eventId": None, "id": []},
-        {"eventId": "a", "text": "hi"}, {"eventId": "a", "x": [{"PREVIEW": 1}]},
+        {},
+        {"eventId": ""},
+        {"eventId": True},
+        {"eventId": None, "id": []},
+        {"eventId": "a", "text": "hi"},
+        {"eventId": "a", "x": [{"PREVIEW": 1}]},
     ],
     ids=repr,
 )
@@ -207,7 +224,10 @@ def test_a_repeated_host_is_refused(child: Child) -> None:
 
 def test_the_environment_does_not_move_the_endpoint(tmp_path: Path) -> None:
     hostile = {
-        "PORT": "1", "WEB_CONCURRENCY": "7", "SCRIPT_NAME": "/x", "FORWARDED_ALLOW_IPS": "*",
+        "PORT": "1",
+        "WEB_CONCURRENCY": "7",
+        "SCRIPT_NAME": "/x",
+        "FORWARDED_ALLOW_IPS": "*",
         "GUNICORN_CMD_ARGS": "--bind 0.0.0.0:1 --keep-alive 60",
     }
     with start(tmp_path, env=hostile) as child:

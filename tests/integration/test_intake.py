@@ -84,6 +84,7 @@ def test_a_sender_that_stops_is_cut_off_with_408(strict: Child, half: bytes) -> 
 
 def test_a_sender_that_trickles_has_one_deadline_for_the_whole_request(strict: Child) -> None:
     with strict.connect() as sock:
+
         def trickle() -> bool:
             try:
                 sock.sendall(b"a")
@@ -156,14 +157,20 @@ def test_a_peer_that_does_not_close_is_let_go_after_a_while(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "garbage",
     [
-        b"\x16\x03\x01\x02\x00\x01", b"\x00" * 50, b"hello\r\n\r\n", b"\r\n\r\n\r\n",
-        b"GET /health\r\n\r\n", b"GET /health HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"\x00" * 50,
+        b"hello\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        b"GET /health\r\n\r\n",
+        b"GET /health HTTP/9.9\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /health HTTP/1.1\nhost: x\n\n", b"GET /health HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /health HTTP/1.1\nhost: x\n\n",
+        b"GET /health HTTP/1.1\r\nno colon\r\n\r\n",
         b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET /health HTTP/1.1\r\n\r\n",
         b"POST /wake HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
         b"POST /wake HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        b"POST /wake HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n" + CHUNKED.encode()
+        b"POST /wake HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"
+        + CHUNKED.encode()
         + b"\r\n0\r\n\r\n",
         b"POST /wake HTTP/1.0\r\nhost: x\r\n" + CHUNKED.encode() + b"\r\n0\r\n\r\n",
     ],

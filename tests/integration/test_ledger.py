@@ -34,11 +34,25 @@ def ledger(tmp_path: Path):
     opened.close()
 
 
-def accept(ledger: Ledger, identity: str, message: str | None = None, *, account: str = "support",
-           now: float = NOW, ttl: float = DAY, most: int = 10_000, coalesce: bool = False
-           ) -> Accepted:
-    return ledger.accept(account, identity, message, now=now,
-                         dedupe=Dedupe(ttl=ttl, max_entries=most), coalesce=coalesce)
+def accept(
+    ledger: Ledger,
+    identity: str,
+    message: str | None = None,
+    *,
+    account: str = "support",
+    now: float = NOW,
+    ttl: float = DAY,
+    most: int = 10_000,
+    coalesce: bool = False,
+) -> Accepted:
+    return ledger.accept(
+        account,
+        identity,
+        message,
+        now=now,
+        dedupe=Dedupe(ttl=ttl, max_entries=most),
+        coalesce=coalesce,
+    )
 
 
 def run(ledger: Ledger, turn: int, event: Event = Event.SUCCEED, now: float = NOW) -> None:
@@ -423,7 +437,8 @@ def test_verify_recounts_the_counters(tmp_path: Path) -> None:
     accept(ledger, "event_1", "m1")
     ledger.close()
     found = damage(
-        tmp_path / "ledger", b"accounts",
+        tmp_path / "ledger",
+        b"accounts",
         lambda txn, key, value: txn.put(key, value.replace(b'"queued":1', b'"queued":2')),
     )
     assert any("its turns say" in line for line in found), found

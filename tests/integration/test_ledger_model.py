@@ -47,23 +47,39 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         self.ledger.close()
         shutil.rmtree(self.folder)
 
-    @rule(account=accounts, identity=names, message=st.none() | names, step=steps,
-          most=st.sampled_from([2, 4, 100]), coalesce=st.booleans())
-    def accept(self, account: str, identity: str, message: str | None, step: float, most: int,
-               coalesce: bool) -> None:
+    @rule(
+        account=accounts,
+        identity=names,
+        message=st.none() | names,
+        step=steps,
+        most=st.sampled_from([2, 4, 100]),
+        coalesce=st.booleans(),
+    )
+    def accept(
+        self,
+        account: str,
+        identity: str,
+        message: str | None,
+        step: float,
+        most: int,
+        coalesce: bool,
+    ) -> None:
         self.now = max(0.0, self.now + step)
-        got = self.ledger.accept(account, identity, message, now=self.now,
-                                 dedupe=Dedupe(TTL, most), coalesce=coalesce)
+        got = self.ledger.accept(
+            account, identity, message, now=self.now, dedupe=Dedupe(TTL, most), coalesce=coalesce
+        )
         assert got == self._accept(account, identity, message, most, coalesce)
 
-    def _accept(self, name: str, identity: str, message: str | None, most: int,
-                coalesce: bool) -> Accepted:
+    def _accept(
+        self, name: str, identity: str, message: str | None, most: int, coalesce: bool
+    ) -> Accepted:
         account = self.accounts.setdefault(name, Account())
         at, turn = account.seen.get(identity, (float("inf"), 0))
         duplicate = True
         if abs(self.now - at) >= TTL:
-            queued = [t.id for t in self.turns.values()
-                      if t.account == name and t.state is State.QUEUED]
+            queued = [
+                t.id for t in self.turns.values() if t.account == name and t.state is State.QUEUED
+            ]
             if message is not None and message in account.messages:
                 turn = account.messages[message]
             else:
@@ -111,8 +127,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             for message in [m for m, owner in messages.items() if owner == turn]:
                 del messages[message]
 
-    @rule(keep=st.integers(0, 3), keep_for=st.sampled_from([5.0, 1000.0]),
-          limit=st.integers(1, 3))
+    @rule(keep=st.integers(0, 3), keep_for=st.sampled_from([5.0, 1000.0]), limit=st.integers(1, 3))
     def sweep(self, keep: int, keep_for: float, limit: int) -> None:
         due = []
         for name in self.accounts:
@@ -120,8 +135,11 @@ class LedgerAgainstModel(RuleBasedStateMachine):
                 (t for t in self.turns.values() if t.account == name and t.state in ENDED),
                 key=lambda t: (t.ended_at, t.id),
             )
-            due += [t for rank, t in enumerate(ended)
-                    if rank < len(ended) - keep or self.now - t.ended_at > keep_for]
+            due += [
+                t
+                for rank, t in enumerate(ended)
+                if rank < len(ended) - keep or self.now - t.ended_at > keep_for
+            ]
         due = sorted(due, key=lambda t: (t.ended_at, t.id))[:limit]
         for turn in due:
             del self.turns[turn.id]
@@ -152,7 +170,9 @@ class LedgerAgainstModel(RuleBasedStateMachine):
 
 
 LedgerAgainstModel.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None,
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestLedgerAgainstModel = LedgerAgainstModel.TestCase

@@ -55,7 +55,9 @@ for n in range(int(sys.argv[3])):
 
 def start(program: str, *args: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, args)], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", program, *map(str, args)],
+        stdout=subprocess.PIPE,
+        text=True,
         cwd=REPOSITORY,
     )
 
@@ -95,10 +97,16 @@ def test_a_killed_writer_in_mid_transaction_leaves_no_trace(tmp_path: Path) -> N
     before = ledger.counts()
     ledger.close()
     child = start(
-        ACCEPT_SOME.replace("for n in", "from raftsup.ledger import seen; import os, signal\n"
-                            "seen.forget = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
-                            "for n in"),
-        tmp_path / "ledger", "support", 1, 1 << 30,
+        ACCEPT_SOME.replace(
+            "for n in",
+            "from raftsup.ledger import seen; import os, signal\n"
+            "seen.forget = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "for n in",
+        ),
+        tmp_path / "ledger",
+        "support",
+        1,
+        1 << 30,
     )
     assert child.wait(DEADLINE) == -signal.SIGKILL
     ledger = open_ledger(tmp_path / "ledger")
@@ -162,8 +170,11 @@ def test_a_ledger_opened_before_the_fork_is_refused_in_the_child(tmp_path: Path)
     ledger = open_ledger(tmp_path / "ledger")
 
     def use() -> None:
-        for call in (lambda: accept(ledger, "x"), ledger.owed,
-                     lambda: ledger.backup(tmp_path / "copy")):
+        for call in (
+            lambda: accept(ledger, "x"),
+            ledger.owed,
+            lambda: ledger.backup(tmp_path / "copy"),
+        ):
             with pytest.raises(LedgerError, match=f"opened by process {os.getppid()}"):
                 call()
         ledger.close()

@@ -73,7 +73,10 @@ def test_a_message_becomes_one_wake_without_content(
     }
     wait_for(lambda: endpoint.drains)
     assert bridge.states()[:4] == [
-        "starting", "connected_replaying", "listening_idle", "handoff_pending"
+        "starting",
+        "connected_replaying",
+        "listening_idle",
+        "handoff_pending",
     ]
 
 

@@ -42,13 +42,21 @@ def environ(profiles: Path, **more: str) -> dict[str, str]:
 def cli(profiles: Path, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*RAFT, "--profile", "support", *args],
-        env=environ(profiles), input=stdin, capture_output=True, text=True, timeout=20,
+        env=environ(profiles),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
 
 
 def agent(profiles: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        AGENT, env=environ(profiles, **more), input="a notice", capture_output=True, text=True,
+        AGENT,
+        env=environ(profiles, **more),
+        input="a notice",
+        capture_output=True,
+        text=True,
         timeout=20,
     )
 
@@ -78,8 +86,10 @@ def test_check_that_cannot_print_acknowledges_nothing(
         code = subprocess.run(
             [*RAFT, "message", "check"],
             # Buffered, as it is for an agent: without a flush nothing is printed yet.
-            env=environ(tmp_path, PYTHONUNBUFFERED=""), stdout=nobody_reads,
-            stderr=subprocess.DEVNULL, timeout=20,
+            env=environ(tmp_path, PYTHONUNBUFFERED=""),
+            stdout=nobody_reads,
+            stderr=subprocess.DEVNULL,
+            timeout=20,
         ).returncode
     assert code != 0
     assert raft.workspace.messages()[0]["read_at"] is None
@@ -192,7 +202,9 @@ def test_the_command_serves_keeps_profiles_and_ends_on_sigterm(tmp_path: Path) -
             url = served.stdout.readline().split()[-1]
             said = subprocess.run(
                 sim("send", "--url", url, "--to", "support", "hello"),
-                capture_output=True, text=True, timeout=20,
+                capture_output=True,
+                text=True,
+                timeout=20,
             )
             assert said.returncode == 0
             assert "hello" in cli(tmp_path, "message", "check").stdout

@@ -67,9 +67,12 @@ def test_a_connection_is_used_again_until_the_server_closes_it() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf",
-     b"SSH-2.0-x\r\nconnection: close\r\n\r\n",
-     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\nxyz\r\n"],
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf",
+        b"SSH-2.0-x\r\nconnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\nxyz\r\n",
+    ],
 )
 def test_what_is_no_whole_answer_is_an_error(answer: bytes) -> None:
     with answering(answer) as (url, _), pytest.raises(wire.WireError):
