@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from raftsup.backoff import Backoff
@@ -22,6 +21,7 @@ from raftsup.worker import bridge_life
 from raftsup.worker.bridge import Bridge, argv_of
 from raftsup.worker.bridge_life import BridgeState, Life
 from tests.integration.host import RAFT, wait_for
+from tests.processes import alive
 
 ENDPOINT = "http://127.0.0.1:1/wake"
 LISTENS = '{"type": "agent_comms.lifecycle", "state": "listening_idle"}'
@@ -67,13 +67,6 @@ def script(tmp_path: Path, text: str) -> list[str]:
     path = tmp_path / "raft.py"
     path.write_text("import json, os, signal, sys, time\nfolder = sys.argv[1]\n" + text)
     return [sys.executable, str(path), str(tmp_path)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_the_argv_is_the_clis_and_the_environment_is_only_what_was_given(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from raftsup.runners import Stop, Work, command
 from raftsup.runners.command import CommandRunner
 from raftsup.runners.transcript import is_free, open_locked
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
+from tests.processes import alive
 
 PROFILE = "two words"
 SECRET = "key-of-the-operator"
@@ -65,13 +66,6 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         await asyncio.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_the_notice_comes_on_standard_input_and_then_ends(state: StateDir) -> None:

@@ -23,7 +23,8 @@ from raftsup.dispatcher import server as server_module
 from raftsup.dispatcher.client import DispatcherDown, DispatcherRefused, Doorbell, request
 from raftsup.dispatcher.server import MAX_BACKLOG, MAX_LINE, Server
 from raftsup.turn import State
-from tests.integration.dispatcher_child import House, until
+from tests.integration.dispatcher_child import House
+from tests.processes import until
 
 AGENT = "import sys, time; sys.stdin.read(); print('begun', flush=True); time.sleep({seconds})"
 

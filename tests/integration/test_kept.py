@@ -7,14 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from raftsup import kept
+from tests.processes import alive, until
 
 ENV = {"PATH": os.environ["PATH"]}
 #: A program that starts a child in a session of its own, tells both pids and stays.
@@ -24,20 +22,6 @@ FAMILY = (
     "print(os.getpid(), c.pid, flush=True)\n"
     "time.sleep(600)\n"
 )
-
-
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def start(*argv: str, **more: object) -> tuple[kept.Kept, int]:

@@ -14,7 +14,8 @@ import pytest
 
 from raftsup.dispatcher.client import request
 from raftsup.turn import State
-from tests.integration.dispatcher_child import House, alive, until
+from tests.integration.dispatcher_child import House
+from tests.processes import alive, until
 
 #: Notes its beginning and which of the pids that were noted before still live. Its first attempt
 #: at turn 1 starts a child in a session of its own and hangs.

@@ -21,6 +21,7 @@ from raftsup import exits
 from raftsup.ledger import Counts, open_ledger
 from raftsup.worker import pulse, report
 from tests.integration.host import OPERATORS_SECRET, RAFT, Host, running, wait_for
+from tests.processes import alive
 
 STUBBORN = """
 import os, signal, sys, time
@@ -74,10 +75,6 @@ def post_wake(url: str) -> int:
         return 0
     finally:
         connection.close()
-
-
-def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_message_in_raft_becomes_a_turn_owed_in_the_ledger(host: Host) -> None:

@@ -1,0 +1,45 @@
+"""Long-running servers for tests, as processes of their own (pytest-xprocess)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from xprocess import ProcessStarter
+
+
+class Serve(Protocol):
+    def __call__(self, argv: Sequence[str], env: Mapping[str, str], pattern: str) -> Path:
+        """Start ``argv``, wait for a line that matches ``pattern``; the file of its output."""
+
+
+@pytest.fixture
+def serve(xprocess: Any) -> Iterator[Serve]:
+    started = []
+
+    def start(argv: Sequence[str], env: Mapping[str, str], pattern: str) -> Path:
+        # A name of its own: xprocess keeps pid files between runs and would take a stranger's
+        # process for a server that still runs.
+        name = f"server-{uuid.uuid4().hex}"
+        expected = pattern
+
+        class Starter(ProcessStarter):  # type: ignore[misc]
+            pattern = expected
+            args = tuple(argv)
+            timeout = 30
+            # It stops looking after so many lines, whether the server lives or not.
+            max_read_lines = 10_000
+            terminate_on_interrupt = True
+
+        Starter.env = dict(env)
+        started.append(name)
+        _, log = xprocess.ensure(name, Starter)
+        return Path(log)
+
+    yield start
+    for name in reversed(started):
+        # The process alone: what it started is its own to end, and a test of that.
+        xprocess.getinfo(name).terminate(kill_proc_tree=False)
