@@ -58,13 +58,16 @@ def _places(view: View, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]:
 def _messages(view: View, turns: dict[int, Turn]) -> Iterator[str]:
     opened = {number + message for message, number in view.scan(Table.MESSAGES)}
     attached = {key for key, _ in view.scan(Table.ATTACHED)}
-    for key in opened ^ attached:
-        where = "only by message" if key in opened else "only by turn"
-        yield f"turn {unpack_number(key[:8])}: an open message is listed {where}"
-    for number in sorted({unpack_number(key[:8]) for key in opened | attached}):
-        if number not in turns:
-            yield f"turn {number}: it has an open message and no record"
-        elif turns[number].state in ENDED:
+    for key in opened - attached:
+        yield f"turn {unpack_number(key[:8])}: an open message is listed only by message"
+    for key in attached:
+        turn = turns.get(unpack_number(key[:8]))
+        if turn is not None and turn.state not in ENDED and key not in opened:
+            yield f"turn {turn.id}: an open message is listed only by turn"
+    for number in sorted({unpack_number(key[:8]) for key in opened | attached} - turns.keys()):
+        yield f"turn {number}: it has a message and no record"
+    for number in sorted({unpack_number(key[:8]) for key in opened} & turns.keys()):
+        if turns[number].state in ENDED:
             yield f"turn {number} is {turns[number].state} and still has an open message"
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from raftsup.config.model import Dedupe
-from raftsup.ledger import audit, seen
+from raftsup.ledger import audit, messages, seen
 from raftsup.ledger.lookup import excess, in_phase, turn_of
 from raftsup.ledger.records import (
     LAST_TURN,
@@ -119,8 +119,7 @@ class Ledger:
             view.add(Table.TURNS, pack_number(turn), dump_turn(owed))
             view.add(Table.PLACES, place(me, owed))
         if message is not None:
-            view.add(Table.MESSAGES, message, pack_number(turn))
-            view.add(Table.ATTACHED, pack_number(turn) + message)
+            messages.open_(view, pack_number(turn), message)
         return turn, joined is not None
 
     def _not_started(self, view: View, account_key: bytes) -> int | None:
@@ -182,9 +181,9 @@ class Ledger:
         counts = tally.counts.shifted(before.state, -1).shifted(moved.state, 1)
         view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
         if moved.state in ENDED:
-            for key, _ in list(view.scan(Table.ATTACHED, number)):
-                view.remove(Table.ATTACHED, key)
-                view.remove(Table.MESSAGES, key[len(number) :])
+            messages.close(view, number)
+        elif event is Event.REOPEN:
+            messages.reopen(view, number)
         return moved
 
     def lane_health(self) -> dict[str, LaneHealth]:
@@ -230,6 +229,7 @@ class Ledger:
         tally = self._tally(view, gone.account)
         view.remove(Table.TURNS, pack_number(turn))
         view.remove(Table.PLACES, place(me, gone))
+        messages.forget(view, pack_number(turn))
         swept = tally.swept.shifted(gone.state, 1)
         view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, swept=swept)))
         return gone

@@ -451,3 +451,23 @@ def test_coalescing_joins_no_turn_that_has_begun_before(ledger: Ledger) -> None:
     ledger.settle(1, Event.RETRY, now=NOW)
     assert accept(ledger, "event_2", "m2", coalesce=True) == Accepted(2, False)
     assert accept(ledger, "event_3", "m3", coalesce=True) == Accepted(2, True)
+
+
+def test_a_turn_that_is_owed_again_is_about_its_messages_again(ledger: Ledger) -> None:
+    accept(ledger, "event_1", "m1")
+    ledger.claim(1, now=NOW)
+    ledger.settle(1, Event.FAIL, now=NOW)
+    ledger.settle(1, Event.REOPEN, now=NOW)
+    assert accept(ledger, "event_2", "m1") == Accepted(1, True)
+    assert ledger.verify() == []
+
+
+def test_a_message_that_is_owed_to_another_turn_since_stays_with_it(ledger: Ledger) -> None:
+    accept(ledger, "event_1", "m1")
+    ledger.settle(1, Event.CANCEL, now=NOW)
+    assert accept(ledger, "event_2", "m1") == Accepted(2, False)
+    ledger.settle(1, Event.REOPEN, now=NOW)
+    assert accept(ledger, "event_3", "m1") == Accepted(2, True)
+    ledger.settle(1, Event.CANCEL, now=NOW)
+    assert accept(ledger, "event_4", "m1") == Accepted(2, True)
+    assert ledger.verify() == []

@@ -27,6 +27,8 @@ class Account:
 
     seen: dict[str, tuple[float, int]] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
+    #: By turn, ended or not: the messages that it is about.
+    about: dict[int, set[str]] = field(default_factory=dict)
     accepted: int = 0
     duplicates: int = 0
     swept: list[State] = field(default_factory=list)
@@ -92,6 +94,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
                     duplicate = False
                 if message is not None:
                     account.messages[message] = turn
+                    account.about.setdefault(turn, set()).add(message)
             account.seen.pop(identity, None)
             account.seen[identity] = (self.now, turn)
         for old in list(account.seen)[:4]:
@@ -122,10 +125,14 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         assert moved == self.ledger.settle(
             turn, event, now=self.now, lane=(before.account, health) if lane else None
         )
+        account = self.accounts[before.account]
         if moved.state in ENDED:
-            messages = self.accounts[before.account].messages
-            for message in [m for m, owner in messages.items() if owner == turn]:
-                del messages[message]
+            for message in [m for m, owner in account.messages.items() if owner == turn]:
+                del account.messages[message]
+        elif event is Event.REOPEN:
+            free = {m for m in account.about.get(turn, ()) if m not in account.messages}
+            account.about[turn] = free
+            account.messages.update(dict.fromkeys(free, turn))
 
     @rule(keep=st.integers(0, 3), keep_for=st.sampled_from([5.0, 1000.0]), limit=st.integers(1, 3))
     def sweep(self, keep: int, keep_for: float, limit: int) -> None:
