@@ -66,8 +66,10 @@ def write_size(size: int) -> str:
 
 def _number(value: object) -> int | float | None:
     """A finite number, or text from outside that is one."""
-    if isinstance(value, Outside) and _BARE_NUMBER.fullmatch(value.strip()):
-        return float(value) if "." in value else int(value)
+    # What strip() takes for space is more than int() does.
+    text = value.strip() if isinstance(value, Outside) else ""
+    if _BARE_NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if isinstance(value, int) or math.isfinite(value) else None

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.config.load import ConfigError
+from raftsup.config.load import ConfigError, load
 from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
 from raftsup.config.schema import SECTIONS, snake, variable
 from raftsup.config.values import parse_duration, parse_size, write_duration, write_size
@@ -158,3 +159,9 @@ def test_an_unknown_flag_setting_is_an_error_with_a_guess(path: str, meant: str)
 def test_a_number_may_come_from_a_variable_in_the_file() -> None:
     tree = json.loads('{"turns": {"concurrency": "${N}"}}') | {"channels": CHANNELS}
     assert config(tree, {"N": "8"}).turns.concurrency == 8
+
+
+def test_a_number_from_outside_may_have_any_space_around_it(tmp_path: Path) -> None:
+    file = tmp_path / "c.json5"
+    file.write_text('{channels:{raft:{profile:"p",agent:{kind:"command",command:["a"]}}}}')
+    assert load(file, {}, {"turns.keep": " 7\x1f"}).turns.keep == 7
