@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -60,11 +61,26 @@ class StateDir:
         """Transcripts, one file an attempt; also the lock that its processes hold."""
         return self.root / "turns"
 
+    @property
+    def agents(self) -> Path:
+        """What runners keep between turns: an agent's session, the lock of its process."""
+        return self.root / "agents"
+
+    @property
+    def device_key(self) -> Path:
+        """This host's identity before OpenClaw Gateways."""
+        return self.root / "device.pem"
+
     def report(self, account: str) -> Path:
         return self.reports / f"{account}.json"
 
     def heartbeat(self, program: str) -> Path:
         return self.heartbeats / program
+
+    def lane(self, lane: str, suffix: str) -> Path:
+        """A file of a lane's agent. A lane's name may hold any character: it becomes a digest."""
+        name = hashlib.blake2b(lane.encode(), digest_size=8).hexdigest()
+        return self.agents / f"{name}.{suffix}"
 
     def transcript(self, turn: int, attempt: int) -> Path:
         return self.turns / f"{turn}.{attempt}.log"
@@ -90,6 +106,7 @@ class StateDir:
                 self.reports,
                 self.heartbeats,
                 self.turns,
+                self.agents,
             ):
                 room.mkdir(mode=0o700, parents=True, exist_ok=True)
             info = self.root.stat()

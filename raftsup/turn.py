@@ -94,6 +94,8 @@ class Turn:
     ended_at: float = 0.0
     #: Why the last attempt did not succeed, for people. Never message content.
     reason: str = ""
+    #: What the runner needs to find the running attempt's run again; "" if it dies with us.
+    handle: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def advance(turn: Turn, event: Event, now: float, reason: str = "") -> Turn:
     moved = replace(
         turn,
         state=state,
+        handle="",
         failures=turn.failures + failed,
         interruptions=turn.interruptions + (event is Event.INTERRUPT),
         ended_at=now if state in ENDED else 0.0,
@@ -145,6 +148,8 @@ class OutcomeKind(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     POSTPONED = "postponed"  # no room on disk, no process to be had: the host's trouble
+    #: The run goes on elsewhere and its handle is kept: the next dispatcher takes it up.
+    LEFT_RUNNING = "left_running"
 
 
 def judge(turn: Turn, outcome: Outcome, attempts: int) -> Event:

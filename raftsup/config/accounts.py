@@ -142,6 +142,7 @@ def _account(
         command=values.get("command") or channel.get("command") or ("raft",),
         agent=agent,
         lane=values.get("lane") or id_,
+        activity=values.get("activity") or channel.get("activity") or "off",
         name=values.get("name"),
         problem="; ".join(missing) or None,
     )

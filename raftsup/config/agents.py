@@ -1,86 +1,18 @@
-"""The kinds of agents that take turns: one check for each, in ``KINDS``."""
+"""The agents that take turns: which kind each is, and what it takes over from ``turns.agent``."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Mapping
-from pathlib import PurePath
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any
 
-from raftsup.config.model import Agent, CommandAgent
+from raftsup.config.agent_kinds import KINDS, checked
 from raftsup.config.problems import Outside, Place, Report, kind, shown
-from raftsup.config.tables import did_you_mean, mapping, some, table
-from raftsup.config.values import INVALID, Check, text, word
-
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+from raftsup.config.tables import did_you_mean
+from raftsup.config.values import INVALID
 
 EXAMPLE = '{ kind: "command", command: ["<your agent>"] }'
-
-
-def argv(example: str) -> Check:
-    """A command: a list of texts of which the first names the program."""
-    texts = some(text, example)
-
-    def check(value: object, place: Place, report: Report) -> Any:
-        words = texts(value, place, report)
-        if words is not INVALID and not words[0].strip():
-            report.add(place.at(0), "the program has no name", f"write a list like {example}")
-            return INVALID
-        return words
-
-    return check
-
-
-def _folder(value: object, place: Place, report: Report) -> Any:
-    """An absolute path. ``~`` stands for the home folder."""
-    path = word(value, place, report)
-    if path is INVALID or path is None:
-        return path
-    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for ~nobody
-    if not PurePath(expanded).is_absolute():
-        report.add(place, f"{shown(value)} is no absolute path",
-                   'write a path that begins with "/" or "~/"')  # fmt: skip
-        return INVALID
-    return Outside(expanded, path.written) if isinstance(path, Outside) else expanded
-
-
-def _environment(value: object, place: Place, report: Report) -> Any:
-    held = mapping(text)(value, place, report)
-    if held is INVALID:
-        return INVALID
-    for name in held:
-        if not _VARIABLE_NAME.fullmatch(name):
-            report.add(place.at(name), "is no name of an environment variable",
-                       "write letters, digits and underscores, no digit first")  # fmt: skip
-    return held
-
-
-_COMMAND = table(
-    {
-        "kind": text,
-        "command": argv('["claude", "-p"]'),
-        "cwd": _folder,
-        "env": _environment,
-    }
-)
-
-
-def _command(value: Mapping[str, Any], place: Place, report: Report) -> Any:
-    held = _COMMAND(value, place, report)
-    if "command" not in value:
-        report.add(place.at("command"), "is missing", 'write a list like ["claude", "-p"]')
-    if "command" not in held:
-        return INVALID
-    env = MappingProxyType(dict(held.get("env", {})))
-    return CommandAgent(command=held["command"], cwd=held.get("cwd"), env=env)
-
-
-#: Each takes the agent's whole object and gives an ``Agent`` or ``INVALID``.
-KINDS: dict[str, Callable[[Mapping[str, Any], Place, Report], Agent | Any]] = {
-    "command": _command,
-}
+#: OpenClaw's own variable for the Gateway's token.
+GATEWAY_TOKEN = "OPENCLAW_GATEWAY_TOKEN"  # noqa: S105 (its name)
 
 
 def agent(value: object, place: Place, report: Report) -> Any:
@@ -99,7 +31,49 @@ def agent(value: object, place: Place, report: Report) -> Any:
         report.add(place.at("kind"), f"no agent is of the kind {shown(chosen)}",
                    f"write one of {_known_kinds()}{guess}")  # fmt: skip
         return INVALID
-    return KINDS[chosen](value, place, report)
+    return checked(chosen, value, place, report)
+
+
+def completed(tree: object, environ: Mapping[str, str]) -> object:
+    """``tree`` (a whole config, unchecked) with what its agents leave unsaid.
+
+    An account's agent without a ``kind`` is that of ``turns.agent``, changed: so ``agent:
+    {agentId: "sales"}`` names another agent of the same Gateway. A Gateway without credentials
+    has those of ``OPENCLAW_GATEWAY_TOKEN``, as OpenClaw's own clients have.
+    """
+    common = _at(tree, "turns").get("agent")
+
+    def whole(own: object) -> object:
+        if not isinstance(own, dict):
+            return own
+        if "kind" not in own and isinstance(common, dict):
+            own = {**common, **own}
+        token = environ.get(GATEWAY_TOKEN, "").strip()
+        if own.get("kind") == "openclaw" and token and not own.keys() & {"token", "password"}:
+            own = {**own, "token": Outside(token, f"${{{GATEWAY_TOKEN}}}")}
+        return own
+
+    tree = _changed(tree, ("turns", "agent"), whole)
+    tree = _changed(tree, ("channels", "raft", "agent"), whole)
+    for id_ in _at(tree, "channels", "raft", "accounts"):
+        tree = _changed(tree, ("channels", "raft", "accounts", id_, "agent"), whole)
+    return tree
+
+
+def _at(tree: object, *keys: str) -> dict[str, Any]:
+    """The object at ``keys``; an empty one where there is none."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, dict) else {}
+
+
+def _changed(tree: object, keys: tuple[str, ...], change: Any) -> object:
+    """A copy with ``change`` applied at ``keys``, if there is something."""
+    if not keys:
+        return change(tree)
+    if not isinstance(tree, dict) or keys[0] not in tree:
+        return tree
+    return {**tree, keys[0]: _changed(tree[keys[0]], keys[1:], change)}
 
 
 def _known_kinds() -> str:

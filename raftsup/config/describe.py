@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ MASK = "***"
 def describe(config: Config) -> dict[str, Any]:
     """All settings, as the model names them; durations in seconds, sizes in bytes.
 
-    Values of an agent's ``env`` are masked. Any other text that took a ``${VAR}`` is shown
-    as it is written in the file.
+    What may hold a key is masked, unless it is written as a ``${VAR}``: any text that took one
+    is shown as it is written in the file.
     """
     described: dict[str, Any] = _plain(config)
     return described
@@ -25,12 +25,17 @@ def describe(config: Config) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        # The only mapping of the model is an agent's environment.
-        return dict.fromkeys(value, MASK)
+        return {f.name: _field(f, getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Outside):
         return value.written
     return str(value) if isinstance(value, Path) else value
+
+
+def _field(field: Field[Any], value: Any) -> Any:
+    if not field.metadata.get("secret") or value is None:
+        return _plain(value)
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, MASK)
+    return value.written if isinstance(value, Outside) else MASK

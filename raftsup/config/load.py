@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from raftsup.config import settings
 from raftsup.config.accounts import accounts, default_account
-from raftsup.config.agents import EXAMPLE
+from raftsup.config.agents import EXAMPLE, completed
 from raftsup.config.model import Config
 from raftsup.config.problems import ConfigError, Place, Problem, Report
 from raftsup.config.schema import ROOT
@@ -60,7 +60,8 @@ def _check(
     flags: Mapping[str, str],
 ) -> Config:
     report = Report()
-    tree = ROOT(resolve(written, environ, file, report), file, report)
+    whole = completed(resolve(written, environ, file, report), environ)
+    tree = ROOT(whole, file, report)
     if tree is INVALID:
         tree = {}
     chosen = settings.collect(tree, file, environ, flags, report)

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
+
+
+def _secret() -> Any:
+    """An optional key: ``repr`` and ``describe`` never show it."""
+    return field(default=None, repr=False, metadata={"secret": True})
+
+
+def _secrets() -> Any:
+    """A mapping whose values often are keys."""
+    return field(
+        default_factory=lambda: MappingProxyType({}), repr=False, metadata={"secret": True}
+    )
 
 
 @dataclass(frozen=True)
@@ -15,13 +27,57 @@ class CommandAgent:
 
     command: tuple[str, ...]
     cwd: str | None = None
-    #: Often holds keys: never printed.
-    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    env: Mapping[str, str] = _secrets()
     kind: Literal["command"] = "command"
 
 
-#: Further kinds join here.
-Agent = CommandAgent
+@dataclass(frozen=True)
+class OpenClawAgent:
+    """An agent behind an OpenClaw Gateway, reached by the Gateway's own WebSocket protocol."""
+
+    #: ``ws://`` on loopback, ``wss://`` anywhere.
+    url: str
+    #: Which of the Gateway's agents; None: its default.
+    agent_id: str | None = None
+    #: The Gateway's session; None: one of the lane's own.
+    session_key: str | None = None
+    token: str | None = _secret()
+    password: str | None = _secret()
+    #: SHA-256 of the certificate that the Gateway must show, in hex; None: one of a known issuer.
+    tls_fingerprint: str | None = None
+    kind: Literal["openclaw"] = "openclaw"
+
+
+@dataclass(frozen=True)
+class AcpAgent:
+    """An agent that speaks the Agent Client Protocol over standard input and output."""
+
+    command: tuple[str, ...]
+    cwd: str | None = None
+    env: Mapping[str, str] = _secrets()
+    #: What is said when it asks: all, nothing, or what is in this list of ACP tool kinds.
+    permissions: Literal["allow", "deny"] | tuple[str, ...] = "deny"
+    kind: Literal["acp"] = "acp"
+
+
+@dataclass(frozen=True)
+class OpenAIAgent:
+    """An agent behind an OpenAI-style HTTP endpoint."""
+
+    #: What ``/responses`` or ``/chat/completions`` is appended to: ``http://127.0.0.1:18789/v1``.
+    base_url: str
+    model: str
+    api: Literal["responses", "chat"] = "responses"
+    api_key: str | None = _secret()
+    #: Names a stable session (the field ``user``); None: one of the lane's own.
+    session: str | None = None
+    #: A header that carries the session besides.
+    session_header: str | None = None
+    headers: Mapping[str, str] = _secrets()
+    kind: Literal["openai"] = "openai"
+
+
+Agent = CommandAgent | OpenClawAgent | AcpAgent | OpenAIAgent
 
 
 @dataclass(frozen=True)
@@ -38,6 +94,8 @@ class Account:
     command: tuple[str, ...]
     agent: Agent | None
     lane: str
+    #: What Raft is told while a turn runs: nothing, or that and which steps, content-free.
+    activity: Literal["off", "turns"] = "off"
     name: str | None = None
     #: Why this account cannot run, with its path in the file and what to write; None if it can.
     problem: str | None = None

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from raftsup.config.agents import agent, argv
+from raftsup.config.agent_kinds import argv
+from raftsup.config.agents import agent
 from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
 from raftsup.config.tables import mapping, table
-from raftsup.config.values import LONGEST, Check, boolean, choice, duration, size, whole, word
+from raftsup.config.values import (
+    LONGEST,
+    Check,
+    boolean,
+    choice,
+    duration,
+    size,
+    snake,
+    whole,
+    word,
+)
 
 _MOMENT = 0.001
 _MANY = 10**9
@@ -62,6 +72,7 @@ ACCOUNT: Final[dict[str, Check]] = {
     "agent": agent,
     "lane": word,
     "command": argv('["raft"]'),
+    "activity": choice("off", "turns"),
 }
 
 CHANNEL: Final[dict[str, Check]] = {
@@ -77,11 +88,6 @@ ROOT: Final = table(
         "turns": table({**SECTIONS["turns"].settings, "agent": agent}),
     }
 )
-
-
-def snake(key: str) -> str:
-    """``keepFor`` as the dataclass has it: ``keep_for``."""
-    return re.sub(r"([A-Z])", r"_\1", key).lower()
 
 
 def variable(section: str, key: str) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftsup.config.problems import Outside, Place, Report, quoted
-from raftsup.config.schema import SECTIONS, snake, variable
+from raftsup.config.schema import SECTIONS, variable
 from raftsup.config.tables import did_you_mean
-from raftsup.config.values import INVALID, Check, write_duration
+from raftsup.config.values import INVALID, Check, snake, write_duration
 
 
 @dataclass(frozen=True)

@@ -194,3 +194,8 @@ def word(value: object, place: Place, report: Report) -> Any:
                    "write one line of plain text")  # fmt: skip
         return INVALID
     return trimmed
+
+
+def snake(key: str) -> str:
+    """``keepFor`` as a dataclass has it: ``keep_for``."""
+    return re.sub(r"([A-Z])", r"_\1", key).lower()

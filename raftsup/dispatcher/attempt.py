@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from raftsup import kept
 from raftsup.childenv import clean_env
 from raftsup.config.model import Account, Turns
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners import Runner, Stop, Work
-from raftsup.runners.command import CommandRunner
+from raftsup.runners import Runner, Step, Stop, Work
 from raftsup.turn import Outcome, OutcomeKind, Turn, notice
 
 LOG = logging.getLogger("raftsup.dispatcher")
@@ -32,12 +30,6 @@ def under_way(turn: Turn, lane: str) -> Running:
     return Running(turn, lane, asyncio.get_running_loop().create_future())
 
 
-def runner_for(account: Account, spare: kept.Spare | None = None) -> Runner:
-    """The runner of the account's kind of agent. ``spare``: the host's keeper in waiting."""
-    assert account.agent is not None  # accounts without one do not run
-    return CommandRunner(account.agent, spare)
-
-
 def marks(turn: Turn, state: StateDir) -> dict[str, str]:
     """The environment that tells an attempt's processes from all others."""
     return {
@@ -48,7 +40,15 @@ def marks(turn: Turn, state: StateDir) -> dict[str, str]:
 
 
 def work_of(
-    turn: Turn, account: Account, settings: Turns, state: StateDir, environ: Mapping[str, str]
+    turn: Turn,
+    account: Account,
+    settings: Turns,
+    state: StateDir,
+    environ: Mapping[str, str],
+    *,
+    seconds: float,
+    remember: Callable[[str], Awaitable[None]],
+    report: Callable[[Step], None],
 ) -> Work:
     profile = account.profile or ""
     return Work(
@@ -63,13 +63,20 @@ def work_of(
             "RAFT_PROFILE": profile,
             "RAFTSUP_ACCOUNT": turn.account,
         },
+        seconds=seconds,
+        remember=remember,
+        handle=turn.handle,
+        report=report,
     )
 
 
 async def run(runner: Runner, work: Work, stop: Stop, timeout: float) -> Outcome:
-    """Run ``work``, ended as TIMED_OUT after ``timeout`` seconds. Never raises."""
+    """Run ``work``, ended as TIMED_OUT when its seconds are over. Never raises.
+
+    ``timeout``: turns.timeout, of which a predecessor may have used a part.
+    """
     loop = asyncio.get_running_loop()
-    deadline = loop.call_later(timeout, end_early, stop, OutcomeKind.TIMED_OUT)
+    deadline = loop.call_later(work.seconds, end_early, stop, OutcomeKind.TIMED_OUT)
     try:
         outcome = await runner.run(work, stop)
     except Exception as error:
@@ -84,9 +91,10 @@ async def run(runner: Runner, work: Work, stop: Stop, timeout: float) -> Outcome
 
 def final(outcome: Outcome, stop: Stop) -> Outcome:
     """The outcome, given that the run was told to end: a word that was given stands, unless the
-    turn's work was done all the same.
+    turn's work was done all the same, or goes on.
     """
-    if stop.done() and outcome.kind is not OutcomeKind.SUCCEEDED:
+    stands = (OutcomeKind.SUCCEEDED, OutcomeKind.LEFT_RUNNING)
+    if stop.done() and outcome.kind not in stands:
         return replace(outcome, kind=stop.result())
     return outcome
 

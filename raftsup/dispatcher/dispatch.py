@@ -12,9 +12,10 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from raftsup import exits
 from raftsup.backoff import Backoff
@@ -26,10 +27,20 @@ from raftsup.dispatcher.patience import patiently
 from raftsup.ledger import Ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners import Runner
+from raftsup.runners import Runner, Step
 from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn, judge
 
 LOG = logging.getLogger("raftsup.dispatcher")
+
+
+class Lender(Protocol):
+    """Who has the runners: ``runners.pool.Pool``."""
+
+    def serve(self, accounts: Iterable[Account]) -> None: ...
+
+    def lent(self, account: Account) -> AbstractContextManager[Runner]: ...
+
+    def unavailable(self, account: Account) -> str: ...
 
 
 class Dispatcher:
@@ -40,7 +51,7 @@ class Dispatcher:
         state: StateDir,
         environ: Mapping[str, str],
         *,
-        runner_for: Callable[[Account], Runner] = attempt.runner_for,
+        pool: Lender,
         publish: Callable[[dict[str, object]], None] = lambda event: None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -52,7 +63,7 @@ class Dispatcher:
         self.draining = False
         self.owed = Owed(self._lane)
         self._ledger, self._state, self._environ = ledger, state, environ
-        self._runner_for, self._publish, self._now = runner_for, publish, now
+        self._pool, self._publish, self._now = pool, publish, now
         self._last = 0
         self._ticket = 0
         self._served: dict[str, int] = {}
@@ -62,6 +73,7 @@ class Dispatcher:
     def begin(self) -> None:
         """Take over from a predecessor: end what it left running, then queue what is owed."""
         self.health = self._ledger.lane_health()
+        self._pool.serve(self.config.accounts)
         for turn in self._ledger.running():
             item = under_way(turn, self._lane(turn) or turn.account)
             self.recovering[turn.id] = item
@@ -79,6 +91,7 @@ class Dispatcher:
         decision = lanes.decide(
             self.owed.heads(),
             busy=self._busy(),
+            shut=self.unavailable(),
             health={lane: lanes.bounded(h, now, settings.max_pause) for lane, h in health.items()},
             served=self._served,
             slots=settings.concurrency - len(self.running),
@@ -91,8 +104,23 @@ class Dispatcher:
     def reconfigure(self, config: Config) -> None:
         """Use ``config`` from the next start on; what runs goes on as it is."""
         self.config = config
+        self._pool.serve(config.accounts)
         self.owed.relane()
         self.pump()
+
+    def unavailable(self) -> dict[str, str]:
+        """The lanes that have work and no agent for it now, with the reason."""
+        reasons = {}
+        for head in self.owed.heads():
+            account = self.config.account(self.owed.turn(head.turn).account)
+            if account is not None and (why := self._pool.unavailable(account)):
+                reasons[head.lane] = why
+        return reasons
+
+    def unavailable_accounts(self) -> dict[str, str]:
+        """The accounts whose agent cannot be had now, with the reason."""
+        reasons = {a.id: self._pool.unavailable(a) for a in self.config.accounts if a.runs}
+        return {account: why for account, why in reasons.items() if why}
 
     def _lane(self, turn: Turn) -> str | None:
         account = self.config.account(turn.account)
@@ -127,18 +155,42 @@ class Dispatcher:
         self._spawn(self._attempt(item, account))
 
     async def _attempt(self, item: Running, account: Account) -> None:
-        turn_id, settings = item.turn.id, self.config.turns
+        turn_id = item.turn.id
         try:
             item.turn = await patiently(lambda: self._ledger.claim(turn_id, now=self._now()))
             self._tell("turn.started", item.turn, item.lane)
-            work = attempt.work_of(item.turn, account, settings, self._state, self._environ)
-            outcome = await attempt.run(
-                self._runner_for(account), work, item.stop, settings.timeout
-            )
-            await self._settle(item, outcome)
+            await self._run(item, account)
         finally:
             del self.running[turn_id]
         self.pump()
+
+    async def _run(self, item: Running, account: Account) -> None:
+        turn, settings = item.turn, self.config.turns
+
+        async def remember(handle: str) -> None:
+            item.turn = await patiently(lambda: self._ledger.remember(turn.id, handle))
+
+        def report(step: Step) -> None:
+            about = {"turn": turn.id, "account": turn.account, "attempt": turn.attempt}
+            self._publish({"event": "turn.step", "at": self._now(), **about, **vars(step)})
+
+        left = turn.started_at + settings.timeout - self._now()
+        work = attempt.work_of(
+            turn,
+            account,
+            settings,
+            self._state,
+            self._environ,
+            seconds=min(max(0.0, left), settings.timeout),
+            remember=remember,
+            report=report,
+        )
+        with self._pool.lent(account) as runner:
+            outcome = await attempt.run(runner, work, item.stop, settings.timeout)
+        if outcome.kind is OutcomeKind.LEFT_RUNNING:
+            self._tell("turn.left_running", replace(item.turn, reason=outcome.reason), item.lane)
+        else:
+            await self._settle(item, outcome)
 
     async def _settle(self, item: Running, told: Outcome) -> None:
         settings, lane = self.config.turns, item.lane
@@ -175,10 +227,17 @@ class Dispatcher:
                 attempt.marks(turn, self._state),
                 lambda text: LOG.warning(say("turn.lingers", turn=turn.id, reason=text)),
             )
-            reason = f"the dispatcher died during attempt {turn.attempt}"
-            await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
+            account = self.config.account(turn.account)
+            if account is None or not recover.can_take_up(turn, account.agent):
+                reason = f"the dispatcher died during attempt {turn.attempt}"
+                await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
+            elif not self.draining:
+                self.running[turn.id] = item
+                self._tell("turn.taken_up", turn, item.lane)
+                await self._run(item, account)
         finally:
             del self.recovering[turn.id]
+            self.running.pop(turn.id, None)
         self.pump()
 
     # -- an operator's words
@@ -206,6 +265,13 @@ class Dispatcher:
             # Who asks for it wants it now; the failures so far still count.
             self.health[lane] = replace(self.health[lane], not_before=0.0)
         self._tell("turn.reopened", turn, lane)
+        self.pump()
+        return turn
+
+    def run_once(self, account_id: str, source: str) -> Turn:
+        """Owe an account a turn without a wake. Raises ``LedgerError``."""
+        turn = self._ledger.owe(account_id, source, now=self._now())
+        LOG.info(say("turn.owed", turn=turn.id, account=turn.account, source=source))
         self.pump()
         return turn
 

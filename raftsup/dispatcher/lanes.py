@@ -37,6 +37,7 @@ def decide(
     heads: Collection[Head],
     *,
     busy: Collection[str],
+    shut: Collection[str] = (),
     health: Mapping[str, LaneHealth],
     served: Mapping[str, int],
     slots: int,
@@ -45,13 +46,15 @@ def decide(
     """What to start.
 
     ``busy``: lanes whose turn is under way or whose predecessor is not known to be gone.
+    ``shut``: lanes whose agent cannot be had now; whoever shut them tells when it can.
     ``served``: a counter's value when the lane was last served (absent: never).
     ``slots``: how many more turns may run on this host.
     """
     everything = health.get(ALL, LaneHealth())
     if everything.paused:
         return Decision()
-    free = [head for head in heads if head.lane not in busy and not _of(health, head).paused]
+    closed = {*busy, *shut}
+    free = [head for head in heads if head.lane not in closed and not _of(health, head).paused]
     ready = [head for head in free if _of(health, head).not_before <= now]
     resting = [_of(health, head).not_before for head in free if head not in ready]
     ready.sort(key=lambda head: (served.get(head.lane, -1), head.turn))

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from raftsup import exits, flock, kept
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
-from raftsup.dispatcher import attempt
 from raftsup.dispatcher.dispatch import Dispatcher
 from raftsup.dispatcher.server import Server
 from raftsup.dispatcher.verbs import verbs_of
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
+from raftsup.runners.pool import Pool
 
 LOG = logging.getLogger("raftsup.dispatcher")
 #: The heartbeat's name, and the program's in supervisorctl.
@@ -67,12 +67,13 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     server = Server(lambda: _safely(dispatcher.pump))
+    pool = Pool(state, environ, lambda: _safely(dispatcher.pump), spare)
     dispatcher = Dispatcher(
         config,
         ledger,
         state,
         environ,
-        runner_for=lambda account: attempt.runner_for(account, spare),
+        pool=pool,
         publish=server.publish,
     )
 
@@ -107,6 +108,7 @@ async def _serve(
     sweep = asyncio.create_task(_sweep(dispatcher, ledger, state))
     await stop.wait()
     await dispatcher.drain(dispatcher.config.turns.drain)
+    await pool.close()
     for task in (look, sweep):
         task.cancel()
     listening.close()

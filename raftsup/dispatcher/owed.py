@@ -24,6 +24,10 @@ class Owed:
         if not known and (lane := self.lane_of(turn)):
             bisect.insort(self._queues.setdefault(lane, []), turn.id)
 
+    def turn(self, turn_id: int) -> Turn:
+        """A turn that is owed here."""
+        return self._turns[turn_id]
+
     def take(self, turn_id: int) -> Turn | None:
         """Remove and return a turn; None if it is not owed here."""
         turn = self._turns.pop(turn_id, None)

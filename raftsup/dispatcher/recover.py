@@ -1,4 +1,4 @@
-"""Making sure that nothing of a dead predecessor's attempt runs any more.
+"""Making sure that nothing of a dead predecessor's attempt runs any more, or taking it up.
 
 Its keepers end everything within milliseconds of its death; this is the proof of it, and what
 happens when a keeper was killed as well.
@@ -11,12 +11,21 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from raftsup.config.model import Agent
 from raftsup.runners.strays import kill_marked, until_none
 from raftsup.runners.transcript import is_free
+from raftsup.turn import Turn
 
 #: Seconds given to the keepers before their work is done for them.
 PATIENCE = 3.0
 _EVERY = 0.02
+
+
+def can_take_up(turn: Turn, agent: Agent | None) -> bool:
+    """Whether the attempt's run may go on without its dispatcher, and ``agent``'s runner can find
+    it again. A handle begins with the kind of agent that it is for.
+    """
+    return agent is not None and turn.handle.partition(":")[0] == agent.kind
 
 
 async def until_free(

@@ -13,6 +13,7 @@ verb           fields                  what it does
 ``resume``     ``lane`` (default all)  take that back
 ``cancel``     ``turn``                end a queued or running turn
 ``retry``      ``turn``                owe a failed, timed out or cancelled turn again
+``run``        ``account``             owe the account a turn without a wake
 ``reload``                             read the config file again
 ``subscribe``                          from now on a line for each event, until hung up
 =============  ======================  =======================================================

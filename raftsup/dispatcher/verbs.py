@@ -36,6 +36,7 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
             "recovering": sorted({item.lane for item in dispatcher.recovering.values()}),
             "waiting": dispatcher.owed.waiting(),
             "held": dispatcher.owed.held(),
+            "unavailable": dispatcher.unavailable_accounts(),
             "lanes": {
                 lane: {
                     "failures": health.failures,
@@ -59,6 +60,15 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
             raise BadRequest('"turn" must be a turn\'s number')
         return turn
 
+    def run_once(request: Mapping[str, Any]) -> Answer:
+        account = dispatcher.config.account(str(request.get("account")))
+        if account is None:
+            known = ", ".join(account.id for account in dispatcher.config.accounts)
+            raise BadRequest(f"no account {request.get('account')!r}; there are {known}")
+        if not account.runs:
+            raise BadRequest(f"account {account.id} does not run: {account.problem or 'disabled'}")
+        return {"turn": dispatcher.run_once(account.id, "operator").id}
+
     def set_paused(paused: bool) -> Verb:
         def verb(request: Mapping[str, Any]) -> Answer:
             lane = lane_of(request)
@@ -77,5 +87,6 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
         "resume": set_paused(False),
         "cancel": lambda request: {"turn": dispatcher.cancel(turn_of(request)).id},
         "retry": lambda request: {"turn": dispatcher.retry(turn_of(request)).id},
+        "run": run_once,
         "reload": reloaded,
     }

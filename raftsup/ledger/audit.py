@@ -100,14 +100,15 @@ def _tallies(view: View, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]
             counts,
             accepted=0,
             duplicates=0,
+            asked=0,
             done=counts.done - tally.swept.done,
             failed=counts.failed - tally.swept.failed,
             cancelled=counts.cancelled - tally.swept.cancelled,
         )
         if kept != found:
             yield f"account {tally.account}: counts {kept}, its turns say {found}"
-        if counts.accepted != counts.queued + counts.running + counts.ended:
-            yield f"account {tally.account}: accepted is not the sum of its turns: {counts}"
+        if counts.accepted + counts.asked != counts.queued + counts.running + counts.ended:
+            yield f"account {tally.account}: what it was owed is not the sum of its turns: {counts}"
         if tally.seen != entries.pop(key, 0):
             yield f"account {tally.account}: it counts {tally.seen} seen entries, and has others"
         if ranks.get(key, -1) >= tally.sequence:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from raftsup.config.model import Dedupe
 from raftsup.ledger import audit, messages, seen
+from raftsup.ledger.errors import LedgerError
 from raftsup.ledger.lookup import excess, in_phase, turn_of
 from raftsup.ledger.records import (
     LAST_TURN,
@@ -31,7 +32,7 @@ from raftsup.ledger.records import (
 )
 from raftsup.ledger.store import Store
 from raftsup.ledger.view import View
-from raftsup.turn import ENDED, Event, LaneHealth, Turn, advance
+from raftsup.turn import ENDED, Event, LaneHealth, State, Turn, advance
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,28 @@ class Ledger:
         if message is not None and (open_turn := view.get(Table.MESSAGES, message)) is not None:
             return unpack_number(open_turn), True
         joined = self._not_started(view, me) if coalesce else None
-        if joined is not None:
-            turn = joined
-        else:
-            last = view.get(Table.META, LAST_TURN)
-            turn = unpack_number(last or pack_number(0)) + 1
-            view.set(Table.META, LAST_TURN, pack_number(turn))
-            owed = Turn(turn, account, owed_at=now)
-            view.add(Table.TURNS, pack_number(turn), dump_turn(owed))
-            view.add(Table.PLACES, place(me, owed))
+        turn = joined if joined is not None else self._add(view, account, "wake", now).id
         if message is not None:
             messages.open_(view, pack_number(turn), message)
         return turn, joined is not None
+
+    def owe(self, account: str, source: str, *, now: float) -> Turn:
+        """Owes a turn to something else than a wake: ``source`` says what."""
+        me = self._key(account)
+        with self._store.write(grows=True) as view:
+            tally = self._tally(view, account)
+            counts = tally.counts
+            counts = replace(counts, asked=counts.asked + 1, queued=counts.queued + 1)
+            view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
+            return self._add(view, account, source, now)
+
+    def _add(self, view: View, account: str, source: str, now: float) -> Turn:
+        number = unpack_number(view.get(Table.META, LAST_TURN) or pack_number(0)) + 1
+        view.set(Table.META, LAST_TURN, pack_number(number))
+        turn = Turn(number, account, source=source, owed_at=now)
+        view.add(Table.TURNS, pack_number(number), dump_turn(turn))
+        view.add(Table.PLACES, place(self._key(account), turn))
+        return turn
 
     def _not_started(self, view: View, account_key: bytes) -> int | None:
         """The oldest queued turn that never began. One that waits for its next attempt may be
@@ -149,6 +160,18 @@ class Ledger:
         """The next attempt begins. Raises ``IllegalMove`` unless the turn is queued."""
         with self._store.write() as view:
             return self._move(view, turn, Event.CLAIM, now, "")
+
+    def remember(self, turn: int, handle: str) -> Turn:
+        """Keeps what finds the running attempt's run again. Raises ``LedgerError`` unless the
+        turn is running.
+        """
+        with self._store.write() as view:
+            before = turn_of(view, turn)
+            if before.state is not State.RUNNING:
+                raise LedgerError(f"turn {turn} is {before.state}: it has no run to remember")
+            kept = replace(before, handle=handle)
+            view.set(Table.TURNS, pack_number(turn), dump_turn(kept))
+            return kept
 
     def settle(
         self,

@@ -61,8 +61,11 @@ class Seen(NamedTuple):
 class Counts:
     """Of one account, since the ledger began. ``failed`` includes ``timed_out``."""
 
+    #: Wakes that owed a turn, and those that did not.
     accepted: int = 0
     duplicates: int = 0
+    #: Turns owed to something else than a wake.
+    asked: int = 0
     queued: int = 0
     running: int = 0
     done: int = 0

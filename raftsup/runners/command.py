@@ -24,6 +24,12 @@ class CommandRunner:
     def __init__(self, agent: CommandAgent, spare: kept.Spare | None = None) -> None:
         self._agent, self._spare = agent, spare or kept.Spare()
 
+    def unavailable(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        pass
+
     async def run(self, work: Work, stop: Stop) -> Outcome:
         try:
             lock = open_locked(work.transcript)

@@ -1,4 +1,6 @@
-"""Finding what a killed keeper let go: processes that carry the marks of one attempt."""
+"""Finding what a killed keeper let go: processes that carry the marks of one attempt, or of the
+agent that stays in a lane.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ import psutil
 #: The environment variables that together name one attempt of one host. Every process of the
 #: attempt has them, unless it cleaned its environment itself.
 MARKS = ("RAFTSUP_STATE_DIR", "RAFTSUP_TURN", "RAFTSUP_ATTEMPT")
+#: The same for an agent that stays from turn to turn.
+LANE_MARKS = ("RAFTSUP_STATE_DIR", "RAFTSUP_LANE")
 #: Seconds that the kernel is given to bury the killed before the next look.
 _BURIAL = 0.005
 
@@ -21,8 +25,9 @@ def marks_in(env: Mapping[str, str]) -> dict[str, str]:
 
 def kill_marked(marks: Mapping[str, str]) -> list[int]:
     """Kill every process of this user whose environment carries all of ``marks``; their pids."""
-    if set(marks) != set(MARKS):
-        raise ValueError(f"marks of an attempt are {', '.join(MARKS)}")  # fewer would hit others
+    if set(marks) not in (set(MARKS), set(LANE_MARKS)):
+        # Fewer would hit others.
+        raise ValueError(f"marks are {', '.join(MARKS)}; or {', '.join(LANE_MARKS)}")
     killed = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

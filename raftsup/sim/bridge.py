@@ -183,7 +183,10 @@ class Bridge:
     def _drain(self) -> None:
         try:
             drained = self._endpoint.drain(self._times.drain_timeout)
-            events = drained["events"]
+            # The true one throws away what names no hook.
+            events = [
+                e for e in drained["events"] if isinstance(e, dict) and e.get("hookEventName")
+            ]
             if events:
                 self._api.post(
                     "/activity", {"schema": "raft-agent-activity-ingest.v1", "events": events}

@@ -5,6 +5,7 @@ It needs no credential; its server listens on loopback only::
     POST   /sim/messages  {"to", "text", "target"?, "from"?}   a person tells an agent something
     GET    /sim/messages  {"messages": [...], "replies": [...]}, with Unix times
     GET    /sim/activity  {"events": [...]}
+    GET    /sim/dots      {"dots": {agent: {"status", "detail", "at"}}}
     POST   /sim/faults    a fault (see ``faults``), answers {"id"}
     GET    /sim/faults
     DELETE /sim/faults[?id=N]
@@ -57,6 +58,9 @@ def answer(
             return Answered(200, {"messages": workspace.messages(), "replies": replies})
         case "GET", "/sim/activity":
             return Answered(200, {"events": workspace.activity()})
+        case "GET", "/sim/dots":
+            dots = {name: asdict(dot) for name, dot in workspace.dots().items()}
+            return Answered(200, {"dots": dots})
         case "GET", "/sim/faults":
             return Answered(200, {"faults": board.list()})
         case "POST", "/sim/faults":

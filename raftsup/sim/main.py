@@ -31,12 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile-dir", type=Path, default=None, help="default: RAFT_PROFILE_DIR")
     parser.add_argument("--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS")
-    verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|fault")
+    verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|dots|fault")
     send = verbs.add_parser("send", help="say something to an agent, as a person")
     send.add_argument("--to", required=True, metavar="AGENT")
     send.add_argument("--target", default="#general")
     send.add_argument("text")
     messages = verbs.add_parser("messages", help="print what was said, as JSON")
+    dots = verbs.add_parser("dots", help="print what each agent was last seen to do, as JSON")
     fault = verbs.add_parser("fault", help="make something go wrong, or right again")
     fault.add_argument("kind", choices=[*KINDS, "clear"])
     fault.add_argument("--agent", dest="fault_agent", metavar="AGENT")
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--seconds", type=float)
     fault.add_argument("--status", type=int)
     fault.add_argument("--spec", help="for bridge: die, exit:N, hang, freeze, noise; @SECONDS")
-    for verb in (send, messages, fault):
+    for verb in (send, messages, dots, fault):
         verb.add_argument("--url", default=DEFAULT_URL)
 
 
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
             return _tell(args.url, "POST", "/sim/messages", body)
         case "messages":
             return _tell(args.url, "GET", "/sim/messages")
+        case "dots":
+            return _tell(args.url, "GET", "/sim/dots")
     if args.kind == "clear":
         return _tell(args.url, "DELETE", "/sim/faults")
     fault = {

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from raftsup.sim import control, faults
 from raftsup.sim.control import House
-from raftsup.sim.workspace import Agent, Message
+from raftsup.sim.dots import BadReport
+from raftsup.sim.workspace import Agent, Message, Workspace
 
 API = "/internal/agent-api"
 #: How often a stalled request or a quiet stream looks whether its client is gone.
@@ -26,6 +27,15 @@ def hint_of(message: Message) -> dict[str, Any]:
         "target": message.target,
         "wake_reason": "message_pending",
     }
+
+
+def _ingested(workspace: Workspace, agent: Agent, events: list[Any]) -> tuple[int, dict[str, Any]]:
+    try:
+        taken = workspace.ingest(agent.id, events)
+    except BadReport as error:
+        return 400, {"ok": False, "code": str(error)}
+    rejected = len(events) - taken
+    return 200, {"ok": True, "acceptedCount": taken, "rejectedCount": rejected, "droppedCount": 0}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -120,8 +130,7 @@ class Handler(BaseHTTPRequestHandler):
                 activity = self._body().get("events")
                 if not isinstance(activity, list):
                     raise control.BadRequest("events must be a list")
-                workspace.ingest(agent.id, activity)
-                self._json(200, {"ok": True})
+                self._json(*_ingested(workspace, agent, activity))
             case "POST", "/messages":
                 body = self._body()
                 target, text = body.get("target"), body.get("body")

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from raftsup.sim import dots
+from raftsup.sim.dots import Dot
+
 DEFAULT_TARGET = "#general"
 
 
@@ -81,6 +84,8 @@ class Workspace:
         self._read_at: dict[str, float] = {}
         self._replies: list[Reply] = []
         self._activity: list[dict[str, Any]] = []
+        self._event_ids: set[tuple[str, str]] = set()
+        self._dots: dict[str, Dot] = {}
         self._news = threading.Condition()
         self._version = 0
 
@@ -152,10 +157,28 @@ class Workspace:
             self._replies.append(reply)
         return reply
 
-    def ingest(self, agent_id: str, events: list[dict[str, Any]]) -> None:
+    def ingest(self, agent_id: str, events: list[dict[str, Any]]) -> int:
+        """Take an agent's activity; how many of it. Raises ``BadReport``, and takes nothing."""
+        dots.check(events)
         with self._news:
-            now = self._clock()
-            self._activity += [{"agent": agent_id, "receivedAt": now, "event": e} for e in events]
+            return sum(self._take(agent_id, event) for event in events)
+
+    def _take(self, agent_id: str, event: dict[str, Any]) -> bool:
+        key, now = (agent_id, str(event.get("eventId", ""))), self._clock()
+        if key in self._event_ids or not dots.orderable(event):
+            return False
+        if key[1]:
+            self._event_ids.add(key)
+        self._activity.append({"agent": agent_id, "receivedAt": now, "event": event})
+        dot = dots.newest(self._dots.get(agent_id), event, now)
+        if dot is not None:
+            self._dots[agent_id] = dot
+        return True
+
+    def dots(self) -> dict[str, Dot]:
+        """What each agent that ever reported was last doing, by its name."""
+        with self._news:
+            return {a.name: self._dots[a.id] for a in self._agents.values() if a.id in self._dots}
 
     def messages(self) -> list[dict[str, Any]]:
         """All messages in order, each with ``read_at`` (None while unread)."""

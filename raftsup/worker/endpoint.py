@@ -29,6 +29,8 @@ TOKEN_HEADER = "x-raft-bridge-token"  # noqa: S105 (the header's name, not a tok
 METHODS = {"/wake": "POST", "/activity/drain": "GET", "/health": "GET"}
 #: Told to a bridge whose wake came while the worker stops: the next worker's time to be there.
 STOPPING_RETRY_MS = 2_000
+#: Events for a bridge that does not say how many it wants; the CLI asks for as many.
+DRAIN_MOST = "50"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Endpoint:
     count: Callable[[str], None]
     #: The doorbell: tells the dispatcher that a turn is owed.
     ring: Callable[[], None]
+    #: Hands out at most so many activity events, each once, and how many were dropped.
+    drain: Callable[[int], tuple[list[dict[str, Any]], int]]
 
 
 @dataclass
@@ -143,10 +147,12 @@ class _Activity:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         wake.check_token(req.get_header(TOKEN_HEADER), self.slot.contract.token)
         wake.check_host(req.get_header("host"), self.slot.contract.port())
-        most = req.get_param("max", default="1")
+        most = req.get_param("max", default=DRAIN_MOST)
         if not (most.isascii() and most.isdigit() and most.strip("0")):
             raise Refused(400, "max must be a whole number, 1 or more")
-        _reply(resp, 200, {"schema": "raft-activity-drain.v1", "events": [], "dropped": 0})
+        events, dropped = self.slot.contract.drain(int(most))
+        answer = {"schema": "raft-activity-drain.v1", "events": events, "dropped": dropped}
+        _reply(resp, 200, answer)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from raftsup import exits, flock, kept
 from raftsup.childenv import clean_env
@@ -23,6 +24,7 @@ from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.wake import Wake
 from raftsup.worker import pulse
+from raftsup.worker.activity_feed import Feed, Queue
 from raftsup.worker.bridge import TERM_GRACE, Bridge, argv_of
 from raftsup.worker.endpoint import Endpoint
 from raftsup.worker.preload import application
@@ -47,6 +49,7 @@ class Settings:
     command: tuple[str, ...]
     dedupe: Dedupe
     coalesce: bool
+    activity: Literal["off", "turns"]
     map_size: int
     #: Seconds without a proof of life after which the parent kills it.
     watchdog: float
@@ -63,6 +66,7 @@ def settings_of(config: Config, account: Account, state: StateDir) -> Settings:
         command=account.command,
         dedupe=config.dedupe,
         coalesce=config.turns.coalesce == "queued",
+        activity=account.activity,
         map_size=config.ledger.map_size,
         watchdog=config.supervisor.watchdog,
         state=state,
@@ -101,6 +105,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     bridge = Bridge(
         settings.account, settings.profile, _bridge_env(env, token, settings), report.bridge, spare
     )
+    waiting = Queue()
     port = 0
 
     def accept(wake: Wake) -> bool:
@@ -131,6 +136,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         heartbeat = state.heartbeat(heartbeat_name(settings.account))
         every = pulse.interval(settings.watchdog)
         _thread("pulse", lambda: pulse.beat(port, heartbeat, every, stopping, report.write))
+        _follow_turns(settings, session, waiting, stopping)
 
     def on_term() -> None:
         if not stopping.is_set():
@@ -156,12 +162,22 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         stopping=stopping.is_set,
         count=report.count,
         ring=doorbell.ring,
+        drain=waiting.drain,
     )
     serve(app, ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
     if not stopping.is_set():
         LOG.warning(say("worker.orphaned", reason="its parent is gone"))
     LOG.info(say("worker.stopped"))
     return exits.OK
+
+
+def _follow_turns(
+    settings: Settings, session: str, waiting: Queue, stopping: threading.Event
+) -> None:
+    if settings.activity == "turns":
+        socket = settings.state.dispatcher_socket
+        feed = Feed(socket, settings.account, session, waiting.put, stopping)
+        _thread("activity", feed.run)
 
 
 def _bridge_env(env: Mapping[str, str], token: str, settings: Settings) -> dict[str, str]:

@@ -25,6 +25,7 @@ _NOBODY = Endpoint(
     stopping=lambda: True,
     count=lambda what: None,
     ring=lambda: None,
+    drain=lambda most: ([], 0),
 )
 
 

@@ -183,6 +183,15 @@ def start(folder: Path, env: dict[str, str] | None = None, orphan: bool = False)
             os.kill(pids[-1], signal.SIGKILL)
 
 
+def _activity() -> Any:
+    from raftsup.worker.activity_feed import Queue
+
+    waiting = Queue()
+    for number in range(int(os.environ.get("ACTIVITY", "0"))):
+        waiting.put({"eventId": number})
+    return waiting
+
+
 def main(events: Path) -> None:
     from raftsup.ledger import LedgerUnavailable
     from raftsup.wake import Wake
@@ -247,6 +256,7 @@ def main(events: Path) -> None:
             stopping=stopping.is_set,
             count=lambda what: tell(what),
             ring=ring,
+            drain=_activity().drain,
         )
     )
     serve(app, ready=ready, on_term=on_term, finish=finish, limits=limits)

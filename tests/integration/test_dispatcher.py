@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,21 @@ class Agents:
     together: list[set[int]] = field(default_factory=list)
     #: Ends every run of a turn at once, where it gives an outcome.
     reply: Callable[[Work], Outcome | None] = lambda work: None
+    #: By lane: why its agent cannot be had.
+    away: dict[str, str] = field(default_factory=dict)
+
+    def serve(self, accounts: Iterable[Account]) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def lent(self, account: Account) -> Iterator[Agents]:
+        yield self
+
+    def unavailable(self, account: Account | None = None) -> str:
+        return self.away.get(account.lane, "") if account else ""
+
+    async def close(self) -> None:
+        pass
 
     async def run(self, work: Work, stop: Stop) -> Outcome:
         turn = work.turn.id
@@ -97,7 +113,7 @@ class Host:
             self.ledger,
             self.state,
             {},
-            runner_for=lambda _: self.agents,
+            pool=self.agents,
             publish=self.events.append,
             now=lambda: self.clock,
         )
@@ -400,7 +416,7 @@ async def test_a_paused_lane_leaves_the_others_running(host: Host) -> None:
         host.ledger,
         host.state,
         {},
-        runner_for=lambda _: host.agents,
+        pool=host.agents,
     )
     dispatcher.set_paused("a", True)
     dispatcher.begin()

@@ -194,7 +194,8 @@ def test_an_endpoint_that_is_gone_does_not_end_the_bridge(
 def test_activity_of_the_host_reaches_the_server(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
-    endpoint.activity = [{"schema": "raft-activity.v1", "eventId": "e1"}]
+    nameless = {"schema": "raft-activity.v1", "eventId": "e0"}
+    endpoint.activity = [nameless, {**nameless, "eventId": "e1", "hookEventName": "Stop"}]
     bridges()
     raft.workspace.post("support", "x")
     [record] = wait_for(raft.workspace.activity)

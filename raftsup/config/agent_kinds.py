@@ -1,0 +1,239 @@
+"""What each kind of agent may be given: one check a kind.
+
+A check takes the agent's whole object and gives an ``Agent``, or ``INVALID`` after it has
+reported why.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from raftsup.config.model import AcpAgent, CommandAgent, OpenAIAgent, OpenClawAgent
+from raftsup.config.problems import Outside, Place, Report, quoted, shown
+from raftsup.config.tables import mapping, some, table
+from raftsup.config.values import INVALID, Check, choice, snake, text, word
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
+
+#: The kinds of tools that an ACP agent may ask a permission for; its schema's ``ToolKind``.
+TOOL_KINDS = (
+    "read", "edit", "delete", "move", "search", "execute", "think", "fetch", "switch_mode",
+    "other",
+)  # fmt: skip
+
+
+def argv(example: str) -> Check:
+    """A command: a list of texts of which the first names the program."""
+    texts = some(text, example)
+
+    def check(value: object, place: Place, report: Report) -> Any:
+        words = texts(value, place, report)
+        if words is not INVALID and not words[0].strip():
+            report.add(place.at(0), "the program has no name", f"write a list like {example}")
+            return INVALID
+        return words
+
+    return check
+
+
+def _path(value: object, place: Place, report: Report) -> Any:
+    """An absolute path. ``~`` stands for the home folder."""
+    path = word(value, place, report)
+    if path is INVALID or path is None:
+        return path
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for ~nobody
+    if not PurePath(expanded).is_absolute():
+        report.add(place, f"{shown(value)} is no absolute path",
+                   'write a path that begins with "/" or "~/"')  # fmt: skip
+        return INVALID
+    return Outside(expanded, path.written) if isinstance(path, Outside) else expanded
+
+
+def _environment(value: object, place: Place, report: Report) -> Any:
+    held = mapping(text)(value, place, report)
+    if held is INVALID:
+        return INVALID
+    for name in held:
+        if not _VARIABLE_NAME.fullmatch(name):
+            report.add(place.at(name), "is no name of an environment variable",
+                       "write letters, digits and underscores, no digit first")  # fmt: skip
+    return MappingProxyType(held)
+
+
+def _header_name(value: object, place: Place, report: Report) -> Any:
+    name = word(value, place, report)
+    if isinstance(name, str) and not _HEADER_NAME.fullmatch(name):
+        report.add(place, f"{shown(value)} is no name of an HTTP header",
+                   'write one like "x-openclaw-session-key"')  # fmt: skip
+        return INVALID
+    return name
+
+
+def _headers(value: object, place: Place, report: Report) -> Any:
+    held = mapping(word)(value, place, report)
+    if held is INVALID:
+        return INVALID
+    names = [_header_name(name, place.at(name), report) for name in held]
+    return INVALID if INVALID in names else MappingProxyType(held)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+
+
+def _url(plain: str, secure: str, example: str) -> Check:
+    """A URL of either scheme; ``plain`` only on loopback, since a key travels over it."""
+
+    def check(value: object, place: Place, report: Report) -> Any:
+        url = word(value, place, report)
+        if url is INVALID or url is None:
+            return url
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+            good = parts.scheme in (plain, secure) and host and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or parts.query or parts.fragment:
+            report.add(place, f"{shown(value)} is no {plain}:// or {secure}:// address",
+                       f'write one like "{example}"')  # fmt: skip
+            return INVALID
+        if parts.username or parts.password:
+            report.add(place, "a name or password stands in the address",
+                       "write it as a setting of its own")  # fmt: skip
+            return INVALID
+        if parts.scheme == plain and not is_loopback(host):
+            report.add(place, f"{plain}:// would send the key in the clear to {quoted(host)}",
+                       f"write {secure}://, or reach it by a tunnel on 127.0.0.1")  # fmt: skip
+            return INVALID
+        return url
+
+    return check
+
+
+def _fingerprint(value: object, place: Place, report: Report) -> Any:
+    given = word(value, place, report)
+    if given is INVALID or given is None:
+        return given
+    match = _FINGERPRINT.fullmatch(given)
+    if match is None:
+        report.add(place, f"{shown(value)} is no SHA-256 fingerprint",
+                   "write the 64 hex digits of the certificate's SHA-256")  # fmt: skip
+        return INVALID
+    return match[1].replace(":", "").lower()
+
+
+def _permissions(value: object, place: Place, report: Report) -> Any:
+    if isinstance(value, list) and value:
+        kinds = tuple(choice(*TOOL_KINDS)(kind, place.at(i), report)
+                      for i, kind in enumerate(value))  # fmt: skip
+        return INVALID if INVALID in kinds else kinds
+    if isinstance(value, str) and value.strip() in ("allow", "deny"):
+        return value.strip()
+    report.add(place, f"{shown(value)} is not known here",
+               'write "allow", "deny" or a list of tool kinds like ["read", "search"]')  # fmt: skip
+    return INVALID
+
+
+def _secret_file(value: object, place: Place, report: Report) -> Any:
+    """The secret in a file of its own, read now."""
+    path = _path(value, place, report)
+    if path is INVALID or path is None:
+        return path
+    try:
+        secret = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        report.add(place, f"cannot read {quoted(path)}: {why}",
+                   "make it a file with the key alone, readable for this user")  # fmt: skip
+        return INVALID
+    if not secret or any(ord(c) < 0x21 or ord(c) > 0x7E for c in secret):
+        report.add(place, f"{quoted(path)} holds no key: one line of printable characters",
+                   "write the key alone into it")  # fmt: skip
+        return INVALID
+    return Outside(secret)
+
+
+_AGENT_URL = _url("ws", "wss", "ws://127.0.0.1:18789")
+_BASE_URL = _url("http", "https", "http://127.0.0.1:18789/v1")
+
+_FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
+    "command": (
+        CommandAgent,
+        {"command": argv('["claude", "-p"]'), "cwd": _path, "env": _environment},
+        {"command": 'a list like ["claude", "-p"]'},
+    ),
+    "openclaw": (
+        OpenClawAgent,
+        {
+            "url": _AGENT_URL,
+            "agentId": word,
+            "sessionKey": word,
+            "token": word,
+            "password": word,
+            "tlsFingerprint": _fingerprint,
+        },
+        {"url": 'the Gateway\'s address, like "ws://127.0.0.1:18789"'},
+    ),
+    "acp": (
+        AcpAgent,
+        {
+            "command": argv('["npx", "@zed-industries/claude-code-acp"]'),
+            "cwd": _path,
+            "env": _environment,
+            "permissions": _permissions,
+        },
+        {"command": 'a list like ["gemini", "--experimental-acp"]'},
+    ),
+    "openai": (
+        OpenAIAgent,
+        {
+            "baseUrl": _BASE_URL,
+            "model": word,
+            "api": choice("responses", "chat"),
+            "apiKey": word,
+            "apiKeyFile": _secret_file,
+            "session": word,
+            "sessionHeader": _header_name,
+            "headers": _headers,
+        },
+        {"baseUrl": 'an address like "http://127.0.0.1:18789/v1"', "model": "the model's name"},
+    ),
+}
+
+#: Two settings that say the same thing.
+_EITHER = {"openclaw": ("token", "password"), "openai": ("apiKey", "apiKeyFile")}
+
+
+def checked(kind: str, value: Mapping[str, Any], place: Place, report: Report) -> Any:
+    """The agent of a known ``kind``."""
+    model, fields, required = _FIELDS[kind]
+    held = table({"kind": text, **fields})(value, place, report)
+    for name, example in required.items():
+        if value.get(name) is None or held.get(name, "") is None:
+            report.add(place.at(name), "is missing", f"write {example}")
+            held.pop(name, None)
+    one, other = _EITHER.get(kind, ("", ""))
+    if held.get(one) and held.get(other):
+        report.add(place.at(other), f"{one} is set as well", "keep one of them")
+    if not required.keys() <= held.keys():
+        return INVALID
+    if key := held.pop("apiKeyFile", None):
+        held["apiKey"] = key
+    given = {snake(k): v for k, v in held.items() if k != "kind" and v is not None}
+    return model(**given)
+
+
+KINDS = tuple(_FIELDS)

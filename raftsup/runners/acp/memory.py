@@ -1,0 +1,44 @@
+"""Which session an ACP agent and a lane talked in last: one private JSON file a lane.
+
+It is a help, not a promise: without it, or with one that cannot be read, a new session begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+
+def identity(command: Sequence[str], cwd: str) -> str:
+    """A digest that tells one agent from another. The command itself may hold a key."""
+    return hashlib.blake2b(orjson.dumps([list(command), cwd]), digest_size=16).hexdigest()
+
+
+def recall(path: Path, agent: str) -> str:
+    """The session that ``agent`` (an ``identity``) was last in; "" if none is known."""
+    try:
+        facts = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return ""
+    if not isinstance(facts, dict) or facts.get("agent") != agent:
+        return ""
+    session = facts.get("session")
+    return session if isinstance(session, str) else ""
+
+
+def remember(path: Path, agent: str, session: str) -> None:
+    """Replace the file at ``path``, whole. Raises ``OSError``."""
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(orjson.dumps({"agent": agent, "session": session}))
+    new.replace(path)
+
+
+def forget(path: Path) -> None:
+    """Begin anew the next time. Raises ``OSError``."""
+    path.unlink(missing_ok=True)

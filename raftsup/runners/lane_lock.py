@@ -1,0 +1,51 @@
+"""One agent process in a lane at a time, also across a dispatcher's death.
+
+The lock is a ``flock`` that the process, its keeper and all that it started inherit: it is free
+when they are gone. What closed the lock is found by the marks in its environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from raftsup.runners import strays
+
+#: Seconds that the keepers of a dead dispatcher are given before their work is done for them.
+PATIENCE = 3.0
+_EVERY = 0.02
+
+
+async def take(path: Path, marks: Mapping[str, str], report: Callable[[str], None]) -> int:
+    """Wait until no process of the lane runs, and lock ``path``; the descriptor, to hand on.
+
+    ``report`` is told, in words, when something had to be killed for it. Raises ``OSError`` if
+    the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                killed = strays.kill_marked(marks)
+                report(f"{path} is locked by an older agent; killed {killed or 'nothing'}")
+                deadline = time.monotonic() + PATIENCE
+            await asyncio.sleep(_EVERY)
+        if left := await strays.until_none(marks):
+            report(f"an older agent's keeper was killed; killed what it left: {left}")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Turns behind an OpenAI-style HTTP endpoint: ``/responses`` or ``/chat/completions``."""

@@ -1,0 +1,50 @@
+"""How a Gateway's word for a run's end becomes ours. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from raftsup.turn import Outcome, OutcomeKind
+
+_MARKS = re.compile(r"[^\x20-\x7E]+")
+
+
+def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") -> Outcome:
+    """The outcome of a run that ended by itself, or by somebody else's hand at the Gateway.
+
+    ``error`` is what the Gateway says of a model that failed; it names model and status, never
+    the conversation.
+    """
+    said = _one_line(error)
+    if status == "ok":
+        return Outcome(OutcomeKind.SUCCEEDED)
+    if status == "aborted" or stop_reason in ("rpc", "aborted", "user", "stop_command"):
+        return Outcome(OutcomeKind.CANCELLED, "somebody aborted the run at the Gateway")
+    if stop_reason == "superseded":
+        return Outcome(OutcomeKind.FAILED, "another run took the session over at the Gateway")
+    if status == "timeout":
+        where = f" (while {phase})" if phase else ""
+        return Outcome(OutcomeKind.TIMED_OUT, f"the Gateway ended the run at a time limit{where}")
+    return Outcome(OutcomeKind.FAILED, f"the Gateway's run failed: {said or status or 'no reason'}")
+
+
+def of_wait(wait: Mapping[str, Any]) -> Outcome:
+    """The outcome that an answer to ``agent.wait`` tells of; its end is known."""
+    return of(
+        str(wait.get("status")),
+        error=str(wait.get("error") or ""),
+        stop_reason=str(wait.get("stopReason") or ""),
+        phase=str(wait.get("timeoutPhase") or ""),
+    )
+
+
+def text_of(wait: Mapping[str, Any]) -> str:
+    """The run's final text; "" if it has none."""
+    reply = wait.get("terminalReply")
+    return str(reply.get("text") or "") if isinstance(reply, dict) else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_MARKS.sub(" ", text).split())[:300]

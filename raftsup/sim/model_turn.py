@@ -1,0 +1,177 @@
+"""What the fake model says next: pure functions over the conversation that it is sent.
+
+It plays an agent that does what the notice tells it. It reads (``message check``, straight into
+a journal, so that what is acknowledged is in the journal), answers each entry of the journal that
+has no answer (``message send``, and then a mark), and reads again, until nothing is left. All
+that it knows is in the conversation and in that journal: a run may be killed at any moment, and
+the next one goes on. Killed between an answer and its mark, it answers twice: late, never silent.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: One message of an OpenAI-style conversation.
+Message = Mapping[str, Any]
+TOOL = "exec"
+#: At most so many answers at once: each is a process.
+BATCH = 4
+DONE = "Nothing is left to answer."
+IDLE = "Nobody asked me to read anything."
+FAILED = "A command failed; I stop here."
+#: What the Gateway says to an agent whose turn it resumes after its own restart. Where the turn
+#: had not got as far as an answer, the old notice stands before it in the same message.
+_RESUMED = "Your previous turn was interrupted by a gateway restart"
+_FAILED_MARK = "raft: the command failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal: a message that was read."""
+
+    id: str
+    target: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model answers: commands to run, or if there is none, its last word."""
+
+    commands: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Where:
+    """The run that a call belongs to. A new run adds a message of the user to its session."""
+
+    profile: str
+    #: Messages of the user so far.
+    asked: int
+    #: Whether a Gateway resumes the session by itself: nobody sent a notice.
+    resumed: bool
+
+
+def reply(messages: Sequence[Message], tools: Sequence[str] = (TOOL,)) -> Reply:
+    """The next answer. Without the tool ``exec`` it is asked for something else than a turn."""
+    cli = _cli(messages)
+    if cli is None or TOOL not in tools:
+        return Reply(text=IDLE)
+    asked, results = _last_step(messages)
+    if any(_FAILED_MARK in result for result in results):
+        return Reply(text=FAILED)
+    check = check_command(cli)
+    if asked != (check,):
+        return Reply((check,))
+    if owed := unanswered("\n".join(results)):
+        return Reply(tuple(send_command(cli, entry) for entry in owed[:BATCH]))
+    return Reply(text=DONE)
+
+
+def where(messages: Sequence[Message]) -> Where | None:
+    """None where the conversation holds no notice."""
+    cli = _cli(messages)
+    if cli is None:
+        return None
+    users = [m for m in messages if m.get("role") == "user"]
+    resumed = _RESUMED in _text(users[-1]) or _told(_text(users[-1])) is None
+    return Where(_profile(cli), len(users), resumed)
+
+
+def check_command(cli: str) -> str:
+    """Reads into the journal, and prints what of it has no answer, a JSON object a line.
+
+    An empty line first: a torn one of a killed predecessor must not swallow the first new one.
+    """
+    return (
+        f"umask 077; d={_folder(cli)}; "
+        '{ mkdir -p "$d" && echo >> "$d/journal" && touch "$d/answered" && '
+        f'{cli} message check --json >> "$d/journal" && '
+        '{ grep -vFf "$d/answered" "$d/journal" || true; }; } '
+        f"|| echo {shlex.quote(_FAILED_MARK)}"
+    )
+
+
+def send_command(cli: str, entry: Entry) -> str:
+    """Answers one message, then marks it; the mark is a piece of its line in the journal."""
+    mark = json.dumps({"message_id": entry.id})[1:-1]
+    return (
+        f"printf %s {shlex.quote(f'echo: {entry.text}')} | "
+        f"{cli} message send --target {shlex.quote(entry.target)} && "
+        f"printf '%s\\n' {shlex.quote(mark)} >> {_folder(cli)}/answered "
+        f"|| echo {shlex.quote(_FAILED_MARK)}"
+    )
+
+
+def unanswered(printed: str) -> list[Entry]:
+    """The entries that ``check_command`` printed, each message once, in order."""
+    found: dict[str, Entry] = {}
+    for line in printed.splitlines():
+        try:
+            raw = json.loads(line)
+            entry = Entry(raw["message_id"], raw["target"], raw["text"])
+        except (ValueError, TypeError, KeyError):
+            continue  # torn, or nothing of ours
+        found.setdefault(entry.id, entry)
+    return list(found.values())
+
+
+def _cli(messages: Sequence[Message]) -> str | None:
+    """The Raft command, shell-quoted as the last notice has it."""
+    for message in reversed(messages):
+        if message.get("role") == "user" and (cli := _told(_text(message))):
+            return cli
+    return None
+
+
+def _told(text: str) -> str | None:
+    told = None
+    for line in text.splitlines():
+        begin, found, rest = line.partition("Read them:")
+        if found and not begin.strip() and rest.rstrip().endswith(" message check"):
+            told = rest.strip().removesuffix(" message check")
+    return told
+
+
+def _profile(cli: str) -> str:
+    words = shlex.split(cli)
+    return words[words.index("--profile") + 1] if "--profile" in words[:-1] else ""
+
+
+def _folder(cli: str) -> str:
+    """Beside the profile, as a word of the shell."""
+    profile = shlex.quote(_profile(cli))
+    return f'"${{RAFT_PROFILE_DIR:-$HOME/.raft-sim/profiles}}"/{profile}/openclaw'
+
+
+def _last_step(messages: Sequence[Message]) -> tuple[tuple[str, ...], list[str]]:
+    """The commands of this run's last answer and what came of them; none where it begins."""
+    results: list[str] = []
+    for message in reversed(messages):
+        match message.get("role"):
+            case "tool":
+                results.insert(0, _text(message))
+            case "assistant" if message.get("tool_calls"):
+                return tuple(_command(call) for call in message["tool_calls"]), results
+            case "user":
+                break
+    return (), []
+
+
+def _command(call: Mapping[str, Any]) -> str:
+    try:
+        return str(json.loads(call["function"]["arguments"])["command"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+def _text(message: Message) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return "\n".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
+    return content if isinstance(content, str) else ""

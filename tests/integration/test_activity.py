@@ -1,0 +1,261 @@
+"""Activity from the dispatcher's socket to the bridge, and to the dot in the simulated Raft."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftsup.backoff import Backoff
+from raftsup.dispatcher.server import Server
+from raftsup.worker import activity_feed, report
+from raftsup.worker.activity_feed import Feed, Queue
+from tests.integration.endpoint_child import start
+from tests.integration.host import Host, running, wait_for
+from tests.processes import until
+
+
+class CountingServer(Server):
+    connections = 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await super()._serve(reader, writer)
+
+
+class FakeDispatcher:
+    """A true socket server whose turns are ours to make up. It can go down and come again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.running: list[dict[str, Any]] = []
+        self.subscriptions = 0
+        self.up()
+
+    @property
+    def connections(self) -> int:
+        return self._server.connections
+
+    def up(self) -> None:
+        ready, self._over = threading.Event(), None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
+        self._thread.start()
+        assert ready.wait(10)
+
+    async def _serve(self, ready: threading.Event) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        self._server = CountingServer(lambda: None)
+        self._server.verbs["status"] = self._status
+        listening = await self._server.listen(self.path)
+        ready.set()
+        await self._over.wait()
+        listening.close()
+
+    def _status(self, _: object) -> dict[str, Any]:
+        self.subscriptions += 1
+        return {"pid": 1, "running": list(self.running)}
+
+    def publish(self, name: str, turn: int = 17, account: str = "a", **more: object) -> None:
+        event = {"event": name, "at": time.time(), "turn": turn, "account": account,
+                 "attempt": 1, "reason": "secret", **more}  # fmt: skip
+        self._loop.call_soon_threadsafe(self._server.publish, event)
+
+    def end(self) -> None:
+        if self._thread.is_alive():
+            assert self._over is not None
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join(10)
+            self.path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def dispatcher(tmp_path: Path) -> Iterator[FakeDispatcher]:
+    made = FakeDispatcher(tmp_path / "d.sock")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def told(dispatcher: FakeDispatcher) -> Iterator[Callable[[int], list[dict[str, Any]]]]:
+    """What a feed of the account ``a`` has told so far, once there are so many events."""
+    queue, stopping, said = Queue(), threading.Event(), list[dict[str, Any]]()
+    feed = Feed(dispatcher.path, "a", "session-1", queue.put, stopping)
+    thread = threading.Thread(target=feed.run)
+    thread.start()
+
+    def wait(many: int) -> list[dict[str, Any]]:
+        until(lambda: said.extend(queue.drain(50)[0]) or len(said) >= many)
+        assert len(said) == many
+        return said
+
+    yield wait
+    stopping.set()
+    dispatcher.end()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def brief(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(event["hookEventName"], event["status"]) for event in events]
+
+
+Tell = Callable[[int], list[dict[str, Any]]]
+
+
+def test_a_turn_is_told_step_by_step_and_other_accounts_turns_are_not(
+    dispatcher: FakeDispatcher, told: Tell
+) -> None:
+    told(1)
+    dispatcher.publish("turn.started", turn=16, account="b")
+    dispatcher.publish("turn.started")
+    dispatcher.publish("turn.step", kind="tool_started", tool="execute")
+    dispatcher.publish("turn.step", kind="tool_ended", tool="execute", failed=False)
+    dispatcher.publish("turn.done")
+    events = told(5)
+    assert brief(events) == [
+        ("SessionStart", "online"),
+        ("UserPromptSubmit", "thinking"),
+        ("PreToolUse", "working"),
+        ("PostToolUse", "thinking"),
+        ("Stop", "online"),
+    ]
+    assert {event["sessionId"] for event in events} == {"session-1"}
+    assert len({event["eventId"] for event in events}) == 5
+    times = [event["occurredAt"] for event in events]
+    assert times == sorted(set(times))
+    assert "secret" not in json.dumps(events)
+
+
+def test_events_of_one_moment_still_have_an_order_that_raft_can_see(
+    dispatcher: FakeDispatcher, told: Tell
+) -> None:
+    told(1)
+    for name in ("turn.started", "turn.done"):
+        dispatcher.publish(name, at=time.time() // 1 + 60)
+    first, second = told(3)[1:]
+    assert first["occurredAt"] < second["occurredAt"]
+
+
+def test_a_new_dispatcher_is_subscribed_to_and_the_dot_does_not_stay_on_thinking(
+    dispatcher: FakeDispatcher, told: Tell
+) -> None:
+    told(1)
+    dispatcher.publish("turn.started")
+    told(2)
+    dispatcher.end()
+    dispatcher.up()
+    assert brief(told(3))[-1] == ("Stop", "online")
+    dispatcher.publish("turn.started", attempt=2)
+    assert brief(told(4))[-1] == ("UserPromptSubmit", "thinking")
+
+
+def test_a_turn_that_went_on_without_the_dispatcher_is_not_told_anew(
+    dispatcher: FakeDispatcher, told: Tell
+) -> None:
+    told(1)
+    dispatcher.publish("turn.started")
+    told(2)
+    dispatcher.end()
+    dispatcher.running = [{"turn": 17, "account": "a", "attempt": 1, "startedAt": 1.0}]
+    dispatcher.up()
+    until(lambda: dispatcher.subscriptions == 2)
+    dispatcher.publish("turn.done")
+    assert brief(told(3))[-1] == ("Stop", "online")
+
+
+def test_a_dispatcher_that_stays_away_is_told(
+    dispatcher: FakeDispatcher, told: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity_feed, "_AGAIN", Backoff(0.05, 0.1))
+    told(1)
+    dispatcher.publish("turn.started")
+    told(2)
+    dispatcher.end()
+    event = told(3)[-1]
+    assert (event["status"], event["errorClass"]) == ("error", "dispatcher_down")
+    dispatcher.up()
+    assert brief(told(4))[-1] == ("SessionStart", "online")
+
+
+def test_lines_that_make_no_sense_are_survived(dispatcher: FakeDispatcher, told: Tell) -> None:
+    told(1)
+    for odd in ({"event": []}, {"turn": None}, {"running": {}}, {"ok": False, "error": "no"}):
+        dispatcher._loop.call_soon_threadsafe(dispatcher._server.publish, odd)
+    until(lambda: dispatcher.subscriptions == 2)
+    dispatcher.publish("turn.started")
+    assert brief(told(2))[-1] == ("UserPromptSubmit", "thinking")
+
+
+def test_the_drain_hands_out_at_most_as_many_as_asked_each_once_and_counts_drops(
+    tmp_path: Path,
+) -> None:
+    with start(tmp_path, env={"ACTIVITY": "260"}) as child:
+
+        def drain(query: str) -> tuple[list[int], int]:
+            answer = child.ask("GET", f"/activity/drain{query}")
+            assert (answer.status, answer.json["schema"]) == (200, "raft-activity-drain.v1")
+            return [event["eventId"] for event in answer.json["events"]], answer.json["dropped"]
+
+        assert child.ask("GET", "/activity/drain", token=None).status == 401
+        assert child.ask("GET", "/activity/drain?max=0").status == 400
+        assert drain("?max=2") == ([4, 5], 4)
+        assert drain("") == (list(range(6, 56)), 0)
+        assert drain("?max=1000") == (list(range(56, 260)), 0)
+        assert drain("?max=1000") == ([], 0)
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with running(["support", "sales"]) as host:
+        yield host
+
+
+@pytest.mark.parametrize("activity", ["off", "turns"])
+def test_only_a_worker_that_is_to_tell_its_turns_listens_to_the_dispatcher(
+    host: Host, activity: str
+) -> None:
+    host.configure({"support": {"activity": activity} if activity == "turns" else {}})
+    host.state.prepare()
+    dispatcher = FakeDispatcher(host.state.dispatcher_socket)
+    try:
+        host.start("worker", "support")
+
+        def listening() -> bool:
+            said = report.read(host.state.report("support")) or {}
+            return said.get("bridge", {}).get("state") == "listening"
+
+        wait_for(listening, what=f"a listening bridge ({host.said()})")
+        if activity == "turns":
+            until(lambda: dispatcher.subscriptions == 1)
+        assert dispatcher.connections == dispatcher.subscriptions
+    finally:
+        dispatcher.end()
+
+
+def test_the_agents_dot_in_raft_is_true_and_without_the_setting_nothing_is_told(
+    host: Host,
+) -> None:
+    host.configure({"support": {"activity": "turns"}, "sales": {}})
+    host.up()
+    host.ready()
+    # The worker may have come up before the dispatcher: it must listen before there is a turn.
+    wait_for(lambda: "support" in host.raft.workspace.dots(), what="the first look in Raft")
+    host.raft.workspace.post("support", "hello")
+    host.raft.workspace.post("sales", "good day")
+    host.answered("hello", "good day")
+
+    def reported() -> list[tuple[str, str]]:
+        records = host.raft.workspace.activity()
+        assert {record["agent"] for record in records} <= {"agent-support"}
+        return brief([record["event"] for record in records])
+
+    turn = [("UserPromptSubmit", "thinking"), ("Stop", "online")]
+    wait_for(lambda: reported()[-2:] == turn, what="the turn's end in Raft")
+    assert host.raft.workspace.dots()["support"].status == "online"
+    assert "hello" not in json.dumps(host.raft.workspace.activity())
