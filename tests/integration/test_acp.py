@@ -16,7 +16,9 @@ import pytest
 
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Step, Stop, acp, acp_process, acp_session
+from raftsup.runners import Step, Stop
+from raftsup.runners.acp import process, session
+from raftsup.runners.acp import runner as runner_module
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.acp_seat import NOTICE, Lane, Seated, stopped_turn, turn, until
 from tests.processes import alive
@@ -169,7 +171,7 @@ def test_a_banner_on_standard_output_does_no_harm(lane: Lane) -> None:
 def test_an_agent_that_never_answers_is_given_up(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acp_session, "INITIALIZE_LIMIT", 1.5)
+    monkeypatch.setattr(session, "INITIALIZE_LIMIT", 1.5)
     (outcome,) = lane.run("mute banner")
     assert outcome == Outcome(
         OutcomeKind.FAILED,
@@ -265,8 +267,8 @@ def test_a_turn_that_must_end_is_cancelled_and_its_process_lives_on(
 def test_an_agent_that_does_not_stop_is_ended_and_the_next_turn_gets_a_new_one(
     lane: Lane, do: str, manner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acp, "CANCEL_GRACE", 0.3)
-    monkeypatch.setattr(acp_process, "TERM_GRACE", 0.3)
+    monkeypatch.setattr(runner_module, "CANCEL_GRACE", 0.3)
+    monkeypatch.setattr(process, "TERM_GRACE", 0.3)
 
     async def story() -> tuple[Outcome, str]:
         async with Seated(lane, do + " grandchild") as runner:

@@ -1,5 +1,9 @@
 """The runner of agents that speak the Agent Client Protocol.
 
-``runner``, ``client``, ``session``, ``process`` and ``live`` bring in the protocol's SDK and
-pydantic (half a second): import them where such an agent is used.
+It brings in the protocol's SDK and pydantic (half a second): import it where such an agent is
+used.
 """
+
+from raftsup.runners.acp.runner import AcpRunner
+
+__all__ = ["AcpRunner"]

@@ -2,8 +2,6 @@
 
 One process for a lane, which stays from turn to turn: no start is paid for each wake, and its
 session remembers. It dies with the dispatcher; the next one starts another, in the same session.
-
-This module brings in the SDK and pydantic: import it where such an agent is used.
 """
 
 from __future__ import annotations
@@ -21,7 +19,8 @@ from acp.schema import CancelNotification, PromptRequest, PromptResponse, TextCo
 from raftsup.backoff import Backoff
 from raftsup.config.model import AcpAgent
 from raftsup.log import say
-from raftsup.runners import Seat, Stop, Work, acp_memory, lane_lock
+from raftsup.runners import Seat, Stop, Work, lane_lock
+from raftsup.runners.acp import memory
 from raftsup.runners.acp.client import Client, Prompted
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, Session, greet, login_first, open_session
@@ -53,7 +52,7 @@ class AcpRunner:
         self._client = Client(seat.agent.permissions, seat.lane)
         self._rest = Rest(BACKOFF, seat.changed)
         self._memory = seat.state.lane(seat.lane, "json")
-        self._identity = acp_memory.identity(seat.agent.command, self._cwd)
+        self._identity = memory.identity(seat.agent.command, self._cwd)
         self._lock = seat.state.lane(seat.lane, "lock")
         self._marks = {
             "RAFTSUP_STATE_DIR": str(seat.state.root),
@@ -164,7 +163,7 @@ class AcpRunner:
             os.close(lock)  # from now on it is the process's
         try:
             hello = await greet(process)
-            last = acp_memory.recall(self._memory, self._identity)
+            last = memory.recall(self._memory, self._identity)
             session = await open_session(process, hello, self._cwd, last, self._forget)
         except BaseException as error:
             await process.end(at_once=True)
@@ -224,7 +223,7 @@ class AcpRunner:
 
     def _remember(self, session: str) -> None:
         try:
-            acp_memory.remember(self._memory, self._identity, session)
+            memory.remember(self._memory, self._identity, session)
         except OSError as error:
             why = f"cannot write {self._memory}: {error.strerror}"
             LOG.warning(say("acp.session_not_kept", lane=self._seat.lane, reason=why))
@@ -232,7 +231,7 @@ class AcpRunner:
     def _forget(self, why: str) -> None:
         LOG.warning(say("acp.session_lost", lane=self._seat.lane, reason=why))
         with contextlib.suppress(OSError):
-            acp_memory.forget(self._memory)
+            memory.forget(self._memory)
 
 
 async def _either(work: asyncio.Future[Any], stop: Stop) -> None:

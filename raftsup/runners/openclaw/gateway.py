@@ -19,7 +19,7 @@ from raftsup.runners.openclaw.trouble import Trouble
 
 LOG = logging.getLogger("raftsup.dispatcher")
 #: Seconds between tries of a Gateway that is away.
-BACKOFF = Backoff(0.5, 15.0)
+BACKOFF = Backoff(0.5, 5.0)
 #: A Gateway whose process is younger than this at the handshake (seconds) has just started …
 YOUNG = 30.0
 #: … and its first run waits so long: its own recovery begins some 2 s after it answers, and a run
@@ -96,9 +96,6 @@ class Gateway:
     async def close(self) -> None:
         self._keeping.cancel()
         await asyncio.wait({self._keeping})
-        if self._link is not None:
-            await self._link.close()
-            self._link = None
 
     async def _keep(self) -> None:
         failures = 0
@@ -152,7 +149,7 @@ class Gateway:
         finally:
             self._up.clear()
             self._link = None
-        await link.close()
+            await link.close()
         self._reason = f"the connection was lost: {why}"
         LOG.warning(say("gateway.lost", url=self.url, reason=why))
         self._changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -150,10 +151,13 @@ async def dial(agent: OpenClawAgent, identify: Identify, on_event: Callable[[Eve
         socket = await session.ws_connect(
             agent.url, heartbeat=HEARTBEAT, max_msg_size=0, ssl=_trust(agent), compress=0
         )
+        link = Link(session, socket, on_event)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         await session.close()
         raise LinkLost(_words(error)) from error
-    link = Link(session, socket, on_event)
+    except BaseException:
+        await session.close()
+        raise
     try:
         await link.greet(agent, identify)
     except (TimeoutError, aiohttp.ClientError) as error:
@@ -180,5 +184,5 @@ def _words(error: Exception) -> str:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"it answered HTTP {error.status}: is it the Gateway's address?"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return str(error.os_error.strerror or error.os_error)
+        return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
     return str(error) or type(error).__name__
