@@ -6,15 +6,14 @@ reported why.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
+from raftsup.config.addresses import fingerprint, url
 from raftsup.config.model import AcpAgent, CommandAgent, OpenAIAgent, OpenClawAgent
 from raftsup.config.problems import Outside, Place, Report, quoted, shown
 from raftsup.config.tables import mapping, some, table
@@ -22,7 +21,6 @@ from raftsup.config.values import INVALID, Check, choice, snake, text, word
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
 
 #: The kinds of tools that an ACP agent may ask a permission for; its schema's ``ToolKind``.
 TOOL_KINDS = (
@@ -79,60 +77,23 @@ def _header_name(value: object, place: Place, report: Report) -> Any:
 
 
 def _headers(value: object, place: Place, report: Report) -> Any:
-    held = mapping(word)(value, place, report)
+    held = mapping(_header_value)(value, place, report)
     if held is INVALID:
         return INVALID
-    names = [_header_name(name, place.at(name), report) for name in held]
-    return INVALID if INVALID in names else MappingProxyType(held)
+    for name in held:
+        _header_name(name, place.at(name), report)
+    return MappingProxyType({name: text for name, text in held.items() if text is not None})
 
 
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"
-
-
-def _url(plain: str, secure: str, example: str) -> Check:
-    """A URL of either scheme; ``plain`` only on loopback, since a key travels over it."""
-
-    def check(value: object, place: Place, report: Report) -> Any:
-        url = word(value, place, report)
-        if url is INVALID or url is None:
-            return url
-        try:
-            parts = urlsplit(url)
-            host = parts.hostname or ""
-            good = parts.scheme in (plain, secure) and host and parts.port != 0
-        except ValueError:
-            good = False
-        if not good or parts.query or parts.fragment:
-            report.add(place, f"{shown(value)} is no {plain}:// or {secure}:// address",
-                       f'write one like "{example}"')  # fmt: skip
-            return INVALID
-        if parts.username or parts.password:
-            report.add(place, "a name or password stands in the address",
-                       "write it as a setting of its own")  # fmt: skip
-            return INVALID
-        if parts.scheme == plain and not is_loopback(host):
-            report.add(place, f"{plain}:// would send the key in the clear to {quoted(host)}",
-                       f"write {secure}://, or reach it by a tunnel on 127.0.0.1")  # fmt: skip
-            return INVALID
-        return url
-
-    return check
-
-
-def _fingerprint(value: object, place: Place, report: Report) -> Any:
-    given = word(value, place, report)
-    if given is INVALID or given is None:
-        return given
-    match = _FINGERPRINT.fullmatch(given)
-    if match is None:
-        report.add(place, f"{shown(value)} is no SHA-256 fingerprint",
-                   "write the 64 hex digits of the certificate's SHA-256")  # fmt: skip
+def _header_value(value: object, place: Place, report: Report) -> Any:
+    line = word(value, place, report)
+    if isinstance(line, str) and not line.isascii():
+        # Not shown: it may be a key.
+        report.add(place, "an HTTP header cannot carry all of these characters",
+                   "write plain ASCII: letters, digits and signs of an English keyboard",
+                   )  # fmt: skip
         return INVALID
-    return match[1].replace(":", "").lower()
+    return line
 
 
 def _permissions(value: object, place: Place, report: Report) -> Any:
@@ -166,8 +127,8 @@ def _secret_file(value: object, place: Place, report: Report) -> Any:
     return Outside(secret)
 
 
-_AGENT_URL = _url("ws", "wss", "ws://127.0.0.1:18789")
-_BASE_URL = _url("http", "https", "http://127.0.0.1:18789/v1")
+_GATEWAY_URL = url("ws", "wss", "ws://127.0.0.1:18789")
+_BASE_URL = url("http", "https", "http://127.0.0.1:18789/v1")
 
 _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
     "command": (
@@ -178,12 +139,12 @@ _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
     "openclaw": (
         OpenClawAgent,
         {
-            "url": _AGENT_URL,
+            "url": _GATEWAY_URL,
             "agentId": word,
             "sessionKey": word,
             "token": word,
             "password": word,
-            "tlsFingerprint": _fingerprint,
+            "tlsFingerprint": fingerprint,
         },
         {"url": 'the Gateway\'s address, like "ws://127.0.0.1:18789"'},
     ),
@@ -203,7 +164,7 @@ _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
             "baseUrl": _BASE_URL,
             "model": word,
             "api": choice("responses", "chat"),
-            "apiKey": word,
+            "apiKey": _header_value,
             "apiKeyFile": _secret_file,
             "session": word,
             "sessionHeader": _header_name,
@@ -214,7 +175,7 @@ _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
 }
 
 #: Two settings that say the same thing.
-_EITHER = {"openclaw": ("token", "password"), "openai": ("apiKey", "apiKeyFile")}
+EITHER = {"openclaw": ("token", "password"), "openai": ("apiKey", "apiKeyFile")}
 
 
 def checked(kind: str, value: Mapping[str, Any], place: Place, report: Report) -> Any:
@@ -222,10 +183,10 @@ def checked(kind: str, value: Mapping[str, Any], place: Place, report: Report) -
     model, fields, required = _FIELDS[kind]
     held = table({"kind": text, **fields})(value, place, report)
     for name, example in required.items():
-        if value.get(name) is None or held.get(name, "") is None:
+        if name not in value or held.get(name, "") is None:
             report.add(place.at(name), "is missing", f"write {example}")
             held.pop(name, None)
-    one, other = _EITHER.get(kind, ("", ""))
+    one, other = EITHER.get(kind, ("", ""))
     if held.get(one) and held.get(other):
         report.add(place.at(other), f"{one} is set as well", "keep one of them")
     if not required.keys() <= held.keys():

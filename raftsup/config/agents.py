@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raftsup.config.agent_kinds import KINDS, checked
+from raftsup.config.agent_kinds import EITHER, KINDS, checked
 from raftsup.config.problems import Outside, Place, Report, kind, shown
 from raftsup.config.tables import did_you_mean
 from raftsup.config.values import INVALID
@@ -15,12 +15,42 @@ EXAMPLE = '{ kind: "command", command: ["<your agent>"] }'
 GATEWAY_TOKEN = "OPENCLAW_GATEWAY_TOKEN"  # noqa: S105 (its name)
 
 
+class _Changed(dict[str, Any]):
+    """An account's agent that is that of ``turns.agent``, with ``own`` keys in place of its."""
+
+    def __init__(self, common: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        # An own password stands in place of the token that it would clash with.
+        settled = {name for pair in EITHER.values() if own.keys() & set(pair) for name in pair}
+        super().__init__({k: v for k, v in common.items() if k not in settled} | dict(own))
+        self.own = own.keys()
+
+
+class _OwnOnly(Report):
+    """Hears what an account's own keys have wrong; what is wrong with the others is told where
+    they stand, at ``turns.agent``.
+    """
+
+    def __init__(self, whole: Report, place: Place, agent: _Changed) -> None:
+        super().__init__(whole.problems)
+        self._depth, self._agent = len(place.keys), agent
+
+    def add(self, place: Place, what: str, hint: str) -> None:
+        if place.keys[self._depth] not in self._agent.own:
+            return
+        if what == "unknown key":
+            what += f" of the kind {shown(self._agent.get('kind'))}, which is that of turns.agent"
+        super().add(place, what, hint)
+
+
 def agent(value: object, place: Place, report: Report) -> Any:
     if not isinstance(value, dict):
         report.add(place, f"{kind(value)} is not allowed here", f"write an object like {EXAMPLE}")
         return INVALID
+    if isinstance(value, _Changed):
+        report = _OwnOnly(report, place, value)
     if "kind" not in value:
-        report.add(place.at("kind"), "is missing", f"write one of {_known_kinds()}")
+        common = "" if place.keys[0] == "turns" else ", or write turns.agent, which this changes"
+        report.add(place.at("kind"), "is missing", f"write one of {_known_kinds()}{common}")
         return INVALID
     chosen = value["kind"]
     if chosen is INVALID:
@@ -46,12 +76,12 @@ def completed(tree: object, environ: Mapping[str, str]) -> object:
     def whole(own: object) -> object:
         if not isinstance(own, dict):
             return own
-        if "kind" not in own and isinstance(common, dict):
-            own = {**common, **own}
+        changes = "kind" not in own and isinstance(common, dict) and own is not common
+        held = _Changed(common, own) if changes else dict(own)
         token = environ.get(GATEWAY_TOKEN, "").strip()
-        if own.get("kind") == "openclaw" and token and not own.keys() & {"token", "password"}:
-            own = {**own, "token": Outside(token, f"${{{GATEWAY_TOKEN}}}")}
-        return own
+        if held.get("kind") == "openclaw" and token and not held.keys() & {"token", "password"}:
+            held["token"] = Outside(token, f"${{{GATEWAY_TOKEN}}}")
+        return held
 
     tree = _changed(tree, ("turns", "agent"), whole)
     tree = _changed(tree, ("channels", "raft", "agent"), whole)

@@ -39,6 +39,17 @@ def marks(turn: Turn, state: StateDir) -> dict[str, str]:
     }
 
 
+def seconds_left(turn: Turn, settings: Turns, now: float) -> float:
+    """What the attempt has left of ``turns.timeout``; a predecessor may have used a part."""
+    return min(max(0.0, turn.started_at + settings.timeout - now), settings.timeout)
+
+
+def step_event(turn: Turn, step: Step, now: float) -> dict[str, object]:
+    """What is published of a step."""
+    about = {"turn": turn.id, "account": turn.account, "attempt": turn.attempt}
+    return {"event": "turn.step", "at": now, **about, **vars(step)}
+
+
 def work_of(
     turn: Turn,
     account: Account,

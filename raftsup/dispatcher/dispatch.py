@@ -1,8 +1,8 @@
 """The one place that starts turns.
 
 What is owed is in the ledger; this holds a picture of it, a task for each running turn, and
-nothing that a restart would miss. Decisions are ``lanes.decide`` and ``turn.judge``; here they
-are carried out.
+nothing that a restart would miss. The decision what starts is ``lanes.decide``; here it is
+carried out.
 """
 
 from __future__ import annotations
@@ -10,37 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from raftsup import exits
-from raftsup.backoff import Backoff
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import attempt, lanes, recover
 from raftsup.dispatcher.attempt import Running, under_way
 from raftsup.dispatcher.owed import Owed
 from raftsup.dispatcher.patience import patiently
+from raftsup.dispatcher.settle import settle, tell_health
 from raftsup.ledger import Ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners import Runner, Step
-from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn, judge
+from raftsup.runners import Lender
+from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn
 
 LOG = logging.getLogger("raftsup.dispatcher")
-
-
-class Lender(Protocol):
-    """Who has the runners: ``runners.pool.Pool``."""
-
-    def serve(self, accounts: Iterable[Account]) -> None: ...
-
-    def lent(self, account: Account) -> AbstractContextManager[Runner]: ...
-
-    def unavailable(self, account: Account) -> str: ...
 
 
 class Dispatcher:
@@ -170,20 +158,15 @@ class Dispatcher:
         async def remember(handle: str) -> None:
             item.turn = await patiently(lambda: self._ledger.remember(turn.id, handle))
 
-        def report(step: Step) -> None:
-            about = {"turn": turn.id, "account": turn.account, "attempt": turn.attempt}
-            self._publish({"event": "turn.step", "at": self._now(), **about, **vars(step)})
-
-        left = turn.started_at + settings.timeout - self._now()
         work = attempt.work_of(
             turn,
             account,
             settings,
             self._state,
             self._environ,
-            seconds=min(max(0.0, left), settings.timeout),
+            seconds=attempt.seconds_left(turn, settings, self._now()),
             remember=remember,
-            report=report,
+            report=lambda step: self._publish(attempt.step_event(turn, step, self._now())),
         )
         with self._pool.lent(account) as runner:
             outcome = await attempt.run(runner, work, item.stop, settings.timeout)
@@ -193,31 +176,17 @@ class Dispatcher:
             await self._settle(item, outcome)
 
     async def _settle(self, item: Running, told: Outcome) -> None:
-        settings, lane = self.config.turns, item.lane
-        pause = Backoff(settings.pause, settings.max_pause)
-
-        def settle() -> tuple[Turn, Event, LaneHealth, LaneHealth]:
-            # Judged anew at each try: an operator may cancel while the ledger takes no write.
-            outcome = attempt.final(told, item.stop)
-            event = judge(item.turn, outcome, settings.attempts)
-            now, before = self._now(), self.health.get(lane, LaneHealth())
-            health = lanes.after(before, outcome.kind, now, pause, random.random())  # noqa: S311
-            changed = None if health == before else (lane, health)
-            turn = self._ledger.settle(
-                item.turn.id, event, now=now, reason=outcome.reason, lane=changed
-            )
-            return turn, event, before, health
-
-        settled, event, before, health = await patiently(settle)
-        self.health[lane] = health
-        if settled.state is State.QUEUED:
-            self.owed.add(settled)
-        self._tell(f"turn.{settled.state if settled.state in ENDED else event}", settled, lane)
-        if health.failures > before.failures:
-            wait = health.not_before - self._now()
-            LOG.warning(say("lane.slowed", lane=lane, failures=health.failures, seconds=wait))
-        elif before.failures > health.failures:
-            LOG.info(say("lane.recovered", lane=lane, after=before.failures))
+        lane = item.lane
+        end = await settle(
+            self._ledger, item, told, self.config.turns, self.health.get(lane, LaneHealth()),
+            self._now,
+        )  # fmt: skip
+        self.health[lane] = end.health
+        if end.turn.state is State.QUEUED:
+            self.owed.add(end.turn)
+        over = end.turn.state in ENDED
+        self._tell(f"turn.{end.turn.state if over else end.event}", end.turn, lane)
+        tell_health(lane, end, self._now())
 
     async def _recover(self, item: Running) -> None:
         turn = item.turn

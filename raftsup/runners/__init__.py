@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
-from raftsup.config.model import Agent
+from raftsup.config.model import Account, Agent
 from raftsup.paths import StateDir
 from raftsup.turn import Outcome, OutcomeKind, Turn
 
@@ -86,6 +87,16 @@ class Runner(Protocol):
 
     async def close(self) -> None:
         """Let go of everything. No run is under way."""
+
+
+class Lender(Protocol):
+    """Who has the runners: ``runners.pool.Pool``, to which the methods' words belong."""
+
+    def serve(self, accounts: Iterable[Account]) -> None: ...
+
+    def lent(self, account: Account) -> AbstractContextManager[Runner]: ...
+
+    def unavailable(self, account: Account) -> str: ...
 
 
 @dataclass(frozen=True)

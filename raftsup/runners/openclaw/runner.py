@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,7 +227,12 @@ class OpenClawRunner:
         if ride.run and ride.run != run:
             self._gateway.listen(ride.run, None)
         ride.run = run
-        self._gateway.listen(run, lambda payload: (step := steps.of(payload)) and work.report(step))
+
+        def take(payload: Mapping[str, Any]) -> None:
+            if step := steps.of(payload):
+                work.report(step)
+
+        self._gateway.listen(run, take)
 
 
 def _refusal(refused: Refused) -> str:
