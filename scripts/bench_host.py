@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench_rows import BenchError
 
+from raftsup.dispatcher import client as dispatcher
 from raftsup.paths import StateDir
 from raftsup.worker import report
 
@@ -33,11 +34,17 @@ echo '{"type": "agent_comms.lifecycle", "state": "listening_idle"}'
 _ENDINGS = {"steady": "exec sleep 3600", "dying": "sleep 1; exit 1"}
 
 
+def command(*argv: str) -> dict[str, Any]:
+    """An agent that is a command."""
+    return {"kind": "command", "command": list(argv)}
+
+
 @dataclass(frozen=True)
 class Plan:
     """One account of a bench's host."""
 
-    agent: tuple[str, ...] = ("true",)
+    #: As the config has it.
+    agent: Mapping[str, Any] = field(default_factory=lambda: command("true"))
     bridge: str = "steady"
 
 
@@ -59,6 +66,10 @@ class Host:
         """Its port and its token."""
         port = int(self.report(account)["url"].rsplit(":", 1)[1].split("/")[0])
         return port, (self.folder / f"token.{account}").read_text()
+
+    def dispatcher(self) -> dict[str, Any]:
+        """What the dispatcher tells of itself."""
+        return dispatcher.request(self.state.dispatcher_socket, "status")
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -82,8 +93,10 @@ class Host:
 
 
 @contextlib.contextmanager
-def running(folder: Path, plans: Mapping[str, Plan]) -> Iterator[Host]:
-    """A host in the new folder ``folder``; it is stopped at the end, by force if need be."""
+def running(folder: Path, plans: Mapping[str, Plan], **environ: str) -> Iterator[Host]:
+    """A host in the new folder ``folder``, with ``environ`` besides the caller's environment; it
+    is stopped at the end, by force if need be.
+    """
     folder.mkdir(mode=0o700, parents=True)
     for name, ending in _ENDINGS.items():
         (folder / f"{name}.sh").write_text(_BRIDGE % ending)
@@ -91,7 +104,7 @@ def running(folder: Path, plans: Mapping[str, Plan]) -> Iterator[Host]:
         account: {
             "profile": account,
             "command": ["/bin/sh", str(folder / f"{plan.bridge}.sh")],
-            "agent": {"kind": "command", "command": list(plan.agent)},
+            "agent": dict(plan.agent),
         }
         for account, plan in plans.items()
     }
@@ -101,7 +114,7 @@ def running(folder: Path, plans: Mapping[str, Plan]) -> Iterator[Host]:
     # Nothing of the caller's own raftsup may reach in.
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "RAFTSUP_"))}
     state = StateDir(folder / "s")
-    env |= {"RAFTSUP_STATE_DIR": str(state.root), "RAFTSUP_CONFIG_PATH": str(config)}
+    env |= {"RAFTSUP_STATE_DIR": str(state.root), "RAFTSUP_CONFIG_PATH": str(config), **environ}
     with (folder / "up.log").open("wb") as log:
         since = time.monotonic()
         process = subprocess.Popen(

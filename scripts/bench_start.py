@@ -63,7 +63,7 @@ def _memory(host: bench_host.Host, names: list[str]) -> dict[str, list[int]]:
     keepers = [_parent(report["bridge"]["pid"]) for report in reports]
     dispatchers = [child for child in parent.children() if child not in workers]
     kinds = {"worker": workers, "keeper": keepers, "dispatcher": dispatchers, "parent": [parent]}
-    return {kind: [_pss(process) for process in kinds[kind]] for kind in kinds}
+    return {kind: [pss(process) for process in kinds[kind]] for kind in kinds}
 
 
 def _parent(pid: int) -> psutil.Process:
@@ -73,7 +73,8 @@ def _parent(pid: int) -> psutil.Process:
     return parent
 
 
-def _pss(process: psutil.Process) -> int:
+def pss(process: psutil.Process) -> int:
+    """Bytes."""
     info = process.memory_full_info()
     # Only Linux knows PSS; what a process shares with nobody is the nearest elsewhere.
     return int(getattr(info, "pss", 0) or info.uss)

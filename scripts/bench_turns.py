@@ -122,6 +122,10 @@ class Ear:
         return any(e.get("event") == "turn.done" and e["account"] == account for e in events)
 
 
+def _plan(argv: tuple[str, ...]) -> bench_host.Plan:
+    return bench_host.Plan(bench_host.command(*argv))
+
+
 @contextlib.contextmanager
 def _host(folder: Path, trouble: bool) -> Iterator[tuple[bench_host.Host, Ear]]:
     """A host with the account ``calm``; with ``trouble`` also one whose turn hangs, with more
@@ -129,9 +133,9 @@ def _host(folder: Path, trouble: bool) -> Iterator[tuple[bench_host.Host, Ear]]:
     """
     folder.mkdir(mode=0o700)
     ear = Ear(folder)
-    plans = {"calm": bench_host.Plan(ear.agent())}
+    plans = {"calm": _plan(ear.agent())}
     if trouble:
-        plans["hangs"] = bench_host.Plan(ear.agent(then="exec sleep 60"))
+        plans["hangs"] = _plan(ear.agent(then="exec sleep 60"))
         plans["dies"] = bench_host.Plan(bridge="dying")
     with contextlib.closing(ear), bench_host.running(folder / "h", plans) as host:
         host.until_ready(["calm", "hangs"] if trouble else ["calm"])

@@ -1,27 +1,39 @@
-"""``raftsup config check``: is the config good, and what does it say."""
+"""``raftsup config check``: is the config good, what does it say, and do its agents answer."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import asdict
 
 import orjson
 
 from raftsup import exits
-from raftsup.cli.context import loader_of
+from raftsup.cli.context import loader_of, state_of
 from raftsup.config.describe import describe
 from raftsup.config.model import Account, Config
+from raftsup.ops import live
 
 
 def run(arguments: argparse.Namespace) -> int:
     config = loader_of(arguments)()
+    tried = live.try_all(config, state_of(arguments), os.environ) if arguments.live else []
     if arguments.json:
-        print(orjson.dumps(describe(config), option=orjson.OPT_INDENT_2).decode())
+        described = describe(config)
+        if arguments.live:
+            described["live"] = [asdict(one) for one in tried]
+        print(orjson.dumps(described, option=orjson.OPT_INDENT_2).decode())
     else:
         print(f"{config.path or 'no file, RAFT_PROFILE only'}: good")
         for account in config.accounts:
             print(f"  {account.id}: {_account(account)}")
         print(f"  at most {_turns(config)}")
-    return exits.NOT_READY if any(a.enabled and a.problem for a in config.accounts) else exits.OK
+        for one in tried:
+            print(f"agent {one.kind}, for {', '.join(one.accounts)}:")
+            for finding in one.findings:
+                print(f"  {'good' if finding.good else 'BAD '}  {finding.text}")
+    bad = any(a.enabled and a.problem for a in config.accounts)
+    return exits.NOT_READY if bad or not all(one.good for one in tried) else exits.OK
 
 
 def _account(account: Account) -> str:

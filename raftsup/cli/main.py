@@ -15,9 +15,11 @@ from raftsup.paths import StateDirError
 _EXAMPLES = """\
 examples:
   raftsup demo                      see it work: a simulated Raft, two accounts, kills in between
-  raftsup config check              is the config good, and what does it say
+  raftsup config check --live       is the config good, and can its agents be reached
   raftsup up                        run the host in the foreground (Ctrl-C drains and stops)
   raftsup up -d && raftsup status   run it detached, then look
+  raftsup turn run support          does its agent answer? starts a turn and waits for its end
+  raftsup turn list support         its latest turns
   raftsup ctl tail -f accounts:support
   raftsup reload                    after an edit: touches just the accounts that changed
 
@@ -91,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("account")
     add("dispatcher", "dispatcher", "the dispatcher, for a stock supervisord",
         "raftsup dispatcher", config=True)  # fmt: skip
+    _turn(add("turn", "turn", "look at turns; end, repeat or start one",
+              "raftsup turn run support"))  # fmt: skip
     _ledger(add("ledger", "ledger", "look after the ledger", "raftsup ledger verify"))
     _config(add("config", "config", "look at the config", "raftsup config check", config=True))
     demo = add("demo", "demo", "the main job on a simulated Raft, with kills in between",
@@ -123,10 +127,25 @@ def _ledger(command: Any) -> None:
     actions.add_parser("verify", help="check that the ledger does not contradict itself")
     backup = actions.add_parser("backup", help="copy it, also while the host runs")
     backup.add_argument("file", type=Path, metavar="FILE")
-    turns = actions.add_parser("turns", help="the latest turns, newest first")
+
+
+def _turn(command: Any) -> None:
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    turns = actions.add_parser("list", help="the latest turns, newest first")
     turns.add_argument("account", nargs="?")
-    turns.add_argument("--limit", type=int, default=20, metavar="N")
+    turns.add_argument("--limit", type=int, default=20, metavar="N", help="so many (default 20)")
     turns.add_argument("--json", action="store_true", help="print one JSON array")
+    show = actions.add_parser("show", help="all that is known of a turn")
+    show.add_argument("turn", type=int, metavar="TURN")
+    show.add_argument("--json", action="store_true", help="print one JSON object")
+    show.add_argument("--transcript", action="store_true", help="print what its agent said")
+    cancel = actions.add_parser("cancel", help="end a queued or running turn")
+    cancel.add_argument("turn", type=int, metavar="TURN")
+    retry = actions.add_parser("retry", help="owe a failed, timed out or cancelled turn again")
+    retry.add_argument("turn", type=int, metavar="TURN")
+    run = actions.add_parser("run", help="start one without a wake: does the agent answer?")
+    run.add_argument("account")
+    run.add_argument("--no-wait", action="store_true", help="do not wait for its end")
 
 
 def _config(command: Any) -> None:
@@ -134,6 +153,8 @@ def _config(command: Any) -> None:
     check = actions.add_parser("check", help="is it good; what it says, secrets masked")
     _config_arguments(check, argparse.SUPPRESS)
     check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.add_argument("--live", action="store_true",
+                       help="also try each agent, without a model call")  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -50,9 +50,11 @@ def accounts(
     """
     entries = _with_default(_named(channel, place, report), channel, place, environ)
     _check_profiles(entries, report)
-    return tuple(
+    found = tuple(
         _account(id_, entry, channel, place, fallback_agent) for id_, entry in entries.items()
     )
+    _check_lanes(found, entries, report)
+    return found
 
 
 def _named(channel: Mapping[str, Any], place: Place, report: Report) -> dict[str, _Entry]:
@@ -108,6 +110,19 @@ def _check_profiles(entries: Mapping[str, _Entry], report: Report) -> None:
                        f"the same Raft CLI profile as {_short(first[profile], entry)}",
                        "give each account a profile of its own, or remove one")  # fmt: skip
         first.setdefault(profile, entry)
+
+
+def _check_lanes(found: tuple[Account, ...], entries: Mapping[str, _Entry], report: Report) -> None:
+    """An ACP agent stays in its lane from turn to turn, so a lane holds one of them."""
+    first: dict[str, Account] = {}
+    for account in found:
+        if account.agent is None or account.agent.kind != "acp":
+            continue
+        other = first.setdefault(account.lane, account)
+        if other.agent != account.agent:
+            report.add(entries[account.id].place.at("lane"),
+                       f"the lane {quoted(account.lane)} has another ACP agent already, that of"
+                       f" {other.id}", "give it a lane of its own, or the same agent")  # fmt: skip
 
 
 def _short(other: _Entry, beside: _Entry) -> str:

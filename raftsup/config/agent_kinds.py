@@ -69,11 +69,17 @@ def _environment(value: object, place: Place, report: Report) -> Any:
 
 def _header_name(value: object, place: Place, report: Report) -> Any:
     name = word(value, place, report)
-    if isinstance(name, str) and not _HEADER_NAME.fullmatch(name):
-        report.add(place, f"{shown(value)} is no name of an HTTP header",
-                   'write one like "x-openclaw-session-key"')  # fmt: skip
+    if isinstance(name, str) and not _is_header_name(name, place, report):
         return INVALID
     return name
+
+
+def _is_header_name(name: str, place: Place, report: Report) -> bool:
+    fits = _HEADER_NAME.fullmatch(name) is not None
+    if not fits:
+        report.add(place, f"{shown(name)} is no name of an HTTP header",
+                   'write one like "x-openclaw-session-key"')  # fmt: skip
+    return fits
 
 
 def _headers(value: object, place: Place, report: Report) -> Any:
@@ -81,7 +87,7 @@ def _headers(value: object, place: Place, report: Report) -> Any:
     if held is INVALID:
         return INVALID
     for name in held:
-        _header_name(name, place.at(name), report)
+        _is_header_name(name, place.at(name), report)
     return MappingProxyType({name: text for name, text in held.items() if text is not None})
 
 
@@ -198,3 +204,8 @@ def checked(kind: str, value: Mapping[str, Any], place: Place, report: Report) -
 
 
 KINDS = tuple(_FIELDS)
+
+
+def fields_of(kind: str) -> tuple[str, ...]:
+    """The keys that an agent of ``kind`` may have, besides its kind."""
+    return tuple(_FIELDS[kind][1])

@@ -76,8 +76,10 @@ def completed(tree: object, environ: Mapping[str, str]) -> object:
     def whole(own: object) -> object:
         if not isinstance(own, dict):
             return own
-        changes = "kind" not in own and isinstance(common, dict) and own is not common
-        held = _Changed(common, own) if changes else dict(own)
+        if "kind" not in own and isinstance(common, dict) and own is not common:
+            held: dict[str, Any] = _Changed(common, own)
+        else:
+            held = dict(own)
         token = environ.get(GATEWAY_TOKEN, "").strip()
         if held.get("kind") == "openclaw" and token and not held.keys() & {"token", "password"}:
             held["token"] = Outside(token, f"${{{GATEWAY_TOKEN}}}")

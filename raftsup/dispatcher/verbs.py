@@ -36,6 +36,7 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
             "recovering": sorted({item.lane for item in dispatcher.recovering.values()}),
             "waiting": dispatcher.owed.waiting(),
             "held": dispatcher.owed.held(),
+            "laneOf": {a.id: a.lane for a in dispatcher.config.accounts},
             "unavailable": dispatcher.unavailable_accounts(),
             "lanes": {
                 lane: {

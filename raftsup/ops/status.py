@@ -175,6 +175,8 @@ def _lives(pid: int | None) -> bool:
 
 def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
     """Why the account's lane starts nothing now; "" if it does."""
+    if away := dispatcher.get("unavailable", {}).get(account.id):
+        return f"{away}: wakes are accepted, none is run"
     lanes = dispatcher.get("lanes", {})
     for name in (ALL, account.lane):
         if lanes.get(name, {}).get("paused"):
@@ -185,7 +187,7 @@ def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
     if wait > 0:
         return (
             f"its turns keep failing ({lane['failures']} in a row): none starts in the next"
-            f" {wait:.0f} s; `raftsup ledger turns {account.id}` shows why"
+            f" {wait:.0f} s; `raftsup turn list {account.id}` shows why"
         )
     return ""
 

@@ -69,7 +69,7 @@ def test_a_host_whose_output_dies_drains_its_turns_and_stops(how: str) -> None:
             os.close(read)
             process.send_signal(signal.SIGINT)
             process.wait(25)
-        turns = host.run("ledger", "turns", "support").stdout
+        turns = host.run("turn", "list", "support").stdout
         assert "done" in turns and "attempt 1" in turns, turns
         host.gone()
 

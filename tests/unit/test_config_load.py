@@ -117,8 +117,6 @@ def test_an_agent_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     ("agent", "path"),
     [
         ("claude", ""),
-        ({}, ".kind"),
-        ({"command": ["a"]}, ".kind"),
         ({"kind": "command"}, ".command"),
         ({"kind": "command", "command": []}, ".command"),
         ({"kind": "command", "command": "claude -p"}, ".command"),
@@ -137,8 +135,9 @@ def test_a_bad_agent_is_an_error_at_its_path(agent: object, path: str) -> None:
 
 
 def test_an_unknown_kind_of_agent_lists_the_kinds_there_are() -> None:
-    found = problems({"channels": {"raft": ONE}, "turns": {"agent": {"kind": "openclaw"}}})
-    assert '"command"' in found["turns.agent.kind"]
+    found = problems({"channels": {"raft": ONE}, "turns": {"agent": {"kind": "opnclaw"}}})
+    told = found["turns.agent.kind"]
+    assert '"acp", "command", "openai", "openclaw" (did you mean "openclaw"?)' in told
 
 
 def test_accounts_of_no_agent_take_that_of_turns() -> None:

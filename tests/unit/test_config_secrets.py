@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raftsup.config.agent_kinds import fields_of
 from raftsup.config.describe import describe
 from raftsup.config.load import ConfigError
+from raftsup.config.model import CommandAgent
 from raftsup.config.schema import ACCOUNT, CHANNEL, SECTIONS
 from tests.unit.config_trees import config, problems, raft
 
 SECRET = "Hunter2-Hunter2"
-ENVIRON = {"SECRET": SECRET, "EMPTY": ""}
+ENVIRON = {"SECRET": SECRET, "EMPTY": "", "OPENCLAW_GATEWAY_TOKEN": SECRET}
 
 # The parser is slow on purpose-made trees: no test here is about time.
 relaxed = settings(deadline=None, max_examples=200)
@@ -38,13 +40,34 @@ _anything = st.recursive(
 )
 _texts = st.sampled_from(["p", "q", "r", "", "${SECRET}", "x-${SECRET}", "$${SECRET}"])
 _argv = st.lists(st.sampled_from(["a", "--key=${SECRET}"]), min_size=1, max_size=2)
-_agents = st.fixed_dictionaries(
-    {"kind": st.just("command"), "command": _argv},
-    optional={"cwd": st.just("/${SECRET}"), "env": st.dictionaries(st.just("K"), _texts)},
+_process = {"cwd": st.just("/${SECRET}"), "env": st.dictionaries(st.just("K"), _texts)}
+_addresses = st.sampled_from(
+    ["ws://127.0.0.1:1", "wss://${SECRET}", "http://[::1]/v1", "https://a/${SECRET}",
+     "ws://${SECRET}", "http://u:${SECRET}@a", "${SECRET}"]
+)  # fmt: skip
+_agents = (
+    st.fixed_dictionaries({"kind": st.just("command"), "command": _argv}, optional=_process)
+    | st.fixed_dictionaries(
+        {"kind": st.just("acp"), "command": _argv},
+        optional={**_process, "permissions": _texts | st.sampled_from(["allow", ["read"]])},
+    )
+    | st.fixed_dictionaries(
+        {"kind": st.just("openclaw"), "url": _addresses},
+        optional=dict.fromkeys(fields_of("openclaw")[1:], _texts),
+    )
+    | st.fixed_dictionaries(
+        {"kind": st.just("openai"), "baseUrl": _addresses, "model": _texts},
+        optional={
+            **dict.fromkeys(fields_of("openai")[3:], _texts),
+            "headers": st.dictionaries(st.just("x-k"), _texts),
+        },
+    )
+    # No kind: turns.agent, changed.
+    | st.fixed_dictionaries({}, optional={"cwd": st.just("/${SECRET}"), "token": _texts})
 )
 #: What fits each key; everything else is a text.
 _fitting = {"enabled": st.booleans(), "configWrites": st.booleans(), "agent": _agents,
-            "command": _argv}  # fmt: skip
+            "activity": st.just("turns"), "command": _argv}  # fmt: skip
 _ids = st.sampled_from(["support", "Support", "default", "a b", "${SECRET}"])
 
 
@@ -92,7 +115,7 @@ def test_a_variable_is_filled_in_wherever_a_text_may_stand() -> None:
     held = config(raft({"profile": "${P}", "agent": agent}), {**ENVIRON, "DIR": "/d", "P": " p "})
     account = held.accounts[0]
     assert account.profile == "p"
-    assert account.agent is not None
+    assert isinstance(account.agent, CommandAgent)
     assert account.agent.command == ("run", "--in=/d")
     assert account.agent.env == {"K": f"a{SECRET}b"}
 
@@ -100,7 +123,7 @@ def test_a_variable_is_filled_in_wherever_a_text_may_stand() -> None:
 def test_a_doubled_dollar_writes_a_literal_brace() -> None:
     agent = {"kind": "command", "command": ["a", "$${SECRET} $$ $X {notice}"]}
     held = config(raft({"profile": "p", "agent": agent}), ENVIRON).accounts[0].agent
-    assert held is not None and held.command[1] == "${SECRET} $$ $X {notice}"
+    assert isinstance(held, CommandAgent) and held.command[1] == "${SECRET} $$ $X {notice}"
 
 
 @pytest.mark.parametrize(

@@ -131,13 +131,14 @@ def _after_restart(handle: Handle, traces: Traces) -> Found:
 
 
 def _resumed(handle: Handle, traces: Traces) -> Mapping[str, Any] | None:
-    """The newest task of the session that came after ours."""
-    for task in traces.tasks:
-        if task.get("runId") == handle.run:
-            return None
-        if task.get("runId"):
-            return task
-    return None
+    """The newest task of the session that came after ours; None where ours is not told of, as
+    then the newest may be one that came before it.
+    """
+    runs = [str(task.get("runId") or "") for task in traces.tasks]
+    if handle.run not in runs:
+        return None
+    later = traces.tasks[: runs.index(handle.run)]
+    return next((task for task in later if task.get("runId")), None)
 
 
 def is_recovering(traces: Traces) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ CLIENT_ID, CLIENT_MODE, ROLE, PLATFORM = "gateway-client", "backend", "operator"
 SCOPES = ("operator.read", "operator.write")
 #: So that a run's tools are told as ``agent`` events of the stream ``tool``.
 CAPS = ("tool-events",)
+
+_MARKS = re.compile(r"[^\x20-\x7E]+")
 
 
 class BadFrame(Exception):
@@ -168,12 +171,17 @@ def hello_of(payload: Mapping[str, Any]) -> Hello:
     defaults = _object(_object(payload.get("snapshot")).get("sessionDefaults"))
     return Hello(
         version=str(server.get("version", "?")),
-        boot=str(server.get("bootId", "")),
+        boot=str(server.get("bootId") or ""),
         scopes=tuple(map(str, scopes)) if isinstance(scopes, list) else (),
         uptime=uptime if isinstance(uptime, int) else 0,
         methods=frozenset(map(str, methods)) if isinstance(methods, list) else frozenset(),
         default_agent=str(defaults.get("defaultAgentId") or "main"),
     )
+
+
+def one_line(text: str) -> str:
+    """What the other side says, fit for a log and a terminal: printable ASCII, not long."""
+    return " ".join(_MARKS.sub(" ", text).split())[:300]
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from raftsup.config.model import OpenClawAgent
 from raftsup.log import say
 from raftsup.runners.openclaw import trouble
 from raftsup.runners.openclaw.frames import BadFrame, Event, Hello
+from raftsup.runners.openclaw.identity import BadKey
 from raftsup.runners.openclaw.link import PROMPT, Identify, Link, LinkLost, Refused, dial
 from raftsup.runners.openclaw.trouble import Trouble
 
@@ -102,8 +103,11 @@ class Gateway:
         while True:
             found = await self._try()
             if isinstance(found, Link):
-                failures = 0
+                since = time.monotonic()
                 await self._hold(found)
+                # One that breaks at once, again and again, is no reason to hammer a Gateway.
+                failures = 0 if time.monotonic() - since > BACKOFF.cap else failures + 1
+                await asyncio.sleep(BACKOFF.delay(failures, random.random()))  # noqa: S311
                 continue
             failures += 1
             if found.text != self._reason:
@@ -120,7 +124,7 @@ class Gateway:
             return trouble.of_refusal(refused)
         except LinkLost as lost:
             return Trouble(f"it cannot be reached: {lost}")
-        except BadFrame as error:
+        except (BadFrame, BadKey) as error:
             return Trouble(f"{error}", trouble.SLOW)
         except Exception as error:
             # Whatever a library raises: the next try is due all the same.

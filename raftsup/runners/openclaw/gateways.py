@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raftsup.config.model import OpenClawAgent
 from raftsup.runners.openclaw import identity
+from raftsup.runners.openclaw.frames import Challenge, Device
 from raftsup.runners.openclaw.gateway import Gateway
 
 
@@ -17,18 +18,16 @@ class Gateways:
         self._open: dict[OpenClawAgent, tuple[Gateway, int]] = {}
 
     def take(self, agent: OpenClawAgent) -> Gateway:
-        """The agent's Gateway, connecting or connected. To be given back with ``leave``.
-
-        Raises ``identity.BadKey``.
-        """
+        """The agent's Gateway, connecting or connected. To be given back with ``leave``."""
         way = _way(agent)
         if way not in self._open:
-            key = identity.load(self._device_key)
-            token = agent.token or ""
-            gateway = Gateway(
-                agent, lambda challenge: identity.device(key, challenge, token), self._changed
-            )
-            self._open[way] = gateway, 0
+            # The key is read at each handshake: a bad one is this Gateway's trouble, not the
+            # dispatcher's end, and gone as soon as a person mends it.
+            def identify(challenge: Challenge) -> Device:
+                key = identity.load(self._device_key)
+                return identity.device(key, challenge, agent.token or "")
+
+            self._open[way] = Gateway(agent, identify, self._changed), 0
         gateway, users = self._open[way]
         self._open[way] = gateway, users + 1
         return gateway

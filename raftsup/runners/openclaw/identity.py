@@ -9,13 +9,17 @@ import base64
 import contextlib
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from raftsup.runners.openclaw import frames
 from raftsup.runners.openclaw.frames import Challenge, Device
+
+Key = Ed25519PrivateKey
 
 
 class BadKey(Exception):
@@ -30,7 +34,7 @@ def load(path: Path) -> Ed25519PrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise BadKey(f"{path}: {error.strerror}; the state folder must be writable") from error
-    except ValueError:
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # junk, encrypted, unheard of
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise BadKey(
@@ -47,8 +51,8 @@ def _make(path: Path) -> None:
         serialization.NoEncryption(),
     )
     # Whole or not at all, and the first of two that start at once wins.
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    # Not by our pid: what a killed start left would stand in the way of the next with that pid.
+    descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
@@ -57,7 +61,7 @@ def _make(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(fresh, path)
     finally:
-        fresh.unlink()
+        Path(fresh).unlink()
 
 
 def device(key: Ed25519PrivateKey, challenge: Challenge, token: str) -> Device:

@@ -111,6 +111,8 @@ class Link:
 
     async def _first(self) -> str:
         message = await self._socket.receive(CONNECT)
+        if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
+            raise LinkLost("it closed the connection before the handshake")  # as it goes down
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise BadFrame("it did not begin with a text")
         return str(message.data)
@@ -124,8 +126,9 @@ class Link:
             self._lose(f"it sent nonsense: {error}")
         except (aiohttp.ClientError, OSError) as error:
             self._lose(str(error) or type(error).__name__)
-        code = self._socket.close_code
-        self._lose(f"it closed the connection (code {code})" if code else "the connection broke")
+        finally:  # whatever was raised: nobody may wait for answers that nobody reads
+            code = self._socket.close_code
+            self._lose(f"it closed the connection (code {code})" if code else "it broke off")
 
     def _take(self, frame: Answer | Event | None) -> None:
         if isinstance(frame, Event):
@@ -145,12 +148,12 @@ async def dial(agent: OpenClawAgent, identify: Identify, on_event: Callable[[Eve
     """A link whose handshake is done. Raises ``Refused``, ``LinkLost`` or ``BadFrame``; nothing
     is left open then.
     """
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT)
-    session = aiohttp.ClientSession(timeout=timeout)
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
     try:
-        socket = await session.ws_connect(
-            agent.url, heartbeat=HEARTBEAT, max_msg_size=0, ssl=_trust(agent), compress=0
-        )
+        async with asyncio.timeout(CONNECT):  # also for a peer that takes the call and is silent
+            socket = await session.ws_connect(
+                agent.url, heartbeat=HEARTBEAT, max_msg_size=0, ssl=_trust(agent), compress=0
+            )
         link = Link(session, socket, on_event)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         await session.close()
@@ -183,6 +186,21 @@ def _words(error: Exception) -> str:
         )
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"it answered HTTP {error.status}: is it the Gateway's address?"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return (
+            f"its certificate is not trusted ({_why(error.os_error)}); if it is the Gateway's own,"
+            " set the agent's tlsFingerprint to the certificate's SHA-256"
+        )
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"TLS failed ({error.os_error.strerror}): does the Gateway speak wss there?"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"no address for {error.host}: {error.os_error.strerror}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT:g} s"
     return str(error) or type(error).__name__
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "verify_message", "") or error.strerror or type(error).__name__

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from raftsup.runners.openclaw.frames import one_line
 from raftsup.turn import Outcome, OutcomeKind
-
-_MARKS = re.compile(r"[^\x20-\x7E]+")
 
 
 def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") -> Outcome:
@@ -17,7 +15,7 @@ def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") 
     ``error`` is what the Gateway says of a model that failed; it names model and status, never
     the conversation.
     """
-    said = _one_line(error)
+    said = one_line(error)
     if status == "ok":
         return Outcome(OutcomeKind.SUCCEEDED)
     if status == "aborted" or stop_reason in ("rpc", "aborted", "user", "stop_command"):
@@ -44,7 +42,3 @@ def text_of(wait: Mapping[str, Any]) -> str:
     """The run's final text; "" if it has none."""
     reply = wait.get("terminalReply")
     return str(reply.get("text") or "") if isinstance(reply, dict) else ""
-
-
-def _one_line(text: str) -> str:
-    return " ".join(_MARKS.sub(" ", text).split())[:300]

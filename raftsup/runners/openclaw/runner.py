@@ -203,15 +203,19 @@ class OpenClawRunner:
         return outcomes.of_wait(wait)
 
     async def _traces(self, handle: Handle, hello: Hello) -> Traces:
-        ask = self._gateway.request
+        async def ask(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+            return await self._gateway.request(method, params, boot=hello.boot)
+
         wait = await ask("agent.wait", {"runId": handle.run, "timeoutMs": 0})
-        tasks = await ask("tasks.list", {"sessionKey": handle.session, "limit": _TASKS})
-        row = await ask("sessions.describe", {"key": handle.session})
+        row = (await ask("sessions.describe", {"key": handle.session})).get("session")
+        # The key as the Gateway writes it: it knows tasks by no other spelling ("Support").
+        key = (row or {}).get("key") or handle.session
+        tasks = await ask("tasks.list", {"sessionKey": key, "limit": _TASKS})
         return Traces(
             boot=hello.boot,
             wait=wait,
             tasks=tasks.get("tasks", ()),
-            row=row.get("session"),
+            row=row,
             watched=self._gateway.watched(),
         )
 
@@ -236,7 +240,7 @@ class OpenClawRunner:
 
 
 def _refusal(refused: Refused) -> str:
-    said = " ".join(str(refused).split())[:300]
+    said = frames.one_line(str(refused))
     hint = ""
     if "agent" in refused.message.lower():
         hint = "; `openclaw agents list` on the Gateway's host shows what agentId may be"

@@ -24,4 +24,5 @@ def _safe(lane: str) -> str:
     safe = _UNSAFE.sub("-", lane.lower())
     if safe == lane:
         return safe
-    return f"{safe}-{hashlib.blake2b(lane.encode(), digest_size=4).hexdigest()}"
+    # A dot is in no safe name: no lane can be called what another one is turned into.
+    return f"{safe}.{hashlib.blake2b(lane.encode(), digest_size=8).hexdigest()}"

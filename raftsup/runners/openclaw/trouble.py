@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from raftsup.runners.openclaw.frames import SCOPES, Hello
+from raftsup.runners.openclaw.frames import SCOPES, Hello, one_line
 from raftsup.runners.openclaw.link import Refused
 
 #: Seconds between tries where only a person can help: soon enough after they did.
 SLOW = 15.0
+_REQUEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ _ADVICE = {
 
 
 def of_refusal(refused: Refused) -> Trouble:
-    if refused.retryable or refused.code == "UNAVAILABLE":
-        return Trouble("it is starting", refused.retry_after)
     code = str(refused.details.get("code", refused.code))
     if "PAIRING" in code or (refused.code == "NOT_PAIRED" and "requestId" in refused.details):
         request = refused.details.get("requestId")
-        which = f" {request}" if isinstance(request, str) else ""
+        # It goes into a command that a person copies.
+        sound = isinstance(request, str) and _REQUEST.fullmatch(request)
+        which = f" {request}" if sound else ""
         return Trouble(
             f"it does not know this host yet; run `openclaw devices approve{which}` on the"
             " Gateway's host",
@@ -51,7 +53,9 @@ def of_refusal(refused: Refused) -> Trouble:
         )
     if code in _ADVICE:
         return Trouble(f"{_ADVICE[code]} ({code})", SLOW)
-    return Trouble(f"it refused the connection: {_one_line(str(refused))}", SLOW)
+    if refused.retryable or refused.code == "UNAVAILABLE":
+        return Trouble("it is starting", refused.retry_after)
+    return Trouble(f"it refused the connection: {one_line(str(refused))}", SLOW)
 
 
 def of_hello(hello: Hello) -> Trouble | None:
@@ -59,8 +63,8 @@ def of_hello(hello: Hello) -> Trouble | None:
     if not hello.boot:
         # Without it a run that a restart cut off could not be told from one that goes on.
         return Trouble(
-            f"it is version {hello.version}, which does not tell one boot from the next; raftsup"
-            " needs 2026.9 or newer",
+            f"it is version {one_line(hello.version)}, which does not tell one boot from the next;"
+            " raftsup needs 2026.9 or newer",
             SLOW,
         )
     missing = [scope for scope in SCOPES if scope not in hello.scopes]
@@ -71,7 +75,3 @@ def of_hello(hello: Hello) -> Trouble | None:
             SLOW,
         )
     return None
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]

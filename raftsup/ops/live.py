@@ -1,0 +1,57 @@
+"""``raftsup config check --live``: every agent that an account needs, tried once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from raftsup.childenv import clean_env
+from raftsup.config.model import Agent, Config
+from raftsup.paths import StateDir
+from raftsup.runners import Finding
+from raftsup.runners.live import try_out
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An agent, the accounts whose turns it takes, and what was found of it."""
+
+    kind: str
+    accounts: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def good(self) -> bool:
+        return all(finding.good for finding in self.findings)
+
+
+def try_all(config: Config, state: StateDir, environ: Mapping[str, str]) -> list[Tried]:
+    """Try the agents of the accounts that run, side by side. Raises ``StateDirError``."""
+    state.prepare()
+    return asyncio.run(_try_all(_by_agent(config), clean_env(environ), state))
+
+
+def _by_agent(config: Config) -> list[tuple[Agent, tuple[str, ...]]]:
+    found: list[tuple[Agent, tuple[str, ...]]] = []
+    for account in config.accounts:
+        if not account.runs or account.agent is None:
+            continue
+        for index, (agent, accounts) in enumerate(found):
+            if agent == account.agent:
+                found[index] = agent, (*accounts, account.id)
+                break
+        else:
+            found.append((account.agent, (account.id,)))
+    return found
+
+
+async def _try_all(
+    agents: list[tuple[Agent, tuple[str, ...]]], env: Mapping[str, str], state: StateDir
+) -> list[Tried]:
+    tries = [try_out(agent, env, state.device_key) for agent, _ in agents]
+    findings = await asyncio.gather(*tries)
+    return [
+        Tried(agent.kind, accounts, tuple(found))
+        for (agent, accounts), found in zip(agents, findings, strict=True)
+    ]

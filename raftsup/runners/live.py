@@ -1,0 +1,48 @@
+"""Trying an agent without a turn: can it be reached, and would it take one?"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from raftsup.config.model import AcpAgent, Agent, CommandAgent, OpenAIAgent, OpenClawAgent
+from raftsup.runners import Finding
+
+
+async def try_out(agent: Agent, env: Mapping[str, str], device_key: Path) -> list[Finding]:
+    """What is found, without a model call. ``env``: the clean environment of the host's children;
+    ``device_key``: this host's identity before Gateways, made where there is none.
+    """
+    match agent:
+        case CommandAgent():
+            return _command(agent, env)
+        case OpenClawAgent():
+            from raftsup.runners.openclaw.live import try_out as of_openclaw
+
+            return await of_openclaw(agent, device_key)
+        case AcpAgent():
+            if not (start := _command(agent, env))[-1].good:
+                return start
+            from raftsup.runners.acp.live import try_out as of_acp
+
+            return await of_acp(agent, env)
+        case OpenAIAgent():
+            from raftsup.runners.openai.live import try_out as of_openai
+
+            return await of_openai(agent, env)
+
+
+def _command(agent: CommandAgent | AcpAgent, env: Mapping[str, str]) -> list[Finding]:
+    folder = Path(agent.cwd).expanduser() if agent.cwd else Path.cwd()
+    if not folder.is_dir():
+        return [Finding(False, f"there is no folder {folder}; make it, or change cwd")]
+    program = agent.command[0]
+    path = {**env, **agent.env}.get("PATH")
+    # A relative path with a slash in it is looked up from the turn's own folder.
+    named = str(folder / program) if "/" in program else program
+    found = shutil.which(named, path=path)
+    if found is None:
+        where = "" if "/" in program else f" on the PATH ({path})"
+        return [Finding(False, f"there is no program {program}{where}; write its whole path")]
+    return [Finding(True, f"{found} can be started")]
