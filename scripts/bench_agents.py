@@ -1,15 +1,11 @@
-"""Cases: from a wake until a real OpenClaw Gateway has accepted its run, and what a turn costs
-beside its agent, for each kind of agent.
-"""
+"""Case: what a turn costs beside its agent, for each kind of agent."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +14,16 @@ import bench_gateway
 import bench_host
 from bench_callers import Caller
 from bench_client import post, wake
-from bench_gateway import Run, Tap
-from bench_rows import BenchError, Case, Row, ms, ratios, row
+from bench_rows import BenchError, Case, ms, ratios, row
 
 from raftsup.sim.openclaw import Gateway
 
 #: The first ones find pages and paths cold, agents not started, sessions not made.
 _WARM_UP = 3
-_TAPPED = "tapped"
-#: Seconds after a Gateway's boot was first seen in which the runner looks at the session's row
-#: before each run; measured is the time after it.
-_WATCH = 60.0
 
 
 class Turns:
-    """The dispatcher's word on when an account's turn began and ended, by the dispatcher's clock."""
+    """The dispatcher's word on when turns begin and end, by the dispatcher's clock."""
 
     def __init__(self, dispatcher: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -53,9 +44,9 @@ class Turns:
             try:
                 event = json.loads(self._lines.readline() or "{}")
             except TimeoutError:
-                raise BenchError(f"{account}: no turn was done; seen: {sorted(at)}") from None
+                raise BenchError(f"{account}: a turn was not done in time") from None
             if not event:
-                raise BenchError("the dispatcher hung up")
+                raise BenchError("the dispatcher has hung up on the bench")
             if event["account"] != account or event["event"] == "turn.step":
                 continue
             if event["event"] not in ("turn.started", "turn.done"):
@@ -64,75 +55,69 @@ class Turns:
         return at["turn.done"] - at["turn.started"]
 
 
-@dataclass
-class Took:
-    """Seconds, one each wake."""
-
-    from_post: list[float] = field(default_factory=list)
-    from_answer: list[float] = field(default_factory=list)
-    until_asked: list[float] = field(default_factory=list)
-    #: From the request to "accepted", as the tap saw them: the Gateway's own time.
-    gateway: list[float] = field(default_factory=list)
-    #: The bare client, from before its request to "accepted".
-    bare: list[float] = field(default_factory=list)
-    bare_gateway: list[float] = field(default_factory=list)
-
-
-def measure(
-    folder: Path, model_url: str, gateway: Gateway | None, rounds: int, watch: bool = True
-) -> list[Case]:
-    """Without a Gateway the rows that need one are left out."""
+def measure(folder: Path, model_url: str, gateway: Gateway | None, rounds: int) -> Case:
+    """Without a Gateway its kind is left out."""
     base_url = f"{model_url}/v1"
+    openai = {"kind": "openai", "baseUrl": base_url, "api": "chat", "model": bench_callers.MODEL}
     agents: dict[str, Mapping[str, Any]] = {
         "command": bench_host.command(*bench_callers.COMMAND),
         "acp": {"kind": "acp", "command": list(bench_callers.ACP)},
-        "openai": {
-            "kind": "openai",
-            "baseUrl": base_url,
-            "api": "chat",
-            "model": bench_callers.MODEL,
-        },
+        "openai": openai,
     }
+    environ: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         bare: dict[str, Caller] = {
             "command": bench_callers.command,
             "acp": stack.enter_context(bench_callers.acp()),
             "openai": bench_callers.openai(base_url),
         }
-        environ = {}
         if gateway is not None:
-            run = stack.enter_context(bench_gateway.loop())
-            tap = Tap(gateway.url)
-            tapped_url = run(tap.open())
-            stack.callback(lambda: run(tap.close()))
             agents["openclaw"] = bench_gateway.agent(gateway.url)
-            agents[_TAPPED] = bench_gateway.agent(tapped_url)
-            bare["openclaw"] = _client(stack, run, gateway.url, gateway.token, "bare")
-            bare_tapped = _client(stack, run, tapped_url, gateway.token, "bare-tapped")
-            environ["OPENCLAW_GATEWAY_TOKEN"] = gateway.token
+            environ = bench_gateway.environ(gateway)
+            run = stack.enter_context(bench_gateway.loop())
+            client = stack.enter_context(bench_gateway.client(run, gateway.url, gateway.token))
+            bare["openclaw"] = lambda: client(bench_callers.TEXT)[1]
         plans = {name: bench_host.Plan(agent) for name, agent in agents.items()}
         host = stack.enter_context(bench_host.running(folder, plans, **environ))
         host.until_ready(list(plans))
-        host.until(lambda: not host.dispatcher()["unavailable"], "every agent being available")
-        connected = time.monotonic()
+        host.until(host.all_available, "every agent being available")
         turns = stack.enter_context(contextlib.closing(Turns(host.state.dispatcher_socket)))
-        few = {name: caller for name, caller in bare.items() if name != "openclaw"}
-        cases = _overheads(host, turns, few, rounds)
-        if gateway is None:
-            return [_overhead_case(cases, rounds)]
-        early = _accepts(host, turns, tap, bare_tapped, rounds)
-        if watch:
-            time.sleep(max(0.0, connected + _WATCH + 1 - time.monotonic()))
-        cases |= _overheads(host, turns, {"openclaw": bare["openclaw"]}, rounds)
-        late = _accepts(host, turns, tap, bare_tapped, rounds)
-        return [_accepted_case(late, early), _overhead_case(cases, rounds)]
+        return _case(_interleaved(host, turns, bare, rounds), rounds)
 
 
-def _client(
-    stack: contextlib.ExitStack, run: Run, url: str, token: str, session: str
-) -> Callable[[], float]:
-    client = bench_gateway.Client()
-    run(client.open(url, token))
-    stack.callback(lambda: run(client.close()))
-    key = f"agent:{bench_gateway.AGENT}:raft:{session}"
-    return lambda: float(run(client.turn(key, bench_callers.TEXT))[1])
+def _interleaved(
+    host: bench_host.Host, turns: Turns, bare: Mapping[str, Caller], rounds: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """By kind: the seconds of raftsup's turns, and of the bare caller's."""
+    took: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in bare}
+    ends = {name: host.endpoint(name) for name in bare}
+    order = list(bare)
+    for number in range(rounds + _WARM_UP):
+        for name in order:
+            post(*ends[name], wake())
+            pair = turns.until_done(name), bare[name]()
+            if number >= _WARM_UP:
+                for values, value in zip(took[name], pair, strict=True):
+                    values.append(value)
+        # Whatever one kind leaves behind meets each of the others in turn.
+        order.append(order.pop(0))
+    return took
+
+
+def _case(took: Mapping[str, tuple[list[float], list[float]]], rounds: int) -> Case:
+    rows = []
+    for name, (ours, bare) in took.items():
+        over = [a - b for a, b in zip(ours, bare, strict=True)]
+        rows += [
+            ms(f"{name}: a turn", ours),
+            ms(f"{name}: the bare caller", bare),
+            ms(f"{name}: overhead", over),
+            row(f"{name}: turn / bare caller", ratios(ours, bare), "x"),
+        ]
+    return Case(
+        f"8. A turn's overhead by kind of agent: {rounds} rounds, interleaved with a bare caller",
+        "from turn.started to turn.done, by the dispatcher's clock, with an agent that answers at"
+        " once; what a bare caller of the same agent needs is taken off, pair by pair; in it are a"
+        " transcript and the outcome made durable",
+        tuple(rows),
+    )

@@ -30,6 +30,8 @@ from raftsup.runners.openclaw import frames
 from raftsup.sim.openclaw import Gateway, GatewayError, running_gateway
 
 AGENT = "main"
+#: The lane that the bare client's session would be of.
+BARE = "bare"
 #: Runs a coroutine on the thread's loop and gives back what it gave.
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -53,8 +55,17 @@ def running(there: Path, folder: Path, model_url: str) -> Iterator[Gateway]:
 
 
 def agent(url: str) -> dict[str, str]:
-    """As raftsup's config has it; the token comes from the environment."""
+    """As raftsup's config has it; the token comes from the environment, see ``environ``."""
     return {"kind": "openclaw", "url": url, "agentId": AGENT}
+
+
+def environ(gateway: Gateway) -> dict[str, str]:
+    return {"OPENCLAW_GATEWAY_TOKEN": gateway.token}
+
+
+def session(lane: str) -> str:
+    """The key that raftsup gives a lane's session."""
+    return f"agent:{AGENT}:raft:{lane}"
 
 
 @contextlib.contextmanager
@@ -91,6 +102,7 @@ class Tap:
     """Passes WebSocket frames on, both ways, and notes when runs are asked for and accepted."""
 
     def __init__(self, url: str) -> None:
+        self.url = ""
         self.seen: queue.SimpleQueue[Seen] = queue.SimpleQueue()
         self._far = url
         self._asked: dict[tuple[int, str], tuple[str, float]] = {}
@@ -106,15 +118,14 @@ class Tap:
             raise BenchError(f"a run of {seen.session} came instead of one of {session}")
         return seen
 
-    async def open(self) -> str:
-        """Its URL."""
+    async def open(self) -> None:
         app = web.Application()
         app.router.add_get("/", self._serve)
         self._session = aiohttp.ClientSession()
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
-        return f"ws://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def close(self) -> None:
         await self._session.close()
@@ -155,6 +166,16 @@ async def _pass(come: Any, go: Any, note: Callable[[Mapping[str, Any], float], N
             note(orjson.loads(message.data), moment)
 
 
+@contextlib.contextmanager
+def tap(run: Run, url: str) -> Iterator[Tap]:
+    opened = Tap(url)
+    run(opened.open())
+    try:
+        yield opened
+    finally:
+        run(opened.close())
+
+
 class Client:
     """Who asks a Gateway for runs and does nothing else: no ledger, no second thought."""
 
@@ -176,10 +197,10 @@ class Client:
         self._reading.cancel()
         await self._session.close()
 
-    async def turn(self, session: str, text: str) -> tuple[float, float]:
+    async def turn(self, text: str) -> tuple[float, float]:
         """One run to its end: when it was asked for, and the seconds that it took."""
-        key = f"bench-{time.monotonic_ns()}"
-        params = frames.agent_run(text, session=session, key=key, agent_id=AGENT, seconds=90)
+        key, own = f"bench-{time.monotonic_ns()}", session(BARE)
+        params = frames.agent_run(text, session=own, key=key, agent_id=AGENT, seconds=90)
         asked = time.monotonic()
         await self._ask("agent", params)
         wait = await self._ask("agent.wait", {"runId": key, "timeoutMs": int(PATIENCE * 1000)})
@@ -202,3 +223,17 @@ class Client:
             frame = frames.read(message.data)
             if isinstance(frame, frames.Answer) and (one := self._answers.pop(frame.id, None)):
                 one.set_result(frame)
+
+
+#: Has one run taken, on a text, to its end: when it was asked for, and the seconds that it took.
+Asker = Callable[[str], tuple[float, float]]
+
+
+@contextlib.contextmanager
+def client(run: Run, url: str, token: str) -> Iterator[Asker]:
+    opened = Client()
+    run(opened.open(url, token))
+    try:
+        yield lambda text: run(opened.turn(text))
+    finally:
+        run(opened.close())

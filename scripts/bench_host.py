@@ -71,6 +71,13 @@ class Host:
         """What the dispatcher tells of itself."""
         return dispatcher.request(self.state.dispatcher_socket, "status")
 
+    def all_available(self) -> bool:
+        """Whether each account's agent could take a turn now."""
+        try:
+            return not self.dispatcher()["unavailable"]
+        except dispatcher.DispatcherDown:
+            return False  # not yet
+
     def until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():

@@ -89,7 +89,8 @@ def _run(arguments: argparse.Namespace, state: StateDir) -> int:
     try:
         for now, why in turns.follow(turn, ledger, state):
             attempt = f", attempt {now.attempt}" if now.attempt else ""
-            print(f"turn {turn} of {account}: {now.state}{attempt}{f': {why}' if why else ''}",
+            held = why or now.reason
+            print(f"turn {turn} of {account}: {now.state}{attempt}{f': {held}' if held else ''}",
                   flush=True)  # fmt: skip
     except KeyboardInterrupt:
         print(f"\nturn {turn} goes on; `raftsup turn cancel {turn}` ends it", file=sys.stderr)
