@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,13 +72,6 @@ class Host:
         """What the dispatcher tells of itself."""
         return dispatcher.request(self.state.dispatcher_socket, "status")
 
-    def all_available(self) -> bool:
-        """Whether each account's agent could take a turn now."""
-        try:
-            return not self.dispatcher()["unavailable"]
-        except dispatcher.DispatcherDown:
-            return False  # not yet
-
     def until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
@@ -97,6 +91,51 @@ class Host:
 
         self.until(all_listen, "every account's bridge listening")
         return time.monotonic() - self.since
+
+    def until_available(self, accounts: Iterator[str] | list[str]) -> None:
+        """Wait until all listen and each one's agent could take a turn."""
+
+        def all_available() -> bool:
+            try:
+                return not self.dispatcher()["unavailable"]
+            except dispatcher.DispatcherDown:
+                return False  # not yet
+
+        self.until_ready(accounts)
+        self.until(all_available, "every agent's readiness for a turn")
+
+
+class Turns:
+    """The dispatcher's word on when turns begin and end, by the dispatcher's clock."""
+
+    def __init__(self, dispatcher: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(PATIENCE)
+        self._socket.connect(str(dispatcher))
+        self._socket.sendall(b'{"verb":"subscribe"}\n')
+        self._lines = self._socket.makefile("rb")
+        self._lines.readline()
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def until_done(self, account: str) -> float:
+        """Seconds from ``turn.started`` to ``turn.done`` of the account's next turn."""
+        at: dict[str, float] = {}
+        while "turn.done" not in at:
+            try:
+                event = json.loads(self._lines.readline() or "{}")
+            except TimeoutError:
+                raise BenchError(f"{account}: a turn was not done in time") from None
+            if not event:
+                raise BenchError("the dispatcher has hung up on the bench")
+            if event["account"] != account or event["event"] == "turn.step":
+                continue
+            if event["event"] not in ("turn.started", "turn.done"):
+                raise BenchError(f"{account}: {event['event']}: {event['reason']}")
+            at[event["event"]] = event["at"]
+        return at["turn.done"] - at["turn.started"]
 
 
 @contextlib.contextmanager

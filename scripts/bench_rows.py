@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,6 +37,12 @@ class Case:
     #: What is counted, from which moment to which.
     counted: str
     rows: tuple[Row, ...]
+
+
+def tell(what: str) -> None:
+    """Say to a person who waits what is measured now."""
+    if sys.stderr.isatty():
+        print(f"measuring: {what}", file=sys.stderr, flush=True)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

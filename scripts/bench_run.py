@@ -1,6 +1,8 @@
 """Measures raftsup on this machine; every ratio is between things measured in the same rounds.
 
-Absolute times tell of the machine, ratios of raftsup. Nothing here fails for being slow.
+Absolute times tell of the machine, ratios of raftsup. Nothing here fails for being slow. The rows
+of a real OpenClaw Gateway need `scripts/openclaw-env install` first; RAFTSUP_OPENCLAW=off leaves
+them out.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bench_accept
+import bench_agents
+import bench_gateway
 import bench_start
 import bench_turns
 import psutil
 from bench_accept import Size
-from bench_rows import BenchError, Case, as_json, table
+from bench_rows import BenchError, Case, as_json, table, tell
+
+SECTIONS = ("accept", "turns", "start", "agents")
 
 
 def arguments() -> argparse.Namespace:
@@ -32,17 +38,26 @@ def arguments() -> argparse.Namespace:
         "--dir", type=Path, default=Path("/var/tmp"), metavar="DIR",
         help="on the disk to measure; a folder is made in it and removed (default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--only", choices=SECTIONS, action="append", metavar="SECTION",
+        help=f"measure this one of {', '.join(SECTIONS)}; may be given more than once",
+    )  # fmt: skip
     return parser.parse_args()
 
 
-def measures(folder: Path, quick: bool) -> dict[str, Callable[[], list[Case]]]:
+def measures(
+    folder: Path, quick: bool, openclaw: Path | None
+) -> dict[str, Callable[[], list[Case]]]:
+    """By the names of ``SECTIONS``."""
     accept = (Size(3, 3), Size(2, 3)) if quick else (Size(60, 10), Size(12, 40))
     start = (50, 1) if quick else (50, 5)
     turns = (1, 5) if quick else (4, 150)
+    agents = bench_agents.Size(*((5, 50, 1, False) if quick else (30, 50, 3, True)))
     return {
         "accept": lambda: bench_accept.measure(folder / "a", *accept),
         "turns": lambda: bench_turns.measure(folder / "t", *turns),
         "start": lambda: [bench_start.measure(folder / "s", *start)],
+        "agents": lambda: bench_agents.measure(folder / "r", openclaw, agents),
     }
 
 
@@ -62,11 +77,14 @@ def main() -> int:
     options = arguments()
     folder = Path(tempfile.mkdtemp(prefix="rb", dir=options.dir)).resolve()
     began, facts = time.monotonic(), machine(folder)
+    openclaw = bench_gateway.installed()
+    facts["openclaw"] = openclaw.name if openclaw else "left out"
     cases: list[Case] = []
     try:
-        for name, measure in measures(folder, options.quick).items():
-            if sys.stderr.isatty():
-                print(f"measuring: {name} ...", file=sys.stderr)
+        for name, measure in measures(folder, options.quick, openclaw).items():
+            if options.only and name not in options.only:
+                continue
+            tell(f"{name} ...")
             cases += measure()
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -177,10 +177,7 @@ class Dispatcher:
 
     async def _settle(self, item: Running, told: Outcome) -> None:
         lane = item.lane
-        end = await settle(
-            self._ledger, item, told, self.config.turns, self.health.get(lane, LaneHealth()),
-            self._now,
-        )  # fmt: skip
+        end = await settle(self._ledger, item, told, self.config.turns, self.health, self._now)
         self.health[lane] = end.health
         if end.turn.state is State.QUEUED:
             self.owed.add(end.turn)

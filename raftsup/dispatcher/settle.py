@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from raftsup.backoff import Backoff
@@ -32,7 +32,7 @@ async def settle(
     item: Running,
     told: Outcome,
     settings: Turns,
-    before: LaneHealth,
+    lanes_health: Mapping[str, LaneHealth],
     now: Callable[[], float],
 ) -> End:
     """Write what ``told``, a runner's outcome, comes to. Waits for as long as the ledger takes
@@ -41,8 +41,9 @@ async def settle(
     pause = Backoff(settings.pause, settings.max_pause)
 
     def write() -> End:
-        # Judged anew at each try: an operator may cancel while the ledger takes no write.
+        # Judged anew at each try: an operator may cancel, or pause the lane, between them.
         outcome = attempt.final(told, item.stop)
+        before = lanes_health.get(item.lane, LaneHealth())
         event = judge(item.turn, outcome, settings.attempts)
         health = lanes.after(before, outcome.kind, now(), pause, random.random())  # noqa: S311
         changed = None if health == before else (item.lane, health)

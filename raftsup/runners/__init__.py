@@ -65,7 +65,7 @@ class Seat(Generic[A]):
 
     agent: A
     lane: str
-    #: The environment that a process of the seat starts from: clean, and with the host's marks.
+    #: The clean environment that a process of the seat starts from.
     env: Mapping[str, str]
     state: StateDir
     #: To be called when ``unavailable`` may have changed.

@@ -92,8 +92,11 @@ class Pool:
         await asyncio.gather(*closing, *self._closing)
 
     def _of(self, account: Account) -> _Taken:
-        for taken in self._seats:
+        for taken in self._seats + self._leaving:
             if taken.lane == account.lane and taken.agent == account.agent:
+                if taken in self._leaving:  # an edit of the config was taken back
+                    self._leaving.remove(taken)
+                    self._seats.append(taken)
                 return taken
         assert account.agent is not None  # accounts without one do not run
         taken = _Taken(account.lane, account.agent, self._open(account.lane, account.agent))
@@ -101,8 +104,7 @@ class Pool:
         return taken
 
     def _open(self, lane: str, agent: Agent) -> Runner:
-        marks = {"RAFTSUP_STATE_DIR": str(self._state.root), "RAFTSUP_LANE": lane}
-        env = {**clean_env(self._environ), **marks}
+        env = clean_env(self._environ)
 
         def seat(agent: A) -> Seat[A]:
             return Seat(agent, lane, env, self._state, self._changed)

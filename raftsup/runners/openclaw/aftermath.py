@@ -105,19 +105,21 @@ def find(handle: Handle, traces: Traces) -> Found:
     if status in _TASK_ENDS:
         error = str((task or {}).get("error") or "")
         return Found(Fate.ENDED, handle.run, _TASK_ENDS[status], error)
-    if traces.boot == handle.boot:
-        known = status in ("queued", "running")
-        return Found(Fate.GOES_ON if known else Fate.UNKNOWN, handle.run)
-    return _after_restart(handle, traces)
+    if traces.boot != handle.boot:
+        return _after_restart(handle, traces)
+    if status == "cancelled":  # this boot lives: nothing cut it off, somebody aborted it
+        return Found(Fate.ENDED, handle.run, "aborted")
+    if end := _row_end(handle, traces):
+        return Found(Fate.ENDED, handle.run, end)
+    known = status in ("queued", "running")
+    return Found(Fate.GOES_ON if known else Fate.UNKNOWN, handle.run)
 
 
 def _after_restart(handle: Handle, traces: Traces) -> Found:
     row = traces.row or {}
-    last = str(row.get("lastRunId") or "")
+    if end := _row_end(handle, traces):
+        return Found(Fate.ENDED, handle.run, end)
     if row.get("status") != "running":
-        if last and last == handle.run:
-            status = _ROW_ENDS.get(str(row.get("status")), "")
-            return Found(Fate.ENDED, last, status) if status else Found(Fate.GONE)
         resumed = _resumed(handle, traces)
         if resumed is not None and resumed.get("status") in _TASK_ENDS:
             return Found(Fate.ENDED, str(resumed["runId"]), _TASK_ENDS[str(resumed["status"])],
@@ -128,6 +130,12 @@ def _after_restart(handle: Handle, traces: Traces) -> Found:
         if resumed is not None and resumed.get("status") in ("queued", "running"):
             return Found(Fate.GOES_ON, str(resumed["runId"]))
     return Found(Fate.PENDING if traces.watched < PATIENCE else Fate.GONE)
+
+
+def _row_end(handle: Handle, traces: Traces) -> str:
+    """How the session's row says that our run ended; "" if it does not."""
+    row = traces.row or {}
+    return _ROW_ENDS.get(str(row.get("status")), "") if row.get("lastRunId") == handle.run else ""
 
 
 def _resumed(handle: Handle, traces: Traces) -> Mapping[str, Any] | None:
