@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from pathlib import Path
 #: ``sun_path`` holds 108 bytes on Linux (104 on macOS) with the final NUL; supervisor binds
 #: ``<socket>.<pid>`` before it renames it.
 MAX_SOCKET_PATH = 103 - len(".4194304")
+
+#: Part of a folder's and a unit's name.
+INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
 class StateDirError(Exception):
@@ -136,17 +140,30 @@ class StateDir:
             )
 
 
+def instance(environ: Mapping[str, str]) -> str:
+    """``raftsup``, or ``raftsup-<name>`` for the instance that ``RAFTSUP_NAME`` names: its unit,
+    and its folders where no other place is chosen. Raises ``StateDirError`` for a bad name.
+    """
+    name = environ.get("RAFTSUP_NAME", "")
+    if name and not INSTANCE_NAME.fullmatch(name):
+        raise StateDirError(
+            f"instance {name!r}: a name has letters, digits, - and _, at most 32 and a letter or"
+            " digit first; choose another with --name or RAFTSUP_NAME"
+        )
+    return f"raftsup-{name}" if name else "raftsup"
+
+
 def default_state_dir(environ: Mapping[str, str]) -> Path:
-    """``RAFTSUP_STATE_DIR``, else ``raftsup`` in the XDG state folder."""
+    """``RAFTSUP_STATE_DIR``, else the instance's folder in the XDG state folder."""
     if chosen := environ.get("RAFTSUP_STATE_DIR"):
         return Path(chosen).expanduser().absolute()
     base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "~")) / ".local" / "state"
-    return Path(base).expanduser().absolute() / "raftsup"
+    return Path(base).expanduser().absolute() / instance(environ)
 
 
 def default_config_path(environ: Mapping[str, str]) -> Path:
-    """``RAFTSUP_CONFIG_PATH``, else ``raftsup/raftsup.json5`` in the XDG config folder."""
+    """``RAFTSUP_CONFIG_PATH``, else ``<instance>/raftsup.json5`` in the XDG config folder."""
     if chosen := environ.get("RAFTSUP_CONFIG_PATH"):
         return Path(chosen).expanduser().absolute()
     base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~")) / ".config"
-    return Path(base).expanduser().absolute() / "raftsup" / "raftsup.json5"
+    return Path(base).expanduser().absolute() / instance(environ) / "raftsup.json5"

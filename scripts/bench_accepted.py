@@ -21,10 +21,10 @@ from raftsup.sim.openclaw import Gateway
 
 _ACCOUNT = "tapped"
 #: Seconds after a Gateway's boot was first seen in which raftsup asks it, before each run, whether
-#: it is about to resume the session by itself.
-_WATCH = 61.0
+#: it is about to resume the session by itself; and some for the host to connect.
+_WATCH = 60.0 + 2.0
 #: Seconds of rest before each run: when one has ended its Gateway is not done with it yet.
-_REST = 0.15
+_REST = 0.1
 
 
 @dataclass
@@ -56,8 +56,9 @@ def connected(folder: Path, gateway: Gateway) -> Iterator[Callable[[int, bool], 
         plans = {_ACCOUNT: bench_host.Plan(bench_gateway.agent(tap.url))}
         environ = bench_gateway.environ(gateway)
         host = stack.enter_context(bench_host.running(folder, plans, **environ))
-        host.until_available(list(plans))
+        host.until_ready(list(plans))
         since = time.monotonic()
+        host.until_available(list(plans))
 
         def measure(wakes: int, later: bool) -> Took:
             if later:

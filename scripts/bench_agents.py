@@ -17,6 +17,8 @@ from raftsup.sim.model import running_model
 
 @dataclass(frozen=True)
 class Size:
+    #: For each kind of agent, and for the Gateway.
+    turns: int
     wakes: int
     lanes: int
     starts: int
@@ -36,7 +38,7 @@ def measure(folder: Path, there: Path | None, size: Size) -> list[Case]:
             wakes = stack.enter_context(bench_accepted.connected(folder / "w", gateway))
         # In the minute that the Gateway's connection has to grow old.
         tell("a turn's overhead ...")
-        took = bench_overhead.measure(folder / "t", model.url, size.wakes)
+        took = bench_overhead.measure(folder / "t", model.url, size.turns)
         tell("the dispatcher's memory ...")
         cases = [bench_lanes.measure(folder / "l", gateway, size.lanes, size.starts)]
         if wakes is not None:

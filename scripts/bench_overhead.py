@@ -18,7 +18,6 @@ from bench_rows import Case, ms, ratios, row
 WARM_UP = 3
 _ACCOUNT = "one"
 
-
 #: Seconds of raftsup's turns, and of a bare caller's.
 Pairs = tuple[list[float], list[float]]
 

@@ -52,7 +52,7 @@ def measures(
     accept = (Size(3, 3), Size(2, 3)) if quick else (Size(60, 10), Size(12, 40))
     start = (50, 1) if quick else (50, 5)
     turns = (1, 5) if quick else (4, 150)
-    agents = bench_agents.Size(*((5, 50, 1, False) if quick else (30, 50, 3, True)))
+    agents = bench_agents.Size(*((5, 5, 50, 1, False) if quick else (30, 20, 50, 2, True)))
     return {
         "accept": lambda: bench_accept.measure(folder / "a", *accept),
         "turns": lambda: bench_turns.measure(folder / "t", *turns),
@@ -98,6 +98,8 @@ def main() -> int:
         print(json.dumps({"machine": facts, "cases": as_json(cases)}))
     else:
         print("raftsup on " + ", ".join(f"{key} {value}" for key, value in facts.items()))
+        if openclaw is None:
+            print("no rows of a real OpenClaw Gateway: `scripts/openclaw-env install` first")
         print("each row: median (or the quantile it names), quartiles, number of values")
         print(table(cases))
     return 0

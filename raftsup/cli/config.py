@@ -28,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
         for account in config.accounts:
             print(f"  {account.id}: {_account(account)}")
         print(f"  at most {_turns(config)}")
+        if arguments.live and not tried:
+            print("no agent was tried: no account runs")
         for one in tried:
             print(f"agent {one.kind}, for {', '.join(one.accounts)}:")
             for finding in one.findings:

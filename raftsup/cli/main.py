@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from raftsup import __version__, exits
-from raftsup.cli.arguments import host, look, sim
+from raftsup.cli.arguments import host, logs, look, service, sim
 from raftsup.cli.arguments.adder import Adder
 from raftsup.config.load import ConfigError
 from raftsup.paths import StateDirError
@@ -22,6 +23,9 @@ examples:
   raftsup turn list support         its latest turns
   raftsup ctl tail -f accounts:support
   raftsup reload                    after an edit: touches just the accounts that changed
+  raftsup install && raftsup start  as a service; raftsup restart|stop then go through it
+  raftsup --name staging status     another instance, with its own folders and service
+  raftsup --dev up                  a throwaway host on a simulated Raft
 
 The config is $RAFTSUP_CONFIG_PATH (default ~/.config/raftsup/raftsup.json5), the state folder
 $RAFTSUP_STATE_DIR (default ~/.local/state/raftsup). Exit codes: 0 good, 1 failed, 2 usage, 3 an
@@ -38,8 +42,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"raftsup {__version__}")
+    service.instance_arguments(top)
     add = Adder(top)
-    for group in (host, look, sim):
+    for group in (host, look, logs, service, sim):
         group.add(add)
     return top
 
@@ -48,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code (see ``raftsup.exits``)."""
     arguments = parser().parse_args(argv)
     try:
+        service.choose_instance(arguments, os.environ)
         return int(arguments.run(arguments))
     except ConfigError as error:
         return complain(str(error), exits.CONFIG)

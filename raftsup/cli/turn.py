@@ -14,13 +14,15 @@ from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.dispatcher import client
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
-from raftsup.ops import turns
+from raftsup.ops import follow, turns
 from raftsup.paths import StateDir
-from raftsup.turn import State
+from raftsup.turn import ENDED, State, Turn
 
 
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
+    if arguments.action == "list" and arguments.limit < 1:
+        return complain(f"--limit {arguments.limit}: write how many, 1 or more", exits.USAGE)
     try:
         match arguments.action:
             case "cancel" | "retry":
@@ -35,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (LedgerError, LedgerUnavailable) as error:
         return complain(str(error), exits.FAILED)
     except client.DispatcherDown as error:
-        return complain(f"no dispatcher answers: {error}; `raftsup status`", exits.NOT_RUNNING)
+        told = f"no dispatcher answers ({error}); `raftsup up` starts a host"
+        return complain(told, exits.NOT_RUNNING)
     except client.DispatcherRefused as error:
         return complain(str(error), exits.FAILED)
 
@@ -60,22 +63,45 @@ def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
         record = {**asdict(turn), "transcripts": attempts}
         print(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
     elif arguments.transcript:
-        for attempt in attempts:
-            if len(attempts) > 1:
-                print(f"== attempt {attempt['attempt']}", flush=True)
-            sys.stdout.buffer.write(Path(attempt["path"]).read_bytes())
-        sys.stdout.buffer.flush()
+        _print_transcripts([Path(attempt["path"]) for attempt in attempts])
         if not attempts:
-            print(f"turn {turn.id} has no transcript", file=sys.stderr)
+            print(f"turn {turn.id} has no transcript: {_without(turn)}", file=sys.stderr)
     else:
-        print(turns.page(turn, state), end="")
+        waits = turn.state is State.QUEUED
+        print(turns.page(turn, state, follow.held_by(turn, state) if waits else ""), end="")
     return exits.OK
+
+
+def _print_transcripts(paths: list[Path]) -> None:
+    """All that the attempts' agents said, as it is; in a terminal, harmless to it."""
+    out, in_terminal = sys.stdout.buffer, sys.stdout.isatty()
+    for path in paths:
+        said = path.read_bytes()
+        if in_terminal:
+            said = turns.for_terminal(said)
+        if len(paths) > 1:
+            out.write(f"== attempt {path.suffixes[0][1:]}\n".encode())
+        if said and not said.endswith(b"\n") and (in_terminal or len(paths) > 1):
+            said += b"\n"
+        out.write(said)
+    out.flush()
+
+
+def _without(turn: Turn) -> str:
+    return "its attempts left none" if turn.attempt else "no attempt was begun"
 
 
 def _tell(arguments: argparse.Namespace, state: StateDir) -> int:
     client.request(state.dispatcher_socket, arguments.action, turn=arguments.turn)
-    done = "is being cancelled" if arguments.action == "cancel" else "is owed again"
-    print(f"turn {arguments.turn} {done}")
+    if arguments.action == "retry":
+        print(f"turn {arguments.turn} is owed again; `raftsup turn show {arguments.turn}`")
+        return exits.OK
+    ledger = open_ledger(state.ledger, readonly=True)
+    try:
+        now = ledger.get(arguments.turn).state
+    finally:
+        ledger.close()
+    print(f"turn {arguments.turn} is {now if now in ENDED else 'being cancelled'}")
     return exits.OK
 
 
@@ -87,11 +113,8 @@ def _run(arguments: argparse.Namespace, state: StateDir) -> int:
         return exits.OK
     ledger = open_ledger(state.ledger, readonly=True)
     try:
-        for now, why in turns.follow(turn, ledger, state):
-            attempt = f", attempt {now.attempt}" if now.attempt else ""
-            held = why or now.reason
-            print(f"turn {turn} of {account}: {now.state}{attempt}{f': {held}' if held else ''}",
-                  flush=True)  # fmt: skip
+        for now, why in follow.follow(turn, ledger, state):
+            print(turns.progress(now, why), flush=True)
     except KeyboardInterrupt:
         print(f"\nturn {turn} goes on; `raftsup turn cancel {turn}` ends it", file=sys.stderr)
         return 130

@@ -22,6 +22,10 @@ _TAKE_OVER = 90.0
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.dev:
+        from raftsup.cli import dev  # the simulator: not into a host's memory
+
+        return dev.run(arguments)
     load = loader_of(arguments)
     config = load()
     state = state_of(arguments)
@@ -29,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.force:
         _stop_other(state)
     if arguments.detach:
-        return _detached(state)
+        words = [word for word in sys.argv[1:] if word not in ("-d", "--detach", "--force")]
+        return detached(state, words)
 
     from raftsup.supervisor import parent
 
@@ -64,11 +69,11 @@ def _stop_other(state: StateDir) -> None:
             time.sleep(0.05)
 
 
-def _detached(state: StateDir) -> int:
+def detached(state: StateDir, words: list[str]) -> int:
+    """Run ``raftsup <words>``, an ``up``, in the background; returns once it answers."""
     other = flock.holder(state.lock)
     if other is not None:
         return complain(_running(state, other), exits.ALREADY_RUNNING)
-    words = [word for word in sys.argv[1:] if word not in ("-d", "--detach", "--force")]
     log = state.logs / "up.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftsup.config.agents import EXAMPLE
-from raftsup.config.model import Account, Agent
+from raftsup.config.model import Account, AcpAgent, Agent, OpenClawAgent
 from raftsup.config.problems import Place, Report, quoted
 from raftsup.config.tables import did_you_mean
 
@@ -113,16 +113,26 @@ def _check_profiles(entries: Mapping[str, _Entry], report: Report) -> None:
 
 
 def _check_lanes(found: tuple[Account, ...], entries: Mapping[str, _Entry], report: Report) -> None:
-    """An ACP agent stays in its lane from turn to turn, so a lane holds one of them."""
-    first: dict[str, Account] = {}
+    """A lane is the order of one agent session: one ACP agent stays in it from turn to turn, and
+    a Gateway's session that the config names belongs to one lane.
+    """
+    agents: dict[str, Account] = {}
+    lanes: dict[tuple[str, str | None, str], Account] = {}
     for account in found:
-        if account.agent is None or account.agent.kind != "acp":
-            continue
-        other = first.setdefault(account.lane, account)
-        if other.agent != account.agent:
-            report.add(entries[account.id].place.at("lane"),
-                       f"the lane {quoted(account.lane)} has another ACP agent already, that of"
-                       f" {other.id}", "give it a lane of its own, or the same agent")  # fmt: skip
+        place = entries[account.id].place.at("lane")
+        match account.agent:
+            case AcpAgent():
+                other = agents.setdefault(account.lane, account)
+                if other.agent != account.agent:
+                    report.add(place, f"the lane {quoted(account.lane)} has another ACP agent,"
+                               f" that of {other.id}",
+                               "give it a lane of its own, or the same agent")  # fmt: skip
+            case OpenClawAgent(url=url, agent_id=agent_id, session_key=str(key)):
+                other = lanes.setdefault((url, agent_id, key), account)
+                if other.lane != account.lane:
+                    report.add(place, f"it shares the Gateway's session {quoted(key)} with"
+                               f" {other.id}, which is in the lane {quoted(other.lane)}",
+                               f"write lane: {quoted(other.lane)}, or another session")  # fmt: skip
 
 
 def _short(other: _Entry, beside: _Entry) -> str:

@@ -12,11 +12,11 @@ from raftsup.config.agents import EXAMPLE, completed
 from raftsup.config.model import Config
 from raftsup.config.problems import ConfigError, Place, Problem, Report
 from raftsup.config.schema import ROOT
-from raftsup.config.source import read, resolve
+from raftsup.config.source import parse, read, resolve
 from raftsup.config.values import INVALID
 from raftsup.paths import default_config_path
 
-__all__ = ["ConfigError", "Problem", "load"]
+__all__ = ["ConfigError", "Problem", "load", "load_text"]
 
 _MINIMAL = f'{{ channels: {{ raft: {{ profile: "<Raft CLI profile>", agent: {EXAMPLE} }} }} }}'
 
@@ -42,6 +42,16 @@ def load(
             raise _no_file(file) from None
         return _check({}, None, Place(str(file)), environ, overrides)
     return _check(written, file, Place(str(file)), environ, overrides)
+
+
+def load_text(
+    text: str,
+    path: Path,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str] = MappingProxyType({}),
+) -> Config:
+    """The config of the file ``path`` once ``text`` stands in it. Raises as ``load``."""
+    return _check(parse(text, path), path, Place(str(path)), environ, overrides)
 
 
 def _no_file(file: Path) -> ConfigError:

@@ -18,6 +18,7 @@ MAX_BYTES = 1 << 20
 _SYNTAX_ERROR = re.compile(r"<string>:(\d+) (.*) at column (\d+)", re.DOTALL)
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNSET = re.compile(r"the environment variable (\S+) is (?:not set|empty)")
 
 
 class _Object(dict[str, Any]):
@@ -34,6 +35,11 @@ class _Object(dict[str, Any]):
 
 def read(path: Path) -> object:
     """The tree in a JSON5 file. Raises ``ConfigError``; ``FileNotFoundError`` passes."""
+    return parse(text_in(path), path)
+
+
+def text_in(path: Path) -> str:
+    """What stands in a file, its line breaks too. Raises as ``read`` does."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -45,7 +51,7 @@ def read(path: Path) -> object:
     if len(raw) > MAX_BYTES:
         raise _refused(path, f"is larger than {MAX_BYTES} bytes", "name a config file of raftsup")
     try:
-        return parse(raw.decode("utf-8"), path)
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
@@ -123,3 +129,9 @@ def _fill_in(text: str, environ: Mapping[str, str], place: Place, report: Report
     if not holds:
         return INVALID
     return Outside(filled, text) if from_outside else filled
+
+
+def unset_variable(problem: Problem) -> str | None:
+    """The variable that ``problem`` tells the lack of; None if it is about something else."""
+    found = _UNSET.fullmatch(problem.what)
+    return found[1] if found else None

@@ -82,7 +82,7 @@ class Dispatcher:
             shut=self.unavailable(),
             health={lane: lanes.bounded(h, now, settings.max_pause) for lane, h in health.items()},
             served=self._served,
-            slots=settings.concurrency - len(self.running),
+            slots=settings.concurrency - len({*self.running, *self.recovering}),
             now=now,
         )
         for turn_id in decision.start:
@@ -191,13 +191,15 @@ class Dispatcher:
             await recover.until_free(
                 self._state.transcript(turn.id, turn.attempt),
                 attempt.marks(turn, self._state),
-                lambda text: LOG.warning(say("turn.lingers", turn=turn.id, reason=text)),
+                lambda text: LOG.warning(
+                    say("turn.lingers", turn=turn.id, account=turn.account, reason=text)
+                ),
             )
             account = self.config.account(turn.account)
             if account is None or not recover.can_take_up(turn, account.agent):
                 reason = f"the dispatcher died during attempt {turn.attempt}"
                 await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
-            elif not self.draining:
+            elif not self.draining or item.stop.done():
                 self.running[turn.id] = item
                 self._tell("turn.taken_up", turn, item.lane)
                 await self._run(item, account)

@@ -11,6 +11,7 @@ from raftsup import __version__
 from raftsup.dispatcher import lanes
 from raftsup.dispatcher.dispatch import Dispatcher
 from raftsup.dispatcher.server import Answer, BadRequest, Verb
+from raftsup.turn import IllegalMove
 
 
 def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Verb]:
@@ -55,21 +56,6 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
             raise BadRequest(f"no lane {lane!r}; there are {', '.join(sorted(known))}")
         return lane
 
-    def turn_of(request: Mapping[str, Any]) -> int:
-        turn = request.get("turn")
-        if not isinstance(turn, int) or isinstance(turn, bool) or turn < 1:
-            raise BadRequest('"turn" must be a turn\'s number')
-        return turn
-
-    def run_once(request: Mapping[str, Any]) -> Answer:
-        account = dispatcher.config.account(str(request.get("account")))
-        if account is None:
-            known = ", ".join(account.id for account in dispatcher.config.accounts)
-            raise BadRequest(f"no account {request.get('account')!r}; there are {known}")
-        if not account.runs:
-            raise BadRequest(f"account {account.id} does not run: {account.problem or 'disabled'}")
-        return {"turn": dispatcher.run_once(account.id, "operator").id}
-
     def set_paused(paused: bool) -> Verb:
         def verb(request: Mapping[str, Any]) -> Answer:
             lane = lane_of(request)
@@ -86,8 +72,43 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
         "status": status,
         "pause": set_paused(True),
         "resume": set_paused(False),
-        "cancel": lambda request: {"turn": dispatcher.cancel(turn_of(request)).id},
-        "retry": lambda request: {"turn": dispatcher.retry(turn_of(request)).id},
-        "run": run_once,
+        "cancel": lambda request: _cancel(dispatcher, _turn_of(request)),
+        "retry": lambda request: _retry(dispatcher, _turn_of(request)),
+        "run": lambda request: _run(dispatcher, request),
         "reload": reloaded,
     }
+
+
+def _turn_of(request: Mapping[str, Any]) -> int:
+    turn = request.get("turn")
+    if not isinstance(turn, int) or isinstance(turn, bool) or turn < 1:
+        raise BadRequest('"turn" must be a turn\'s number')
+    return turn
+
+
+def _cancel(dispatcher: Dispatcher, turn: int) -> Answer:
+    try:
+        return {"turn": dispatcher.cancel(turn).id}
+    except IllegalMove as error:
+        raise BadRequest(f"turn {turn} has ended already: it is {error.turn.state}") from error
+
+
+def _retry(dispatcher: Dispatcher, turn: int) -> Answer:
+    try:
+        return {"turn": dispatcher.retry(turn).id}
+    except IllegalMove as error:
+        raise BadRequest(
+            f"turn {turn} is {error.turn.state}: only one that failed, timed out or was cancelled"
+            f" can be owed again; `raftsup turn run {error.turn.account}` starts a new one"
+        ) from error
+
+
+def _run(dispatcher: Dispatcher, request: Mapping[str, Any]) -> Answer:
+    account = dispatcher.config.account(str(request.get("account")))
+    if account is None:
+        known = ", ".join(account.id for account in dispatcher.config.accounts) or "none"
+        raise BadRequest(f"no account {request.get('account')!r}; there are {known}")
+    if not account.runs:
+        why = account.problem or "enabled: false in the config"
+        raise BadRequest(f"account {account.id} does not run: {why}")
+    return {"turn": dispatcher.run_once(account.id, "operator").id}

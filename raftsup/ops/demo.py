@@ -7,7 +7,6 @@ agents' own run logs; the verdict is the ledger's and theirs, not the host's wor
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -25,13 +24,12 @@ import psutil
 from raftsup.config.load import load
 from raftsup.ops import demo_verdict as verdict
 from raftsup.ops import status
+from raftsup.ops.dev import ACCOUNTS, RAFT, simulated
 from raftsup.paths import StateDir
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.turn import ENDED, State
 from raftsup.worker import report
 
-ACCOUNTS = ("support", "engineering")
-_RAFT = [sys.executable, "-m", "raftsup.sim.raft_cli"]
 _READY = 30.0
 _ANSWERED = 60.0
 Say = Callable[[str], None]
@@ -81,18 +79,8 @@ def _environment(root: Path) -> dict[str, str]:
     environ["RAFT_PROFILE_DIR"] = str(root / "profiles")
     environ["RAFTSUP_STATE_DIR"] = str(root / "state")
     environ["RAFTSUP_CONFIG_PATH"] = str(root / "raftsup.json5")
-    environ["RAFT_SIM_CLI"] = shlex.join(_RAFT)
-    accounts = {name: {"profile": name, "agentId": f"agent-{name}"} for name in ACCOUNTS}
-    config = {
-        "channels": {"raft": {"command": _RAFT, "accounts": accounts}},
-        "turns": {
-            "agent": {
-                "kind": "command",
-                "command": [sys.executable, "-m", "raftsup.sim.agent"],
-            }
-        },
-    }
-    (root / "raftsup.json5").write_text(json.dumps(config))
+    environ["RAFT_SIM_CLI"] = shlex.join(RAFT)
+    (root / "raftsup.json5").write_text(simulated(ACCOUNTS))
     return environ
 
 

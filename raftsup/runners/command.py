@@ -11,7 +11,7 @@ from typing import Any
 from raftsup import kept
 from raftsup.config.model import CommandAgent
 from raftsup.runners import Stop, Work, strays
-from raftsup.runners.transcript import Bounded, TranscriptBusy, open_locked
+from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
 #: Seconds between the polite end of a turn and the hard one.
@@ -31,13 +31,9 @@ class CommandRunner:
         pass
 
     async def run(self, work: Work, stop: Stop) -> Outcome:
-        try:
-            lock = open_locked(work.transcript)
-        except TranscriptBusy:
-            return Outcome(OutcomeKind.POSTPONED, f"{work.transcript}: an attempt still runs")
-        except OSError as error:
-            why = f"cannot write {work.transcript}: {error.strerror}"
-            return Outcome(OutcomeKind.POSTPONED, why)
+        lock = locked(work.transcript)
+        if isinstance(lock, Outcome):
+            return lock
         try:
             return await self._run(work, stop, lock)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,15 +35,24 @@ async def try_out(agent: Agent, env: Mapping[str, str], device_key: Path) -> lis
 
 
 def _command(agent: CommandAgent | AcpAgent, env: Mapping[str, str]) -> list[Finding]:
-    folder = Path(agent.cwd).expanduser() if agent.cwd else Path.cwd()
+    """Whether the program is there, looked for as a turn's keeper does: after it has gone to the
+    turn's own folder, on the PATH of the turn's own environment.
+    """
+    usual = "~" if agent.kind == "acp" else "."
+    folder = Path(agent.cwd or usual).expanduser().absolute()
     if not folder.is_dir():
         return [Finding(False, f"there is no folder {folder}; make it, or change cwd")]
     program = agent.command[0]
-    path = {**env, **agent.env}.get("PATH")
-    # A relative path with a slash in it is looked up from the turn's own folder.
-    named = str(folder / program) if "/" in program else program
-    found = shutil.which(named, path=path)
-    if found is None:
-        where = "" if "/" in program else f" on the PATH ({path})"
-        return [Finding(False, f"there is no program {program}{where}; write its whole path")]
-    return [Finding(True, f"{found} can be started")]
+    path = {"PATH": os.defpath, **env, **agent.env}["PATH"]
+    if "/" in program:
+        named, where = str(folder / program), ""
+    else:
+        named, where = program, f" on the PATH ({path})"
+    places = os.pathsep.join(str(folder / place) for place in path.split(os.pathsep))
+    if found := shutil.which(named, path=places):
+        return [Finding(True, f"{found} can be started")]
+    if not where and Path(named).is_file():
+        return [Finding(False, f"{named} is there, but this user may not execute it; chmod +x it")]
+    if not where and named != program:
+        where = f" in {folder}"
+    return [Finding(False, f"there is no program {program}{where}; write its whole path")]

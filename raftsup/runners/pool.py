@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +23,7 @@ from raftsup.config.model import (
     OpenAIAgent,
     OpenClawAgent,
 )
+from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.runners import Runner, Seat
 from raftsup.runners.command import CommandRunner
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from raftsup.runners.openclaw.gateways import Gateways
 
 A = TypeVar("A", bound=Agent)
+LOG = logging.getLogger("raftsup.dispatcher")
 
 
 @dataclass(eq=False)
@@ -89,7 +92,9 @@ class Pool:
     async def close(self) -> None:
         """Let go of all. No turn runs."""
         closing = [taken.runner.close() for taken in self._seats + self._leaving]
-        await asyncio.gather(*closing, *self._closing)
+        for error in await asyncio.gather(*closing, *self._closing, return_exceptions=True):
+            if isinstance(error, Exception):
+                LOG.error(say("runner.close_failed", reason=repr(error)))
 
     def _of(self, account: Account) -> _Taken:
         for taken in self._seats + self._leaving:

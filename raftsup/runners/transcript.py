@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from raftsup.turn import Outcome, OutcomeKind
+
 
 class TranscriptBusy(Exception):
     """Something of an attempt with this transcript still runs."""
@@ -26,6 +28,16 @@ def open_locked(path: Path) -> int:
             raise TranscriptBusy(path) from None
         raise
     return descriptor
+
+
+def locked(path: Path) -> int | Outcome:
+    """``open_locked``, or why the attempt cannot begin: that is the host's trouble."""
+    try:
+        return open_locked(path)
+    except TranscriptBusy:
+        return Outcome(OutcomeKind.POSTPONED, f"{path}: an attempt still runs")
+    except OSError as error:
+        return Outcome(OutcomeKind.POSTPONED, f"cannot write {path}: {error.strerror}")
 
 
 def is_free(path: Path) -> bool:

@@ -32,13 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile-dir", type=Path, default=None, help="default: RAFT_PROFILE_DIR")
     parser.add_argument("--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS")
     verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|dots|fault")
-    send = verbs.add_parser("send", help="say something to an agent, as a person")
+    send = _verb(
+        verbs,
+        "send",
+        "say something to an agent, as a person",
+        'raftsup sim send --to support "hello"',
+    )
     send.add_argument("--to", required=True, metavar="AGENT")
     send.add_argument("--target", default="#general")
     send.add_argument("text")
-    messages = verbs.add_parser("messages", help="print what was said, as JSON")
-    dots = verbs.add_parser("dots", help="print what each agent was last seen to do, as JSON")
-    fault = verbs.add_parser("fault", help="make something go wrong, or right again")
+    messages = _verb(verbs, "messages", "print what was said, as JSON", "raftsup sim messages")
+    dots = _verb(
+        verbs, "dots", "print what each agent was last seen to do, as JSON", "raftsup sim dots"
+    )
+    fault = _verb(
+        verbs,
+        "fault",
+        "make something go wrong, or right again",
+        "raftsup sim fault drop --count 1",
+    )
     fault.add_argument("kind", choices=[*KINDS, "clear"])
     fault.add_argument("--agent", dest="fault_agent", metavar="AGENT")
     fault.add_argument("--count", type=int)
@@ -47,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--spec", help="for bridge: die, exit:N, hang, freeze, noise; @SECONDS")
     for verb in (send, messages, dots, fault):
         verb.add_argument("--url", default=DEFAULT_URL)
+
+
+def _verb(verbs: Any, name: str, text: str, example: str) -> Any:
+    return verbs.add_parser(
+        name, help=text, description=text, epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -21,12 +21,18 @@ from raftsup import exits, flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf, programs, roster, watchdog
+from raftsup.supervisor import conf, herald, notify, programs, roster, watchdog
 from raftsup.worker.preload import preload
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: Seconds that the main loop sleeps while something is about to change, and otherwise.
 _RESTLESS, _RESTFUL = 0.05, 0.5
+_PHASES = {
+    SupervisorStates.RUNNING: herald.Phase.RUNNING,
+    SupervisorStates.RESTARTING: herald.Phase.RESTARTING,
+    SupervisorStates.SHUTDOWN: herald.Phase.STOPPING,
+    SupervisorStates.FATAL: herald.Phase.STOPPING,
+}
 _SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
 #: A gap of so many seconds between two ticks, or of half the watchdog's limit, means that this
 #: host was not running (suspended, stopped).
@@ -82,6 +88,8 @@ class Parent(Supervisor):
         super().__init__(options)
         self.stop_groups: list[Any] | None = None
         self._awake_since = self._last_tick = time.time()
+        self._listener = notify.listener(os.environ, os.getpid())
+        self._told = herald.Told(time.monotonic())
         # supervisord sleeps a whole second whatever is due: restarts and stops would lag.
         poll = options.poller.poll
         options.poller.poll = lambda timeout: poll(min(timeout, self._patience()))
@@ -104,6 +112,8 @@ class Parent(Supervisor):
             self._awake_since = moment
         self._last_tick = moment
         self._kill_silent(moment)
+        if self._listener.address:
+            self._tell_service_manager()
         if self.options.stop_requests > 1:
             for process in self._processes():
                 with contextlib.suppress(ProcessLookupError):
@@ -126,6 +136,17 @@ class Parent(Supervisor):
             )
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pulse.pid, signal.SIGKILL)
+
+    def _tell_service_manager(self) -> None:
+        wanted = [p for p in self._processes() if p.state != ProcessStates.STOPPED]
+        waiting = [
+            process.config.title
+            for process in wanted
+            if not process.pid or self._beat(process) < process.laststart
+        ]
+        look = herald.Look(_PHASES[self.options.mood], len(wanted), waiting)
+        lines, self._told = herald.news(look, self._told, time.monotonic(), self._listener.watchdog)
+        self._listener.tell(*lines)
 
     def _beat(self, process: Any) -> float:
         name = programs.heartbeat_name(process.group.config.name, process.config.name)

@@ -66,16 +66,13 @@ def groups(
     """The two groups of a host. ``latest`` gives the config in force, ``load`` reads it anew.
     ``umask`` is the one that agents get.
     """
-    drain = round(config.turns.drain) + _MARGIN
     first = _program(
         options,
         state,
         group=dispatcher.PROGRAM,
         name=dispatcher.PROGRAM,
         command="dispatcher",
-        # The drain may change at a reload, which must not restart the dispatcher: this is the
-        # longest that is ever waited before SIGKILL, the dispatcher keeps its own time.
-        stop=max(drain, 60),
+        stop=dispatcher_stop(config),
         program=DispatcherProgram(state, umask, latest, load, environ),
     )
     workers = [
@@ -95,6 +92,15 @@ def groups(
         ProcessGroupConfig(options, dispatcher.PROGRAM, _PRIORITY[dispatcher.PROGRAM], [first]),
         ProcessGroupConfig(options, ACCOUNTS, _PRIORITY[ACCOUNTS], workers),
     ]
+
+
+def dispatcher_stop(config: Config) -> int:
+    """Seconds that the dispatcher gets before SIGKILL; no program of a host gets more.
+
+    The drain may change at a reload, which must not restart the dispatcher: this is the longest
+    that is ever waited, the dispatcher keeps its own time.
+    """
+    return max(round(config.turns.drain) + _MARGIN, 60)
 
 
 def heartbeat_name(group: str, process: str) -> str:

@@ -19,6 +19,7 @@ from gunicorn.http.errors import ParseException
 
 from raftsup import wake
 from raftsup.ledger import LedgerUnavailable
+from raftsup.log import say
 from raftsup.wake import Refused, Wake
 
 log = logging.getLogger("raftsup.worker")
@@ -103,8 +104,10 @@ class _Wakes:
         session = self.slot.contract.runtime_session()
         try:
             duplicate = self._take(req)
-        except Refused:
+        except Refused as refused:
             self.slot.contract.count("rejected")
+            # Not of the wake's steps: a flood of it is summarised. No reason quotes the request.
+            log.warning(say("endpoint.refused", status=refused.status, reason=str(refused)))
             raise
         answer: dict[str, Any] = {"ok": True, "accepted": True, "runtimeSession": session}
         if duplicate:
@@ -122,7 +125,7 @@ class _Wakes:
             duplicate = contract.accept(accepted)
         except LedgerUnavailable as error:
             # Its text names paths of this host: for the log, not for the answer.
-            log.warning("a wake was refused: the ledger cannot take it: %s", error)
+            log.warning(say("ledger.unavailable", reason=str(error)))
             raise Refused(
                 503,
                 "the ledger cannot take the wake now; nothing was recorded",
@@ -137,7 +140,7 @@ class _Wakes:
         try:
             self.slot.contract.ring()
         except Exception as error:
-            log.warning("the doorbell failed: %s", _place(error))
+            log.warning(say("doorbell.failed", reason=_place(error)))
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ def _on_error(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
 ) -> None:
     # Neither the message nor the values: either may hold what came off the wire.
-    log.error("an error of ours answering a request: %s", _place(error))
+    log.error(say("endpoint.broke", reason=_place(error)))
     _on_refused(req, resp, Refused(500, "an error of this endpoint; its log has it"), params)
 
 

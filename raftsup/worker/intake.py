@@ -31,6 +31,7 @@ from gunicorn.http import RequestParser
 from gunicorn.http import errors as http_errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from raftsup.log import say
 from raftsup.wake import Refused
 from raftsup.worker.arrival import Arrival, Limits, response
 
@@ -126,7 +127,7 @@ class IntakeWorker(ThreadWorker):
         """
         refused = next((r for kind, r in _UNREADABLE if isinstance(exc, kind)), None)
         if refused is None:
-            log.error("an error of ours answering a request: %s", type(exc).__name__)
+            log.error(say("endpoint.broke", reason=type(exc).__name__))
             refused = Refused(500, "an error of this endpoint; its log has it")
         client.sendall(response(refused))
 

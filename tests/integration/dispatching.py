@@ -167,6 +167,6 @@ def hosting(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Host]:
 def story(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 60))
 
     return run

@@ -5,10 +5,11 @@
     async with fake_gateway() as fake:
         fake.manner = Manner(keep=True)     # runs go on until ``fake.end(run)``
         ...
-        await fake.restart(resume=False)    # a new boot, as after SIGKILL
+        await fake.restart()                # a new boot, as after SIGKILL
 
 It keeps sessions, tasks and runs as the real one was seen to: a run is begun once for each key and
-boot, a cut-off run's task is ``cancelled``, and ``begun`` counts what was begun, over all boots.
+boot, the keys of sessions are written small and tasks are found by no other spelling, a cut-off
+run's task is ``cancelled``. ``begun`` counts what was begun, over all boots.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Manner:
     errors: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     #: ``chat.abort`` says that nothing was aborted.
     deaf: bool = False
+    #: ``agent.wait`` comes back at once.
+    hasty: bool = False
 
 
 @dataclass
@@ -73,6 +76,8 @@ class FakeGateway:
         self.boot = 1
         #: Requests in order: (method, params).
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        #: The frames of these requests as they came.
+        self.frames: list[dict[str, Any]] = []
         #: How often a run was begun, by key.
         self.begun: Counter[str] = Counter()
         self.runs: dict[str, Run] = {}
@@ -125,7 +130,9 @@ class FakeGateway:
         for socket in list(self._open):
             await socket.close(code=1012)
 
-    async def restart(self, *, resumes: bool | None = None, row: dict[str, Any] | None = None) -> None:
+    async def restart(
+        self, *, resumes: bool | None = None, row: dict[str, Any] | None = None
+    ) -> None:
         """Another boot, as after a SIGKILL: what ran is cut off, and what was only in memory is
         forgotten. ``resumes``: the row of what was cut off says that it will be taken up again.
         """
@@ -137,7 +144,9 @@ class FakeGateway:
             if run.status == "running":
                 run.status = "cancelled"
                 self.rows[run.session].update(
-                    {"status": "running", "abortedLastRun": True} if resumes else row or {"status": "failed"}
+                    {"status": "running", "abortedLastRun": True}
+                    if resumes
+                    else row or {"status": "failed"}
                 )
         await self.start(self._tls)
 
@@ -190,6 +199,7 @@ class FakeGateway:
     async def _answer(self, socket: web.WebSocketResponse, frame: dict[str, Any]) -> None:
         method, params = frame["method"], frame["params"]
         self.asked.append((method, params))
+        self.frames.append(frame)
         if method in self.manner.hang:
             return
         if method in self.manner.lose_before:
@@ -210,7 +220,7 @@ class FakeGateway:
         elif method == "tasks.list":
             answer |= {"payload": {"tasks": self._tasks(params["sessionKey"])}}
         elif method == "sessions.describe":
-            answer |= {"payload": {"session": self.rows.get(params["key"])}}
+            answer |= {"payload": {"session": self.rows.get(params["key"].lower())}}
         else:
             answer |= {"ok": False, "error": {"code": "INVALID_REQUEST", "message": method}}
         if method in self.manner.lose_after:
@@ -237,15 +247,17 @@ class FakeGateway:
                 "protocol": self.manner.protocol,
                 "server": {**server, **boot},
                 "features": {"methods": ["agent"], "events": []},
-                "snapshot": {"uptimeMs": self.manner.uptime_ms,
-                             "sessionDefaults": {"defaultAgentId": "main"}},  # fmt: skip
+                "snapshot": {
+                    "uptimeMs": self.manner.uptime_ms,
+                    "sessionDefaults": {"defaultAgentId": "main"},
+                },
                 "auth": {"role": "operator", "scopes": self.manner.scopes},
                 "policy": {},
             }
         }
 
     def _agent(self, params: dict[str, Any]) -> dict[str, Any]:
-        key, session = params["idempotencyKey"], params["sessionKey"]
+        key, session = params["idempotencyKey"], params["sessionKey"].lower()
         if key in self._known:
             return {"runId": key, "status": "in_flight"}
         self._known.add(key)
@@ -261,7 +273,8 @@ class FakeGateway:
         if run is None:
             return {"runId": params["runId"], "status": "timeout"}
         with contextlib.suppress(TimeoutError):
-            if run.end is None and run.status == "running" and params["timeoutMs"]:
+            waits = params["timeoutMs"] and not self.manner.hasty
+            if run.end is None and run.status == "running" and waits:
                 await asyncio.wait_for(run.over.wait(), params["timeoutMs"] / 1000)
         return run.end or {"runId": run.id, "status": "timeout"}
 

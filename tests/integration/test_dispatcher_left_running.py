@@ -131,15 +131,13 @@ async def test_a_lane_waits_for_the_run_that_was_taken_up(host: Host) -> None:
 @story
 async def test_a_run_that_was_taken_up_has_its_place_of_the_concurrency(host: Host) -> None:
     await left(host, "a")
-    host.owe("b")
     dispatcher = host.dispatcher(config(account("a"), account("b"), concurrency=1))
-    # What is left is first waited for: until then its place is free.
-    await until(lambda: 1 in host.agents.open)
+    await host.runs(1)
+    host.owe("b")
     dispatcher.pump()
-    assert len(host.agents.open) <= 2
-    for turn in list(host.agents.open):
-        host.agents.end(turn)
-    await host.reaches(2, State.DONE)
+    assert host.agents.order() == [1]
+    host.agents.end(1)
+    await host.runs(2)
 
 
 @story

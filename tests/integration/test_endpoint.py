@@ -70,7 +70,7 @@ def test_a_duplicate_is_a_success_that_says_so_and_does_not_ring(child: Child) -
 
 def test_a_doorbell_that_fails_does_not_change_the_answer(own_child: Child) -> None:
     assert post(own_child, {"eventId": "no bell"}).status == 202
-    assert "doorbell failed: ConnectionRefusedError" in own_child.stderr()
+    assert 'action=doorbell.failed reason="ConnectionRefusedError' in own_child.stderr()
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", TOKEN[:-1], "t\xf6ken"])

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from raftsup.config.model import Dedupe
-from raftsup.ledger import Accepted, Counts, open_ledger
+from raftsup.ledger import Accepted, Counts, LedgerError, open_ledger
 from raftsup.turn import ENDED, TRANSITIONS, Event, LaneHealth, State, Turn, advance
 
 accounts = st.sampled_from(["a", "b"])
@@ -31,6 +32,7 @@ class Account:
     about: dict[int, set[str]] = field(default_factory=dict)
     accepted: int = 0
     duplicates: int = 0
+    asked: int = 0
     swept: list[State] = field(default_factory=list)
 
 
@@ -105,6 +107,25 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         account.accepted += not duplicate
         return Accepted(turn if turn in self.turns else 0, duplicate)
 
+    @rule(account=accounts, step=steps)
+    def owe(self, account: str, step: float) -> None:
+        self.now = max(0.0, self.now + step)
+        self.accounts.setdefault(account, Account()).asked += 1
+        self.last += 1
+        self.turns[self.last] = Turn(self.last, account, source="operator", owed_at=self.now)
+        assert self.ledger.owe(account, "operator", now=self.now) == self.turns[self.last]
+
+    @precondition(lambda self: self.turns)
+    @rule(data=st.data(), handle=st.sampled_from(["", "kind:1", "kind:ü"]))
+    def remember(self, data: st.DataObject, handle: str) -> None:
+        turn = data.draw(st.sampled_from(sorted(self.turns)))
+        if self.turns[turn].state is State.RUNNING:
+            self.turns[turn] = replace(self.turns[turn], handle=handle)
+            assert self.ledger.remember(turn, handle) == self.turns[turn]
+        else:
+            with pytest.raises(LedgerError):
+                self.ledger.remember(turn, handle)
+
     @precondition(lambda self: self.turns)
     @rule(data=st.data(), step=steps, lane=st.booleans())
     def move(self, data: st.DataObject, step: float, lane: bool) -> None:
@@ -169,7 +190,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         for name, account in self.accounts.items():
             mine = [t for t in turns if t.account == name]
             assert self.ledger.recent(name, 3) == mine[::-1][:3]
-            counts = Counts(account.accepted, account.duplicates)
+            counts = Counts(account.accepted, account.duplicates, account.asked)
             for state in [t.state for t in mine] + account.swept:
                 field_name = {State.TIMED_OUT: "failed"}.get(state, state.value)
                 counts = replace(counts, **{field_name: getattr(counts, field_name) + 1})

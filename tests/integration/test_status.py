@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from raftsup import exits
 from raftsup.dispatcher.client import request
 from tests.integration.host import AGENT, running, wait_for
@@ -59,3 +61,30 @@ def test_turns_that_are_held_for_a_disabled_account_are_counted() -> None:
         host.configure({"support": {"enabled": False}, "sales": {}})
         assert host.run("reload").returncode == exits.OK
         wait_for(lambda: "1 turns are owed and held" in host.account("support")["reason"])
+
+
+def test_an_agent_that_is_away_is_told_beside_the_accounts_that_need_it_and_no_others() -> None:
+    with running(("support", "sales", "third")) as host, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+        away = {"agent": {"kind": "openclaw", "url": url, "token": "the-token"}}
+        host.configure({"support": {}, "sales": away, "third": away})
+        host.up()
+        host.ready("support")
+        why = f"the Gateway {url}: it cannot be reached: Connection refused"
+        for name in ("sales", "third"):
+            wait_for(lambda name=name: why in host.account(name)["reason"])
+            account = host.account(name)
+            assert account["state"] == "degraded"
+            assert account["reason"] == f"{why}: wakes are accepted, none is run"
+        shown = host.run("status")
+        assert shown.returncode == exits.NOT_READY
+        assert shown.stdout.count(url) == 2 and "the-token" not in shown.stdout
+        assert host.account("support")["state"] == "ready"
+        # A wake is taken all the same, and kept.
+        host.raft.workspace.post("sales", "hello")
+        wait_for(lambda: host.account("sales")["turns"]["queued"] == 1)
+        host.configure({"support": {}, "sales": {}, "third": {}})
+        assert host.run("reload").returncode == exits.OK
+        host.answered("hello")
+        host.ready()

@@ -472,3 +472,21 @@ def test_a_key_that_is_written_as_a_variable_is_described_as_it_is_written(
     assert "${KEY}" in shown
     assert "s3cret" not in shown + repr(held)
     assert isinstance(vars(held.accounts[0].agent)[name], Outside)
+
+
+def test_accounts_that_share_a_gateways_session_must_share_a_lane() -> None:
+    agent = {"kind": "openclaw", "url": "ws://127.0.0.1:1", "token": "t", "sessionKey": "main"}
+    both: dict[str, Any] = {"a": {"profile": "a"}, "b": {"profile": "b"}}
+    found = problems(raft({"accounts": both}, turns={"agent": agent}))
+    assert 'write lane: "a"' in found["channels.raft.accounts.b.lane"]
+    both["b"]["lane"] = "a"
+    assert len(config(raft({"accounts": both}, turns={"agent": agent})).accounts) == 2
+
+
+def test_a_lane_holds_one_acp_agent() -> None:
+    accounts = {
+        name: {"profile": name, "lane": "one", "agent": {"kind": "acp", "command": [name]}}
+        for name in ("a", "b")
+    }
+    found = problems(raft({"accounts": accounts}))
+    assert "another ACP agent" in found["channels.raft.accounts.b.lane"]

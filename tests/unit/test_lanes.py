@@ -23,6 +23,7 @@ LANES = [f"lane{n}" for n in range(8)]
 class Scene:
     heads: tuple[Head, ...]
     busy: frozenset[str]
+    shut: frozenset[str]
     health: Mapping[str, LaneHealth]
     served: Mapping[str, int]
     slots: int
@@ -31,6 +32,7 @@ class Scene:
         return decide(
             self.heads,
             busy=self.busy,
+            shut=self.shut,
             health=self.health,
             served=self.served,
             slots=self.slots,
@@ -43,7 +45,7 @@ class Scene:
     def free(self) -> list[Head]:
         """Heads that only their rest could hold back."""
         paused = {lane for lane, health in self.health.items() if health.paused}
-        return [head for head in self.heads if head.lane not in self.busy | paused]
+        return [head for head in self.heads if head.lane not in self.busy | self.shut | paused]
 
     def ready(self) -> list[Head]:
         return [head for head in self.free() if self.rests_until(head) <= NOW]
@@ -59,6 +61,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         heads=tuple(map(Head, lanes, turns)),
         # Few are held back, so that most scenes have several that are ready.
         busy=draw(st.frozensets(st.sampled_from(LANES), max_size=2)),
+        shut=draw(st.frozensets(st.sampled_from(LANES), max_size=2)),
         health=draw(st.dictionaries(st.sampled_from(LANES), health, max_size=4)),
         served=draw(st.dictionaries(st.sampled_from(LANES), st.integers(0, 9))),
         slots=draw(st.integers(-2, 9)),
@@ -77,13 +80,21 @@ def test_no_two_turns_of_one_lane_start(scene: Scene) -> None:
 
 
 @given(scenes())
-def test_a_busy_a_paused_and_a_resting_lane_start_nothing(scene: Scene) -> None:
+def test_a_busy_a_shut_a_paused_and_a_resting_lane_start_nothing(scene: Scene) -> None:
     assert set(started(scene)) <= set(scene.ready())
 
 
 @given(scenes())
 def test_no_slot_idles_while_a_lane_is_ready_and_no_more_start_than_slots(scene: Scene) -> None:
     assert len(started(scene)) == max(0, min(scene.slots, len(scene.ready())))
+
+
+@given(scenes(), st.sampled_from(LANES))
+def test_a_lane_that_is_shut_is_to_the_others_as_if_it_had_no_work(scene: Scene, lane: str) -> None:
+    # Above all it takes no slot, and its rest wakes nobody: who shut it tells when it opens.
+    others = tuple(head for head in scene.heads if head.lane != lane)
+    shut = replace(scene, shut=scene.shut | {lane})
+    assert shut.decide() == replace(scene, heads=others).decide()
 
 
 def test_nothing_starts_while_more_runs_than_a_reload_allows() -> None:

@@ -25,7 +25,7 @@ class Adder:
             name,
             help=text,
             description=text,
-            epilog=f"example:\n  {example}",
+            epilog=_examples(example),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.set_defaults(run=lazily(module))
@@ -34,9 +34,26 @@ class Adder:
             config_arguments(command)
         return command
 
-    def bare(self, name: str, text: str) -> Any:
+    def bare(self, name: str, text: str, example: str) -> Any:
         """A command that brings its own arguments and ``run``."""
-        return self._commands.add_parser(name, help=text)
+        return action(self._commands, name, text, example)
+
+
+def action(actions: Any, name: str, text: str, example: str) -> Any:
+    """A parser below a command: its help says what it does and ends in an example."""
+    return actions.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=_examples(example),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _examples(lines: str) -> str:
+    """``lines``: a command line each, as a person types it."""
+    shown = "\n".join(f"  {line}" for line in lines.splitlines())
+    return f"examples:\n{shown}" if "\n" in lines else f"example:\n{shown}"
 
 
 def lazily(module: str) -> Command:

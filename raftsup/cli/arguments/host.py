@@ -14,6 +14,10 @@ def add(add: Adder) -> None:
     up.add_argument(
         "--force", action="store_true", help="stop the host that runs on this state folder first"
     )
+    up.add_argument(
+        "--dev", action="store_true", default=argparse.SUPPRESS,
+        help="a throwaway host on the simulated Raft; see raftsup --dev status",
+    )  # fmt: skip
     stop = add("stop", "stop", "stop the host: drain, then end", "raftsup stop --timeout 60")
     stop.add_argument("--timeout", type=float, default=90.0, metavar="SECONDS",
                       help="how long to wait for its end (default 90)")  # fmt: skip

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from raftsup.cli.arguments.adder import Adder, config_arguments
+from raftsup.cli.arguments.adder import Adder, action, config_arguments
 
 
 def add(add: Adder) -> None:
@@ -23,33 +23,53 @@ def add(add: Adder) -> None:
 
 def _turn(command: Any) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    turns = actions.add_parser("list", help="the latest turns, newest first")
+    turns = action(
+        actions, "list", "the latest turns, newest first", "raftsup turn list support --limit 5"
+    )
     turns.add_argument("account", nargs="?")
     turns.add_argument("--limit", type=int, default=20, metavar="N", help="so many (default 20)")
     turns.add_argument("--json", action="store_true", help="print one JSON array")
-    show = actions.add_parser("show", help="all that is known of a turn")
+    show = action(
+        actions, "show", "all that is known of a turn", "raftsup turn show 17 --transcript"
+    )
     show.add_argument("turn", type=int, metavar="TURN")
     show.add_argument("--json", action="store_true", help="print one JSON object")
     show.add_argument("--transcript", action="store_true", help="print what its agent said")
-    cancel = actions.add_parser("cancel", help="end a queued or running turn")
+    cancel = action(actions, "cancel", "end a queued or running turn", "raftsup turn cancel 17")
     cancel.add_argument("turn", type=int, metavar="TURN")
-    retry = actions.add_parser("retry", help="owe a failed, timed out or cancelled turn again")
+    retry = action(
+        actions, "retry", "owe a failed, timed out or cancelled turn again", "raftsup turn retry 17"
+    )
     retry.add_argument("turn", type=int, metavar="TURN")
-    run = actions.add_parser("run", help="start one without a wake: does the agent answer?")
+    run = action(
+        actions,
+        "run",
+        "start one without a wake: does the agent answer?",
+        "raftsup turn run support",
+    )
     run.add_argument("account")
     run.add_argument("--no-wait", action="store_true", help="do not wait for its end")
 
 
 def _ledger(command: Any) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("verify", help="check that the ledger does not contradict itself")
-    backup = actions.add_parser("backup", help="copy it, also while the host runs")
+    action(
+        actions,
+        "verify",
+        "check that the ledger does not contradict itself",
+        "raftsup ledger verify",
+    )
+    backup = action(
+        actions, "backup", "copy it, also while the host runs", "raftsup ledger backup ledger.copy"
+    )
     backup.add_argument("file", type=Path, metavar="FILE")
 
 
 def _config(command: Any) -> None:
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="is it good; what it says, secrets masked")
+    check = action(
+        actions, "check", "is it good; what it says, secrets masked", "raftsup config check --live"
+    )
     config_arguments(check, argparse.SUPPRESS)
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.add_argument("--live", action="store_true",

@@ -11,6 +11,8 @@ def add(add: Adder) -> None:
                "raftsup demo")  # fmt: skip
     demo.add_argument("--messages", type=int, default=12, metavar="N",
                       help="messages to send (default 12)")  # fmt: skip
-    simulator = add.bare("sim", "a simulated Raft workspace to try against")
+    simulator = add.bare(
+        "sim", "a simulated Raft workspace to try against", "raftsup sim --agent support"
+    )
     sim.add_arguments(simulator)
     simulator.set_defaults(run=sim.run)

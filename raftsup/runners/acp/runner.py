@@ -27,7 +27,7 @@ from raftsup.runners.acp.session import Hello, Session, greet, login_first, open
 from raftsup.runners.acp.watch import Watch
 from raftsup.runners.acp.words import NOT_FOUND, AgentGone, AgentTrouble, stopped
 from raftsup.runners.rest import Rest
-from raftsup.runners.transcript import Bounded, TranscriptBusy, open_locked
+from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
 LOG = logging.getLogger("raftsup.runners")
@@ -75,13 +75,9 @@ class AcpRunner:
     async def run(self, work: Work, stop: Stop) -> Outcome:
         if stop.done():
             return Outcome(stop.result(), "the agent was not asked yet")
-        try:
-            lock = open_locked(work.transcript)
-        except TranscriptBusy:
-            return Outcome(OutcomeKind.POSTPONED, f"{work.transcript}: an attempt still runs")
-        except OSError as error:
-            why = f"cannot write {work.transcript}: {error.strerror}"
-            return Outcome(OutcomeKind.POSTPONED, why)
+        lock = locked(work.transcript)
+        if isinstance(lock, Outcome):
+            return lock
         self._watch = watch = Watch(Bounded(lock, work.limit), work.report)
         try:
             return await self._run(work, stop, watch)

@@ -26,7 +26,7 @@ from raftsup.runners.openai.answer import (
 )
 from raftsup.runners.openai.http import Answer, Lost, NotSent, Sent, exchange
 from raftsup.runners.openai.wire import PATHS, body, headers, session_of, url_of
-from raftsup.runners.transcript import Bounded, TranscriptBusy, open_locked
+from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
 #: Seconds from the start of an attempt in which its request may be sent again. What fails later
@@ -67,13 +67,9 @@ class OpenAIRunner:
     async def run(self, work: Work, stop: Stop) -> Outcome:
         if stop.done():
             return Outcome(stop.result(), "nothing was sent")
-        try:
-            lock = open_locked(work.transcript)
-        except TranscriptBusy:
-            return Outcome(OutcomeKind.POSTPONED, f"{work.transcript}: an attempt still runs")
-        except OSError as error:
-            why = f"cannot write {work.transcript}: {error.strerror}"
-            return Outcome(OutcomeKind.POSTPONED, why)
+        lock = locked(work.transcript)
+        if isinstance(lock, Outcome):
+            return lock
         try:
             return await self._until_stopped(work, stop, lock)
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 from raftsup.config.model import OpenClawAgent
 from raftsup.runners import Finding
 from raftsup.runners.openclaw import identity, trouble
-from raftsup.runners.openclaw.frames import BadFrame, Hello
+from raftsup.runners.openclaw.frames import BadFrame, Hello, one_line
 from raftsup.runners.openclaw.link import Link, LinkLost, Refused, dial
 
 #: Seconds for the whole check; a Gateway that is starting is waited for.
@@ -71,12 +71,16 @@ async def _look(agent: OpenClawAgent, link: Link, hello: Hello, told: str) -> li
 def of_agents(agent: OpenClawAgent, answer: Mapping[str, Any]) -> Finding:
     """Whether the agent is among those that ``agents.list`` tells of."""
     listed = answer.get("agents")
-    ids = [str(a.get("id")) for a in listed if isinstance(a, dict)] if listed else []
-    known = ", ".join(ids) or "none"
+    agents = listed if isinstance(listed, list) else []
+    ids = [one_line(str(a.get("id"))) for a in agents if isinstance(a, dict)]
+    if not ids:
+        return Finding(False, "it has no agents; `openclaw agents add` on its host makes one")
+    known = ", ".join(ids)
     if agent.agent_id is None:
         if answer.get("selectionRequired") is True:
             return Finding(False, f"it has several agents and no default: set agentId ({known})")
-        return Finding(True, f"its agent {answer.get('defaultId', 'main')} will take the turns")
+        default = one_line(str(answer.get("defaultId", "main")))
+        return Finding(True, f"its agent {default} will take the turns")
     if agent.agent_id.lower() not in ids:
         return Finding(False, f"it has no agent {agent.agent_id!r}: set agentId to one of {known}")
     return Finding(True, f"it has the agent {agent.agent_id}")

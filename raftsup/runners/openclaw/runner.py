@@ -21,7 +21,7 @@ from raftsup.runners.openclaw.aftermath import Fate, Found, Handle, Traces
 from raftsup.runners.openclaw.frames import Hello
 from raftsup.runners.openclaw.gateways import Gateways
 from raftsup.runners.openclaw.link import LinkLost, Refused
-from raftsup.runners.transcript import Bounded, TranscriptBusy, open_locked
+from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
 #: Seconds of one ``agent.wait``; then we look around anew.
@@ -58,13 +58,9 @@ class OpenClawRunner:
         await self._gateways.leave(self._seat.agent)
 
     async def run(self, work: Work, stop: Stop) -> Outcome:
-        try:
-            lock = open_locked(work.transcript)
-        except TranscriptBusy:
-            return Outcome(OutcomeKind.POSTPONED, f"{work.transcript}: an attempt still runs")
-        except OSError as error:
-            why = f"cannot write {work.transcript}: {error.strerror}"
-            return Outcome(OutcomeKind.POSTPONED, why)
+        lock = locked(work.transcript)
+        if isinstance(lock, Outcome):
+            return lock
         ride = _Ride(aftermath.unpack(work.handle))
         try:
             outcome = await self._ride(work, ride, stop)
@@ -198,6 +194,7 @@ class OpenClawRunner:
         wait = await self._gateway.request("agent.wait", asked, timeout=2 * WAIT)
         if not aftermath.is_over(wait):
             ride.in_sight = False
+            await asyncio.sleep(LOOK)  # it may have come back at once: "pending"
             return None
         ride.text = outcomes.text_of(wait)
         return outcomes.of_wait(wait)

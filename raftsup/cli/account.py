@@ -1,0 +1,73 @@
+"""``raftsup account``: one account more, less, on or off; the others go on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+from typing import Any
+
+import orjson
+
+from raftsup import exits
+from raftsup.cli.context import state_of
+from raftsup.cli.main import complain
+from raftsup.config.accounts import normalise_id
+from raftsup.config.edit import EditRefused
+from raftsup.ops import account, apply
+from raftsup.ops.accounts import NotSo
+from raftsup.ops.raft_cli import CliTrouble
+from raftsup.paths import default_config_path
+
+
+def run(arguments: argparse.Namespace) -> int:
+    target = target_of(arguments)
+    if arguments.action == "list":
+        return _list(account.listed(target), arguments.json)
+    id_ = normalise_id(arguments.account)
+    try:
+        if arguments.action == "add":
+            edits = account.added(target, id_, _values(arguments))
+        elif arguments.action == "remove":
+            edits = partial(account.removed, id_=id_)
+        else:
+            edits = partial(account.enabled, id_=id_, on=arguments.action == "enable")
+        for line in account.change(target, edits, now=not arguments.no_reload):
+            print(line, flush=True)
+    except (NotSo, EditRefused, CliTrouble, apply.Refused) as error:
+        return complain(str(error), exits.FAILED)
+    return exits.OK
+
+
+def target_of(arguments: argparse.Namespace) -> apply.Target:
+    chosen = arguments.config
+    path = chosen.expanduser().absolute() if chosen else default_config_path(os.environ)
+    return apply.Target(path, state_of(arguments), os.environ)
+
+
+def _values(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "name": arguments.name,
+        "profile": arguments.profile,
+        "agentId": arguments.agent_id,
+        "lane": arguments.lane,
+        "enabled": False if arguments.disabled else None,
+        "agent": account.agent_of(arguments.agent) if arguments.agent else None,
+    }
+
+
+def _list(accounts: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        print(orjson.dumps(accounts, option=orjson.OPT_INDENT_2).decode())
+        return exits.OK
+    width = max((len(one["account"]) for one in accounts), default=0)
+    for one in accounts:
+        words = [f"profile {one['profile'] or '-'}", f"agent id {one['agentId'] or '-'}",
+                 f"agent {one['agent'] or '-'}"]  # fmt: skip
+        if one["lane"] != one["account"]:
+            words.append(f"lane {one['lane']}")
+        if one["problem"]:
+            words.append(f"misconfigured: {one['problem']}")
+        state = "enabled " if one["enabled"] else "disabled"
+        print(f"{one['account']:<{width}}  {state}  {', '.join(words)}")
+    return exits.OK

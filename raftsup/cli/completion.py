@@ -1,0 +1,46 @@
+"""``raftsup completion``: the shell's completion of this command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from raftsup import exits
+from raftsup.cli.context import state_of
+from raftsup.cli.main import parser
+from raftsup.config.load import ConfigError, load
+from raftsup.ops import shell
+from raftsup.supervisor import roster
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.shell == "accounts":
+        print("\n".join(_accounts(arguments)))
+        return exits.OK
+    script = shell.completion(parser(), arguments.shell)
+    if not arguments.install:
+        print(script, end="")
+        return exits.OK
+    path = shell.completion_path(arguments.shell, os.environ, Path.home())
+    install(path, script)
+    if arguments.shell == "zsh":
+        print(f"in ~/.zshrc, before compinit:  fpath+=({path.parent})")
+    return exits.OK
+
+
+def install(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    print(f"{path}: written")
+
+
+def _accounts(arguments: argparse.Namespace) -> list[str]:
+    """Their ids, as far as they are known: a shell that completes wants no complaint."""
+    known = roster.read(state_of(arguments))
+    if known is None:
+        try:
+            known = load(None, os.environ).accounts
+        except ConfigError:
+            known = []
+    return [account.id for account in known]

@@ -1,0 +1,77 @@
+"""``raftsup install``: have the machine's service manager run this instance."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+from pathlib import Path
+
+from raftsup import exits
+from raftsup.cli.main import complain
+from raftsup.config.load import load
+from raftsup.ops.service import control, described, install
+from raftsup.ops.service.described import Scope
+
+
+def run(arguments: argparse.Namespace) -> int:
+    scope = Scope(arguments.scope or Scope.USER)
+    user = _user(scope, arguments.run_as)
+    if user is None:
+        return complain(f"--run-as {arguments.run_as}: there is no such user", exits.USAGE)
+    environ = _environment(user)
+    service, notes = described.describe(
+        environ, load, scope, user.pw_name, config=arguments.config, state=arguments.state_dir
+    )
+    if scope is Scope.SYSTEM and user.pw_uid == 0:
+        notes.append("it runs as root, and so do its agents: --run-as USER names another user")
+    try:
+        plan = install.plan(service, Path(environ["HOME"]))
+        if arguments.dry_run:
+            print(
+                plan.diff if plan.old is not None else f"# {plan.place.path}\n{plan.text}", end=""
+            )
+        else:
+            if plan.old not in (None, plan.text) and not arguments.force:
+                print(plan.diff, end="")
+            for line in install.carry_out(plan, service, force=arguments.force):
+                print(line)
+    except install.NotInstalled as error:
+        return complain(str(error), exits.FAILED)
+    except control.Refused as error:
+        _tell(notes)
+        typed = install.typed(plan.place, control.Verb.ENABLE, control.Verb.START)
+        return complain(
+            f"{error}\nAll is written; from a login of this user's own, say:\n{typed}", exits.FAILED
+        )
+    _tell(notes)
+    if not arguments.dry_run:
+        if install.ends_with_login(service):
+            print(f"it stops when {user.pw_name} logs out: sudo loginctl enable-linger"
+                  f" {user.pw_name}")  # fmt: skip
+        print(f"next: {install.next_word(service)}")
+    return exits.OK
+
+
+def _user(scope: Scope, named: str | None) -> pwd.struct_passwd | None:
+    if named is None and (scope is Scope.USER or not os.environ.get("SUDO_USER")):
+        return pwd.getpwuid(os.getuid())
+    try:
+        return pwd.getpwnam(named or os.environ["SUDO_USER"])
+    except KeyError:
+        return None
+
+
+def _environment(user: pwd.struct_passwd) -> dict[str, str]:
+    """This shell's, as far as it is that user's own."""
+    environ = {"HOME": user.pw_dir, **os.environ}
+    if user.pw_uid != os.getuid():
+        strangers = ("XDG_", "RAFT_")
+        environ = {k: v for k, v in environ.items() if not k.startswith(strangers)}
+        environ["HOME"] = user.pw_dir
+    return environ
+
+
+def _tell(notes: list[str]) -> None:
+    for note in notes:
+        print(f"note: {note}")

@@ -1,0 +1,70 @@
+"""``raftsup start``: start the host in the background, by its service manager if it has one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+
+from raftsup import exits, flock
+from raftsup.cli.context import state_of
+from raftsup.cli.main import complain
+from raftsup.cli.stop import tell
+from raftsup.cli.up import detached
+from raftsup.ops import lifecycle
+from raftsup.ops.service import control, found
+from raftsup.ops.service.control import Verb
+from raftsup.ops.service.described import Scope
+from raftsup.ops.service.found import Manager
+from raftsup.paths import StateDir
+
+
+def run(arguments: argparse.Namespace) -> int:
+    state = state_of(arguments)
+    if pid := flock.holder(state.lock):
+        print(f"raftsup runs already: pid {pid}")
+        return exits.OK
+    service = found.of(state.root)
+    if service is None:
+        return by_hand(state)
+    try:
+        control.ask(service, Verb.START)
+    except control.Refused as error:
+        return not_done(state, service, error)
+    return started(state)
+
+
+def by_hand(state: StateDir) -> int:
+    """Start it where no service manager is to."""
+    state.prepare()
+    code = detached(state, ["up", "--state-dir", str(state.root)])
+    return code or started(state)
+
+
+def started(state: StateDir) -> int:
+    for line in lifecycle.settled(state, tell):
+        print(line)
+    if flock.holder(state.lock) is None:
+        return complain(
+            "the host has ended again: `raftsup up` in this terminal shows why", exits.FAILED
+        )
+    return exits.OK
+
+
+def not_done(state: StateDir, service: found.Installed, error: control.Refused) -> int:
+    """The manager would not: its own words, and where more is to be found."""
+    typed = "; ".join(
+        shlex.join(words) for words in control.commands(service, Verb.START, os.getuid())
+    )
+    user = "--user " if service.scope is Scope.USER else ""
+    more = {
+        Manager.SYSTEMD: f"`journalctl {user}-u {service.unit}`",
+        Manager.LAUNCHD: str(state.logs / "launchd.log"),
+    }[service.manager]
+    return complain(
+        f"{error}\nIt is {service.manager} that runs this instance ({service.path}). See {more},"
+        f" or say `{typed}` "
+        + ("from a login of this user's own" if user else "with sudo")
+        + "; `raftsup up -d` starts it without",
+        exits.FAILED,
+    )

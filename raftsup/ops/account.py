@@ -1,0 +1,108 @@
+"""``raftsup account``: what is asked, what is refused, and the change itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from raftsup.config.edit import Edit, EditRefused, edited
+from raftsup.config.load import load
+from raftsup.config.problems import ConfigError
+from raftsup.config.source import parse, text_in, unset_variable
+from raftsup.ops import accounts, raft_cli
+from raftsup.ops.accounts import CHANNEL, NotSo, at
+from raftsup.ops.apply import Target, lenient
+from raftsup.ops.apply import change as apply_change
+from raftsup.ops.setup.plan import TEMPLATE
+
+EditsOf = Callable[[object], Sequence[Edit]]
+
+
+def change(target: Target, edits_of: EditsOf, *, now: bool = True) -> Iterator[str]:
+    """Apply the edits that ``edits_of`` makes of the file's tree; a line for each thing done.
+
+    Raises ``NotSo``, ``EditRefused``, ``ConfigError`` and ``apply.Refused``.
+    """
+
+    def of_text(text: str | None) -> str:
+        text = TEMPLATE if text is None else text
+        changed = edited(text, edits_of(parse(text, target.path)), target.path)
+        _refuse_half_an_account(text, changed, target)
+        return changed
+
+    yield from apply_change(target, of_text, now=now)
+
+
+def added(target: Target, id_: str, values: dict[str, Any]) -> EditsOf:
+    """The edits of a new account. Asks the Raft CLI for an agent id that is not given.
+
+    Raises ``NotSo``, ``CliTrouble``, ``ConfigError``.
+    """
+    try:
+        tree = parse(text_in(target.path), target.path)
+    except FileNotFoundError:
+        tree = {}
+    accounts.add(tree, id_, values)  # refuses before the CLI is asked, which takes a second
+    if not values["agentId"]:
+        command = at(tree, *CHANNEL).get("command") or ["raft"]
+        try:
+            values["agentId"] = raft_cli.whoami(command, values["profile"], target.environ).agent_id
+        except raft_cli.CliTrouble as error:
+            raise raft_cli.CliTrouble(f"{error}; or write the id with --agent-id") from None
+    return lambda tree: accounts.add(tree, id_, values)
+
+
+def removed(tree: object, id_: str) -> Sequence[Edit]:
+    return accounts.remove(tree, id_)
+
+
+def enabled(tree: object, id_: str, on: bool) -> Sequence[Edit]:
+    return accounts.enable(tree, id_, on)
+
+
+def agent_of(text: str) -> dict[str, Any]:
+    """The agent that stands on the command line as JSON5. Raises ``ConfigError`` and ``NotSo``."""
+    agent = parse(text, Path("--agent"))
+    if not isinstance(agent, dict):
+        raise NotSo('--agent: write an object like { kind: "command", command: ["claude", "-p"] }')
+    return dict(agent)
+
+
+def listed(target: Target) -> list[dict[str, Any]]:
+    """What the config says of each account. Raises ``ConfigError``."""
+    try:
+        config = load(target.path, target.environ)
+    except ConfigError as error:
+        if any(unset_variable(problem) is None for problem in error.problems):
+            raise
+        # The host has these variables, or will have: who the accounts are can be told without.
+        config = lenient(text_in(target.path), target)
+    return [
+        {
+            "account": account.id,
+            "enabled": account.enabled,
+            "profile": account.profile,
+            "agentId": account.agent_id,
+            "agent": account.agent.kind if account.agent else None,
+            "lane": account.lane,
+            "name": account.name,
+            "problem": account.problem,
+        }
+        for account in config.accounts
+    ]
+
+
+def _refuse_half_an_account(before: str, after: str, target: Target) -> None:
+    """An account that could never run is a change for the worse, though the config is good."""
+    try:
+        old = {account.id for account in lenient(before, target).accounts if account.problem}
+    except ConfigError:
+        old = set()
+    try:
+        new = lenient(after, target).accounts
+    except ConfigError:
+        return  # told by who checks the whole
+    for account in new:
+        if account.problem and account.id not in old:
+            raise EditRefused(account.problem)

@@ -1,0 +1,133 @@
+"""Starting, stopping and restarting the host: through its service manager where it has one.
+
+Behind the manager's back a stop would look like an end to mend, and a start would keep the
+manager's own host from starting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from raftsup import flock
+from raftsup.config.load import ConfigError
+from raftsup.config.model import Config
+from raftsup.ops import status
+from raftsup.ops.account_state import AccountState
+from raftsup.ops.service import control, found
+from raftsup.ops.service.control import Unit, Verb
+from raftsup.ops.service.found import Installed, Manager
+from raftsup.paths import StateDir
+
+Say = Callable[[str], None]
+#: Seconds between looks, and between two words to a person who waits.
+_LOOK, _WORD = 0.05, 2.0
+#: Seconds that accounts may take to get ready before we only tell how they are.
+_SETTLE = 30.0
+
+
+class StillRuns(Exception):
+    """The host did not end in time; the message says what to do."""
+
+
+def stop(state: StateDir, timeout: float, say: Say) -> int | None:
+    """Drain and end the host; its pid, or None if none ran. Raises ``StillRuns``.
+
+    A second stop, while the first one drains, interrupts the turns.
+    """
+    pid = flock.holder(state.lock)
+    service = found.of(state.root)
+    unit = _stopped_by_manager(service, say if pid else _nothing) if service else None
+    if not pid:
+        return None
+    if needs_signal(pid, unit):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    begun = told = time.monotonic()
+    while flock.holder(state.lock) == pid:
+        now = time.monotonic()
+        if now - begun > timeout:
+            raise StillRuns(
+                f"pid {pid} still drains after {timeout:g} s; a second `raftsup stop`"
+                " interrupts its turns (they are owed again at the next start)"
+            )
+        if now - told > _WORD:
+            told = now
+            say(f"waiting for pid {pid} to drain ({now - begun:.0f} s)")
+        time.sleep(_LOOK)
+    return pid
+
+
+def needs_signal(pid: int, unit: Unit | None) -> bool:
+    """Whether ``pid`` must be told by us. ``unit``: its manager's view before it was asked to
+    stop it; None where there is no manager, or it could not be asked.
+    """
+    if unit is None:
+        return True
+    # A unit that is stopping already would not be told twice, and a host that somebody started
+    # by hand is not the manager's.
+    return unit.stopping or (unit.pid is not None and unit.pid != pid)
+
+
+def _stopped_by_manager(service: Installed, say: Say) -> Unit | None:
+    try:
+        unit = control.look(service)
+        # Also where no host runs: the manager may be about to start one again.
+        control.ask(service, Verb.STOP)
+    except control.Refused as error:
+        say(f"the service manager did not do it, stopping the host itself: {error}")
+        return None
+    return unit
+
+
+def restart(state: StateDir, service: Installed, timeout: float, say: Say) -> None:
+    """Restart the host as its service. Raises ``control.Refused``, ``StillRuns``.
+
+    One request of the manager's, not a stop and a start: whoever asks may itself run within
+    the service, as an agent does, and end with it.
+    """
+    pid = flock.holder(state.lock)
+    unit = control.look(service)
+    if pid and unit.pid is not None and unit.pid != pid:
+        say(f"pid {pid} was not started by {service.manager}: stopping it first")
+        stop(state, timeout, say)
+    try:
+        control.ask(service, Verb.RESTART)
+    except control.Refused:
+        if service.manager is Manager.SYSTEMD:
+            raise
+        control.ask(service, Verb.START)  # launchd restarts only what it has loaded
+
+
+def settled(state: StateDir, say: Say) -> list[str]:
+    """Wait until no account of a running host is on its way up; how they are, in words."""
+    begun = told = time.monotonic()
+    while True:
+        whole = status.collect(status.accounts_of(state, _no_file), state)
+        accounts = whole["accounts"]
+        wanted = [a for a in accounts if a["state"] != AccountState.DISABLED]
+        ready = [a for a in wanted if a["state"] == AccountState.READY]
+        coming = [a["account"] for a in wanted if a["state"] == AccountState.STARTING]
+        now = time.monotonic()
+        if not coming and whole["dispatcher"]["state"] == "running":
+            break
+        if now - begun > _SETTLE or whole["supervisor"]["pid"] is None:
+            break
+        if now - told > _WORD:
+            told = now
+            say(f"{len(ready)} of {len(wanted)} accounts are ready, not yet {', '.join(coming)}")
+        time.sleep(2 * _LOOK)
+    lines = [f"{len(ready)} of {len(wanted)} accounts are ready"]
+    return lines + [f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready]
+
+
+def _no_file() -> Config:
+    # The host has said whom it runs: its file may be another than this shell's.
+    raise ConfigError([])
+
+
+def _nothing(text: str) -> None:
+    """Where nobody needs to know."""

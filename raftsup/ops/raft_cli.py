@@ -1,0 +1,106 @@
+"""Asking the Raft CLI: is it there, which profiles has it, whose agent is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raftsup.childenv import clean_env
+
+#: Seconds for one question; ``whoami`` asks Raft itself.
+PATIENCE = 30.0
+#: Where profiles lie without ``RAFT_PROFILE_DIR``. The CLI does not document it: what is not there
+#: is not offered, and a name can always be typed.
+_USUAL = (".raft/profiles", ".config/raft/profiles", ".raft-sim/profiles")
+
+
+class CliTrouble(Exception):
+    """The CLI is missing or did not answer; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Whoami:
+    agent_id: str
+    server: str
+
+
+def located(command: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """The program that ``command`` starts, with its whole path; None if there is none."""
+    return shutil.which(command[0], path=environ.get("PATH", os.defpath))
+
+
+def profiles(environ: Mapping[str, str]) -> list[str]:
+    """The names of the profiles that lie in the CLI's folder, as far as it is known."""
+    chosen = environ.get("RAFT_PROFILE_DIR")
+    home = Path(environ.get("HOME", "~")).expanduser()
+    folders = [Path(chosen)] if chosen else [home / place for place in _USUAL]
+    found = set()
+    for folder in folders:
+        try:
+            entries = list(folder.iterdir())
+        except OSError:
+            continue
+        # The simulator has a folder for each; a file for each would be as plausible.
+        found |= {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
+        found |= {e.stem for e in entries if e.suffix == ".json" and e.is_file()}
+    return sorted(found)
+
+
+def whoami(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> Whoami:
+    """Whose agent ``profile`` is: ``raft --profile P auth whoami``. Raises ``CliTrouble``."""
+    if located(command, environ) is None:
+        raise CliTrouble(missing(command))
+    shown = f"`{command[0]} --profile {profile} auth whoami`"
+    try:
+        done = subprocess.run(
+            [*command, "--profile", profile, "auth", "whoami"],
+            env=clean_env(environ), stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise CliTrouble(f"{shown} gave no answer in {PATIENCE:g} s; try it by hand") from None
+    except (OSError, ValueError) as error:
+        raise CliTrouble(f"{shown} cannot be run: {error}") from None
+    if done.returncode != 0:
+        said = _said(done.stderr or done.stdout) or f"it ended with {done.returncode}"
+        raise CliTrouble(
+            f"{shown} failed: {said}; sign in with `{command[0]} --profile {profile} auth login`"
+        )
+    answer = _object(done.stdout.decode("utf-8", "replace"))
+    agent_id = answer.get("agentId")
+    if not isinstance(agent_id, str) or not agent_id.strip().isprintable() or not agent_id.strip():
+        raise CliTrouble(f"{shown} told no agentId; is the profile associated with an agent?")
+    return Whoami(agent_id.strip(), _line(str(answer.get("serverUrl", "an unnamed server"))))
+
+
+def missing(command: Sequence[str]) -> str:
+    return (
+        f"there is no Raft CLI {command[0]!r} on the PATH; install it with"
+        " `npm i -g @botiverse/raft`, or name it with --command"
+    )
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object in what was printed, also behind a line of something else."""
+    begin = text.find("{")
+    try:
+        found = json.JSONDecoder().raw_decode(text, begin)[0] if begin >= 0 else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _said(output: bytes) -> str:
+    """The CLI's own words in one line."""
+    lines = output.decode("utf-8", "replace").split("\n")
+    return _line(", ".join(line.strip() for line in lines if line.strip()))
+
+
+def _line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:300]

@@ -1,0 +1,164 @@
+"""Installing an instance's service, and removing it: nothing that is not ours is touched."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pwd
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raftsup.ops.service import control, found, launchd, systemd
+from raftsup.ops.service.control import Verb
+from raftsup.ops.service.described import Described, Scope
+from raftsup.ops.service.found import Installed, Manager, Place
+from raftsup.paths import StateDir
+
+_SECRETS = """\
+# Read by the service {unit}: what its config takes as ${{NAME}}. One a line:
+#NAME='value'
+"""
+
+
+class NotInstalled(Exception):
+    """Nothing was changed; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an installation writes, and where."""
+
+    place: Place
+    text: str
+    #: What is there now; None: nothing.
+    old: str | None
+
+    @property
+    def diff(self) -> str:
+        """From what is there to what would be."""
+        lines = difflib.unified_diff(
+            (self.old or "").splitlines(keepends=True),
+            self.text.splitlines(keepends=True),
+            f"{self.place.path} (installed)",
+            f"{self.place.path} (new)",
+        )
+        return "".join(lines)
+
+
+def generated(service: Described, manager: Manager) -> str:
+    """The file that ``manager`` reads. Raises ``ValueError`` for a path that it cannot hold."""
+    return launchd.text(service) if manager is Manager.LAUNCHD else systemd.text(service)
+
+
+def plan(service: Described, home: Path) -> Plan:
+    """What `raftsup install` would do. Raises ``NotInstalled``."""
+    manager = found.manager_here()
+    place = found.place(manager, service.scope, service.unit, home)
+    try:
+        text = generated(service, manager)
+    except ValueError as error:
+        raise NotInstalled(str(error)) from None
+    old = found.read(place, home)
+    other = found.of(service.state, home)
+    if other is not None and other.path != place.path:
+        raise NotInstalled(
+            f"{other.path} runs {service.state} already, as a {other.scope} service: remove it"
+            f" with `raftsup uninstall` before, or choose another instance with --name"
+        )
+    return Plan(place, text, old.text if old else None)
+
+
+def carry_out(plan: Plan, service: Described, *, force: bool) -> Iterator[str]:
+    """Write the files and tell the manager; a line for each thing done.
+
+    Raises ``NotInstalled`` before anything was changed, ``control.Refused`` where all was
+    written and the manager would not take it.
+    """
+    if plan.old not in (None, plan.text) and not force:
+        raise NotInstalled(f"{plan.place.path} is there and differs: --force writes over it")
+    owner = pwd.getpwnam(service.user)
+    try:
+        if plan.old != plan.text:
+            _write(plan.place.path, plan.text, 0o644)
+            yield f"{plan.place.path}: written"
+        else:
+            yield f"{plan.place.path}: as it should be"
+        if not service.secrets.exists():
+            _write(service.secrets, _SECRETS.format(unit=service.unit), 0o600, owner)
+            yield f"{service.secrets}: written, for the variables that the config names"
+    except PermissionError as error:
+        raise NotInstalled(
+            f"{error.filename} cannot be written by this user: say it with sudo, or without"
+            " --system"
+        ) from None
+    if plan.place.manager is Manager.LAUNCHD and service.scope is Scope.USER:
+        StateDir(service.state).prepare()  # launchd opens its log there, and makes no folder
+    control.ask(plan.place, Verb.ENABLE)
+    at = "boot" if service.scope is Scope.SYSTEM else "login"
+    yield f"{plan.place.unit}: starts at each {at}"
+
+
+def remove(service: Installed, stop: Callable[[], object], *, force: bool) -> Iterator[str]:
+    """Stop and remove a service; ``stop`` ends the host that it runs. Lines as above.
+
+    Config, secrets and state stay. Raises ``NotInstalled`` before anything was changed,
+    ``control.Refused`` where the file is gone and the manager was not told.
+    """
+    if not service.ours and not force:
+        raise NotInstalled(
+            f"{service.path} was not written by `raftsup install`: --force removes it all the same"
+        )
+    if not os.access(service.path.parent, os.W_OK):
+        raise NotInstalled(f"{service.path} cannot be removed by this user: say it with sudo")
+    refused: control.Refused | None = None
+    stop()
+    try:
+        control.ask(service, Verb.DISABLE)
+    except control.Refused as error:
+        refused = error
+    service.path.unlink()
+    yield f"{service.path}: removed"
+    if refused is not None:
+        # What `disable` would have removed: links to a file that is gone.
+        for link in service.path.parent.glob(f"*.wants/{service.path.name}"):
+            link.unlink()
+        raise refused
+    control.ask(service, Verb.FORGET)
+
+
+def _write(path: Path, text: str, mode: int, owner: pwd.struct_passwd | None = None) -> None:
+    """Replace a file whole. ``owner``: of it and of the folders made for it, if we may choose."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == 0o600 else 0o755)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    new.replace(path)
+    if owner is not None and os.getuid() == 0:
+        for changed in (path, *made):
+            os.chown(changed, owner.pw_uid, owner.pw_gid)
+
+
+def typed(place: Place, *verbs: Verb) -> str:
+    """What a person types for ``verbs`` where we could not do it."""
+    sudo = "sudo " if place.scope is Scope.SYSTEM and os.getuid() else ""
+    commands = (c for verb in verbs for c in control.commands(place, verb, os.getuid()))
+    return "\n".join(f"  {sudo}{shlex.join(command)}" for command in commands)
+
+
+def next_word(service: Described) -> str:
+    """The command that starts what was installed."""
+    name = service.unit.removeprefix("raftsup").removeprefix("-")
+    chosen = f"--name {name} " if name else ""
+    return f"raftsup {chosen}start"
+
+
+def ends_with_login(service: Described) -> bool:
+    """Whether systemd ends it at the logout of its user (no lingering)."""
+    systemd_here = Path("/run/systemd/system").is_dir()
+    linger = Path("/var/lib/systemd/linger") / service.user
+    return service.scope is Scope.USER and systemd_here and not linger.exists()

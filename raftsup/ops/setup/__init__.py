@@ -1,0 +1,1 @@
+"""``raftsup setup``: the first config, by questions, by flags, or from an OpenClaw's."""

@@ -1,0 +1,123 @@
+"""What setup decides: pure. From answers to edits, and to the words at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftsup.config.accounts import normalise_id
+from raftsup.config.edit import Edit, Set, same
+from raftsup.ops.accounts import ACCOUNTS, CHANNEL, NotSo, at, ids, key_of, of_profile
+
+#: A file that is not there yet begins as this.
+TEMPLATE = """\
+// raftsup's config. `raftsup config check` says what raftsup makes of it, `raftsup reload` applies
+// an edit to the running host. Every setting, with comments: conf/raftsup.example.json5.
+//
+// Keys and tokens do not belong here: write "${NAME}" and set NAME where raftsup is started (a
+// service reads ~/.config/raftsup/environment, one NAME=value a line, mode 0600).
+{
+  // The same tree as OpenClaw's channels.raft.
+  channels: {
+    raft: {
+      // One Raft external agent each: its profile of the Raft CLI, and the agent id that
+      // `raft --profile <profile> auth whoami` tells.
+      accounts: {
+      },
+    },
+  },
+
+  turns: {
+    // concurrency: 4,     // default; turns at one time over all accounts
+    // timeout: "10m",     // default; a longer turn is ended
+    // attempts: 3,        // default; a turn that failed so often stays failed
+
+    // Takes the turns of every account that has no agent of its own.
+  },
+}
+"""
+
+#: Where the installed service takes variables from.
+ENVIRONMENT_FILE = "~/.config/raftsup/environment"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An account as it was agreed on."""
+
+    id: str
+    profile: str
+    agent_id: str | None
+    #: None: that of the other accounts.
+    agent: Mapping[str, Any] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def proposed_id(profile: str) -> str:
+    """An account id for a profile: ``support`` for ``support-agent``."""
+    return normalise_id(profile.removesuffix("-agent")) or "default"
+
+
+def check_id(tree: object, id_: str, profile: str) -> None:
+    """Raises ``NotSo`` where this id cannot be the account of this profile."""
+    if not id_ or normalise_id(id_) != id_:
+        raise NotSo(f"{id_!r} is no account id; write 1 to 64 of a-z 0-9 _ -")
+    holder = of_profile(tree, profile)
+    if holder is not None and holder != id_:
+        raise NotSo(f"the profile {profile} is that of the account {holder} already")
+    if holder is None and id_ in ids(tree):
+        raise NotSo(f"there is an account {id_} already, of another profile; choose another id")
+
+
+def edits(
+    tree: object, entries: Sequence[Entry], command: Sequence[str] | None = None
+) -> list[Edit]:
+    """What is written: each account, and the first agent as that of all.
+
+    ``command``: the Raft CLI, where it is not the one that the config has.
+    """
+    made: list[Edit] = []
+    if command is not None and list(command) != usual_command(tree):
+        made.append(Set((*CHANNEL, "command"), list(command)))
+    common: object = at(tree, "turns").get("agent")
+    for entry in entries:
+        place = (*ACCOUNTS, key_of(tree, entry.id) or entry.id)
+        values: dict[str, Any] = {"profile": entry.profile, "agentId": entry.agent_id, **entry.more}
+        if entry.agent is not None and common is None:
+            common = dict(entry.agent)
+            made.append(Set(("turns", "agent"), common))
+        elif entry.agent is not None and not same(entry.agent, common):
+            values["agent"] = dict(entry.agent)
+        given = {key: value for key, value in values.items() if value is not None}
+        if key_of(tree, entry.id) is None:
+            made.append(Set(place, given))
+        else:
+            made += [Set((*place, key), value) for key, value in given.items()]
+    return made
+
+
+def usual_command(tree: object) -> list[str]:
+    """The Raft CLI of a config."""
+    written = at(tree, *CHANNEL).get("command")
+    return list(written) if isinstance(written, list) and written else ["raft"]
+
+
+def next_words(unset: Sequence[str], *, runs: bool) -> list[str]:
+    """What to type next."""
+    words = []
+    if unset:
+        words.append("First, since the config takes them from the environment:")
+        words += [f"  export {name}=..." for name in unset]
+        words.append(
+            f"  (for a service: {'=..., '.join(unset)}=... in {ENVIRONMENT_FILE}, mode 0600)"
+        )
+        words.append("  raftsup config check --live")
+    words.append("Next:")
+    if runs and not unset:
+        words.append("  raftsup status")
+    elif runs:
+        words.append("  raftsup up --force -d    (the running host has not these variables)")
+    else:
+        words.append("  raftsup up -d && raftsup status")
+    return words
