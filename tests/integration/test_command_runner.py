@@ -11,6 +11,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -44,7 +45,20 @@ def work_for(state: StateDir, agent: CommandAgent, limit: int = 10_000) -> Work:
     account = Account("support", True, PROFILE, None, ("raft",), agent, "support")
     turn = Turn(7, "support", State.RUNNING, attempt=2)
     environ = {**os.environ, "OPENAI_API_KEY": SECRET, "RAFT_CHANNEL_TOKEN": SECRET}
-    return attempt.work_of(turn, account, Turns(transcript=limit), state, environ)
+
+    async def remember(handle: str) -> None:
+        raise AssertionError("a command has nothing to be found again by")
+
+    return attempt.work_of(
+        turn,
+        account,
+        Turns(transcript=limit),
+        state,
+        environ,
+        seconds=600.0,
+        remember=remember,
+        report=lambda step: None,
+    )
 
 
 async def run_async(
@@ -248,7 +262,8 @@ def test_the_deadline_of_a_turn_is_its_timeout(state: StateDir) -> None:
     async def story() -> Outcome:
         agent = python(POLITE)
         stop: Stop = asyncio.get_running_loop().create_future()
-        return await attempt.run(CommandRunner(agent), work_for(state, agent), stop, 0.2)
+        work = replace(work_for(state, agent), seconds=0.2)
+        return await attempt.run(CommandRunner(agent), work, stop, 0.2)
 
     outcome = asyncio.run(story())
     assert outcome == Outcome(
