@@ -20,9 +20,6 @@ from bench_rows import Case, ms, ratios, row
 from raftsup.sim.openclaw import Gateway
 
 _ACCOUNT = "tapped"
-#: Seconds after a Gateway's boot was first seen in which raftsup asks it, before each run, whether
-#: it is about to resume the session by itself; and some for the host to connect.
-_WATCH = 60.0 + 2.0
 #: Seconds of rest before each run: when one has ended its Gateway is not done with it yet.
 _REST = 0.1
 
@@ -45,10 +42,8 @@ class Took:
 
 
 @contextlib.contextmanager
-def connected(folder: Path, gateway: Gateway) -> Iterator[Callable[[int, bool], Took]]:
-    """A host that is connected to the Gateway; what is given sends it so many wakes, and waits
-    before until the Gateway's first minute is over, if it shall.
-    """
+def connected(folder: Path, gateway: Gateway) -> Iterator[Callable[[int], Took]]:
+    """A host that is connected to the Gateway; what is given sends it so many wakes."""
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(bench_gateway.loop())
         tap = stack.enter_context(bench_gateway.tap(run, gateway.url))
@@ -57,12 +52,9 @@ def connected(folder: Path, gateway: Gateway) -> Iterator[Callable[[int, bool], 
         environ = bench_gateway.environ(gateway)
         host = stack.enter_context(bench_host.running(folder, plans, **environ))
         host.until_ready(list(plans))
-        since = time.monotonic()
         host.until_available(list(plans))
 
-        def measure(wakes: int, later: bool) -> Took:
-            if later:
-                time.sleep(max(0.0, since + _WATCH - time.monotonic()))
+        def measure(wakes: int) -> Took:
             with contextlib.closing(Turns(host.state.dispatcher_socket)) as turns:
                 return _wakes(host, turns, tap, bare, wakes)
 
@@ -90,13 +82,12 @@ def _wakes(host: bench_host.Host, turns: Turns, tap: Tap, bare: Asker, wakes: in
     return took
 
 
-def case(took: Took, later: bool) -> Case:
-    when = "" if later else "; in the Gateway's first minute: each wake asks once more"
+def case(took: Took) -> Case:
     return Case(
         f"7. Wake to accepted by a real OpenClaw Gateway: {len(took.bare)} wakes, interleaved with"
         " a bare client",
         "until its answer 'accepted' has come to a tap, which raftsup and the bare aiohttp client"
-        f" both go through; one connection each, kept; the model answers at once{when}",
+        " both go through; one connection each, kept; the model answers at once",
         (
             ms("from the 202, p50", took.from_answer),
             ms("from before the POST, p50", took.from_post),

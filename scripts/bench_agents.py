@@ -22,8 +22,6 @@ class Size:
     wakes: int
     lanes: int
     starts: int
-    #: Whether to wait until the Gateway's first minute is over.
-    later: bool
 
 
 def measure(folder: Path, there: Path | None, size: Size) -> list[Case]:
@@ -36,14 +34,13 @@ def measure(folder: Path, there: Path | None, size: Size) -> list[Case]:
             running = bench_gateway.running(there, folder / "g", model.url)
             gateway = stack.enter_context(running)
             wakes = stack.enter_context(bench_accepted.connected(folder / "w", gateway))
-        # In the minute that the Gateway's connection has to grow old.
         tell("a turn's overhead ...")
         took = bench_overhead.measure(folder / "t", model.url, size.turns)
         tell("the dispatcher's memory ...")
         cases = [bench_lanes.measure(folder / "l", gateway, size.lanes, size.starts)]
         if wakes is not None:
             tell("wake to accepted ...")
-            accepted = wakes(size.wakes, size.later)
+            accepted = wakes(size.wakes)
             took["openclaw"] = accepted.turn, accepted.bare_turn
-            cases.append(bench_accepted.case(accepted, size.later))
+            cases.append(bench_accepted.case(accepted))
         return [*cases, bench_overhead.case(took)]

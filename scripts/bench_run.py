@@ -52,7 +52,7 @@ def measures(
     accept = (Size(3, 3), Size(2, 3)) if quick else (Size(60, 10), Size(12, 40))
     start = (50, 1) if quick else (50, 5)
     turns = (1, 5) if quick else (4, 150)
-    agents = bench_agents.Size(*((5, 5, 50, 1, False) if quick else (30, 20, 50, 2, True)))
+    agents = bench_agents.Size(*((5, 5, 50, 1) if quick else (30, 20, 50, 2)))
     return {
         "accept": lambda: bench_accept.measure(folder / "a", *accept),
         "turns": lambda: bench_turns.measure(folder / "t", *turns),

@@ -26,6 +26,10 @@ from tests.integration.host import Host, running, wait_for
 
 MARKER = "the-quick-brown-marker"
 
+#: A Gateway on a busy machine sometimes stumbles over its own workers' lock, and fails a run before
+#: the model is asked. The host tells it and tries again, as it should: that is no fault of it.
+STUMBLED = "another OpenClaw process owns state-lifecycle"
+
 SEED = int(os.environ.get("RAFTSUP_SEED", "20261121"))
 #: By account, which of the Gateway's agents; two share one, each in a session of its own.
 ACCOUNTS = {"support": "support", "sales": "main", "engineering": "main"}
@@ -82,6 +86,14 @@ def all_ended(host: Host, seconds: float = 60.0) -> list[Turn]:
         return wait_for(look, seconds, "the end of every turn")
 
 
+def first_attempts(host: Host, turns: list[Turn]) -> None:
+    """Check that every turn was done in its first attempt that the Gateway did not fail itself."""
+    told = (host.state.logs / "dispatcher.log").read_text()
+    assert {turn.state for turn in turns} == {State.DONE}, turns
+    more = sum(turn.attempt - 1 for turn in turns)
+    assert more == len(re.findall(f"action=turn.retry .*{STUMBLED}", told)), told
+
+
 def answered(host: Host, *texts: str) -> None:
     """Wait until each of these messages has its answer."""
     wanted = {f"echo: {text}" for text in texts}
@@ -107,9 +119,9 @@ def test_people_are_answered_by_the_gateways_agents_and_no_log_tells_what_was_sa
         answered(host, *texts)
 
         ended = all_ended(host)
-        assert {(turn.state, turn.attempt) for turn in ended} == {(State.DONE, 1)}
+        first_attempts(host, ended)
         for turn in ended:
-            assert host.state.transcript(turn.id, 1).read_text() == model_turn.DONE
+            assert host.state.transcript(turn.id, turn.attempt).read_text() == model_turn.DONE
         openclaw.never_two_at_once()
         assert len(openclaw.runs("support")) + len(openclaw.runs("sales")) == len(ended)
 
@@ -138,7 +150,7 @@ def test_a_wrong_token_is_told_and_what_was_owed_meanwhile_runs_once_it_is_mende
         configure(host, openclaw, {"support": {}})
         assert host.run("reload").returncode == 0
         answered(host, "hello")
-        assert [(turn.state, turn.attempt) for turn in all_ended(host)] == [(State.DONE, 1)]
+        first_attempts(host, all_ended(host))
         host.ready()
 
 
@@ -299,7 +311,7 @@ def test_a_gateway_that_is_down_is_told_and_what_was_owed_meanwhile_runs_when_it
             owed(host, name)
         openclaw.start()
         answered(host, "to support", "to sales")
-        assert {(turn.state, turn.attempt) for turn in all_ended(host)} == {(State.DONE, 1)}
+        first_attempts(host, all_ended(host))
         host.ready()
 
 
@@ -427,13 +439,16 @@ class Fire:
         runs = self.openclaw.model.told()["runs"]
         resumed = sum(run["resumed"] for run in runs)
         again = [reason for action, _, reason in self._log() if action == "interrupt"]
+        failed = [reason for action, _, reason in self._log() if action == "retry"]
+        assert all(STUMBLED in reason for reason in failed), failed
         unsent = sum("the dispatcher died" in reason for reason in again)
         sum_ = (
             f"{len(ended)} turns, {sum(turn.attempt for turn in ended)} attempts, of them"
-            f" {len(again)} again, {unsent} of these since the dispatcher died before it asked;"
+            f" {len(again)} again, {unsent} of these since the dispatcher died before it asked,"
+            f" and {len(failed)} failed by the Gateway before it asked the model;"
             f" {len(runs)} runs, {resumed} of them resumed by the Gateway; {len(self.cut)} cut off"
         )
-        assert sum(turn.attempt for turn in ended) == len(ended) + len(again), sum_
+        assert sum(turn.attempt for turn in ended) == len(ended) + len(again) + len(failed), sum_
         assert len(runs) - resumed == len(ended) + len(again) - unsent, sum_
         # What a killed Gateway cut off was either resumed by it or begun again by us: not both.
         assert resumed + len(again) - unsent == len(self.cut), sum_

@@ -41,7 +41,8 @@ class Manner:
     scopes: list[str] = field(default_factory=lambda: list(SCOPES))
     boot_told: bool = True
     protocol: int = 4
-    uptime_ms: int = 3_600_000
+    #: Old enough for a run at once, young enough to be resuming what a restart cut off.
+    uptime_ms: int = 31_000
     #: Sent in place of the challenge.
     first: str | None = None
     #: Methods that close the connection before they do anything / after they did it.

@@ -69,3 +69,9 @@ def test_a_reason_is_one_printable_line(error: str) -> None:
 )
 def test_the_text_is_that_of_the_final_reply(wait: dict[str, Any], text: str) -> None:
     assert outcomes.text_of(wait) == text
+
+
+def test_a_run_that_the_gateway_could_not_begin_costs_no_attempt() -> None:
+    told = outcomes.of("error", error="another OpenClaw process owns state-lifecycle")
+    assert told.kind is OutcomeKind.POSTPONED
+    assert "could not begin" in told.reason

@@ -18,8 +18,9 @@ from typing import Any
 import orjson
 
 KIND = "openclaw"
-#: Seconds that a restarted Gateway is given to resume a session that it marked for it.
-PATIENCE = 60.0
+#: Seconds that a restarted Gateway is given to resume a session that it marked for it. It resumes
+#: one at a time, each when the one before has ended.
+PATIENCE = 180.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Traces:
     tasks: Sequence[Mapping[str, Any]] = ()
     #: ``sessions.describe``; None for a session that is not there.
     row: Mapping[str, Any] | None = None
-    #: Seconds since this boot was first seen.
+    #: Seconds since this boot began.
     watched: float = 0.0
 
 

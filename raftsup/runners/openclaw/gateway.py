@@ -39,7 +39,7 @@ class Gateway:
         self._link: Link | None = None
         self._reason = "connecting"
         self._settled_at = 0.0
-        self._boot, self._boot_seen = "", 0.0
+        self._boot, self._began = "", 0.0
         self._up = asyncio.Event()
         #: By run: who listens to its events.
         self._listeners: dict[str, Callable[[Mapping[str, Any]], None]] = {}
@@ -51,8 +51,8 @@ class Gateway:
         return self._link.hello if self._link is not None else None
 
     def watched(self) -> float:
-        """Seconds since the boot that we speak to was first seen."""
-        return time.monotonic() - self._boot_seen
+        """Seconds since the Gateway that we speak to began, by its own account."""
+        return time.monotonic() - self._began
 
     def trouble(self) -> str:
         """Why no run can start there now; "" if one can."""
@@ -140,7 +140,7 @@ class Gateway:
         hello = link.hello
         LOG.info(say("gateway.connected", url=self.url, version=hello.version, boot=hello.boot))
         if hello.boot != self._boot:
-            self._boot, self._boot_seen = hello.boot, time.monotonic()
+            self._boot, self._began = hello.boot, time.monotonic() - hello.uptime / 1000
         self._settled_at = 0.0
         if hello.uptime < YOUNG * 1000:
             self._settled_at = time.monotonic() + SETTLE

@@ -8,6 +8,10 @@ from typing import Any
 from raftsup.runners.openclaw.frames import one_line
 from raftsup.turn import Outcome, OutcomeKind
 
+#: What a Gateway says when a run failed for its own trouble, before any model was asked: under
+#: load one of its workers may miss the lock of another (seen with 2026.9.6).
+_ITS_OWN = ("owns state-lifecycle",)
+
 
 def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") -> Outcome:
     """The outcome of a run that ended by itself, or by somebody else's hand at the Gateway.
@@ -25,6 +29,8 @@ def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") 
     if status == "timeout":
         where = f" (while {phase})" if phase else ""
         return Outcome(OutcomeKind.TIMED_OUT, f"the Gateway ended the run at a time limit{where}")
+    if any(words in said for words in _ITS_OWN):
+        return Outcome(OutcomeKind.POSTPONED, f"the Gateway could not begin the run: {said}")
     return Outcome(OutcomeKind.FAILED, f"the Gateway's run failed: {said or status or 'no reason'}")
 
 

@@ -50,6 +50,8 @@ class OpenClawRunner:
     def __init__(self, seat: Seat[OpenClawAgent], gateways: Gateways) -> None:
         self._seat, self._gateways = seat, gateways
         self._gateway = gateways.take(seat.agent)
+        #: The boot and the session that a run was begun in last.
+        self._clear = "", ""
 
     def unavailable(self) -> str:
         return self._gateway.trouble()
@@ -139,14 +141,7 @@ class OpenClawRunner:
     async def _begin(self, work: Work, ride: _Ride, hello: Hello) -> None:
         """Write down the run that is to be asked for."""
         key = session.key_of(self._seat.agent, self._seat.lane, hello.default_agent)
-        while self._gateway.watched() < aftermath.PATIENCE:
-            row = await self._gateway.request("sessions.describe", {"key": key})
-            watched = self._gateway.watched()
-            if not aftermath.is_recovering(
-                Traces(hello.boot, row=row.get("session"), watched=watched)
-            ):
-                break
-            await asyncio.sleep(LOOK)
+        await self._until_clear(key, hello)
         # Never the same key twice: the Gateway answers a key that it knows without a run, and a
         # ledger that was begun anew counts its turns from one again.
         run = f"raftsup-{work.turn.id}-{work.turn.attempt}-{secrets.token_hex(8)}"
@@ -154,6 +149,19 @@ class OpenClawRunner:
         await work.remember(aftermath.pack(handle))
         ride.handle = handle
         await self._ask(work, ride, handle)
+
+    async def _until_clear(self, key: str, hello: Hello) -> None:
+        """Wait until the Gateway is not about to resume the session by itself. Asked once for
+        each of its boots: what is cut off later is ours, and followed.
+        """
+        while self._clear != (hello.boot, key) and self._gateway.watched() < aftermath.PATIENCE:
+            told = await self._gateway.request("sessions.describe", {"key": key}, boot=hello.boot)
+            watched = self._gateway.watched()
+            traces = Traces(hello.boot, row=told.get("session"), watched=watched)
+            if not aftermath.is_recovering(traces):
+                break
+            await asyncio.sleep(LOOK)
+        self._clear = hello.boot, key
 
     async def _ask(self, work: Work, ride: _Ride, handle: Handle) -> None:
         params = frames.agent_run(
