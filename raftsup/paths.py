@@ -78,6 +78,10 @@ class StateDir:
     def report(self, account: str) -> Path:
         return self.reports / f"{account}.json"
 
+    def probe_key(self, account: str) -> Path:
+        """What ``status --probe`` shows to the account's endpoint (see ``worker.selfwake``)."""
+        return self.reports / f"{account}.probe"
+
     def heartbeat(self, program: str) -> Path:
         return self.heartbeats / program
 

@@ -47,7 +47,7 @@ def target_of(arguments: argparse.Namespace) -> apply.Target:
 
 def _values(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
-        "name": arguments.name,
+        "name": arguments.label,
         "profile": arguments.profile,
         "agentId": arguments.agent_id,
         "lane": arguments.lane,

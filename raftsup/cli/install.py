@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import sys
 from pathlib import Path
 
 from raftsup import exits
@@ -74,4 +75,4 @@ def _environment(user: pwd.struct_passwd) -> dict[str, str]:
 
 def _tell(notes: list[str]) -> None:
     for note in notes:
-        print(f"note: {note}")
+        print(f"note: {note}", file=sys.stderr)

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 
 from raftsup import __version__, exits
-from raftsup.cli.arguments import host, logs, look, service, sim
+from raftsup.cli.arguments import host, logs, look, service, setup, sim
 from raftsup.cli.arguments.adder import Adder
 from raftsup.config.load import ConfigError
 from raftsup.paths import StateDirError
 
 _EXAMPLES = """\
 examples:
+  raftsup setup                     make the config, by questions
   raftsup demo                      see it work: a simulated Raft, two accounts, kills in between
   raftsup config check --live       is the config good, and can its agents be reached
   raftsup up                        run the host in the foreground (Ctrl-C drains and stops)
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"raftsup {__version__}")
     service.instance_arguments(top)
     add = Adder(top)
-    for group in (host, look, logs, service, sim):
+    for group in (setup, host, look, logs, service, sim):
         group.add(add)
     return top
 

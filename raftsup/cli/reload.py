@@ -1,27 +1,51 @@
-"""``raftsup reload``: apply the config file to the running host."""
+"""``raftsup reload``: apply the config file to the running host, or say what that would do."""
 
 from __future__ import annotations
 
 import argparse
 
+import orjson
+
 from raftsup import exits
-from raftsup.cli.context import state_of
+from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
-from raftsup.ops import rpc
+from raftsup.ops import reload, rpc
 
 
 def run(arguments: argparse.Namespace) -> int:
-    changes = 0
     try:
-        for line in rpc.reload(state_of(arguments)):
-            changes += 1
-            print(line)
+        return _plan(arguments) if arguments.dry_run else _apply(arguments)
     except rpc.ParentDown as error:
         return complain(f"{error}. Start it with `raftsup up`", exits.NOT_RUNNING)
-    except rpc.ParentRefused as error:
-        if changes:
-            return complain(f"stopped half way, say `raftsup reload` again: {error}", exits.FAILED)
+    except reload.FileRefused as error:
         return complain(f"nothing was changed: {error}", exits.CONFIG)
-    if not changes:
-        print("no account to add, remove or restart; the dispatcher has read the file again")
+    except reload.BrokenOff as error:
+        return complain(f"not carried out to its end: {error}", exits.FAILED)
+    except rpc.ParentRefused as error:
+        return complain(f"nothing was changed: {error}", exits.FAILED)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    found = reload.plan(state_of(arguments), loader_of(arguments))
+    if arguments.json:
+        print(_json(found))
+    else:
+        print("\n".join(reload.plan_lines(found)))
     return exits.OK
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    done = []
+    for one in reload.apply(state_of(arguments)):
+        done.append(one)
+        if not arguments.json:
+            print(reload.sentence(one), flush=True)
+    if arguments.json:
+        print(_json({"done": done}))
+    elif not done:
+        print("nothing to apply: the host runs what the file says")
+    return exits.OK
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -42,12 +42,12 @@ def by_hand(state: StateDir) -> int:
 
 
 def started(state: StateDir) -> int:
-    for line in lifecycle.settled(state, tell):
-        print(line)
-    if flock.holder(state.lock) is None:
+    lines = lifecycle.settled(state, tell)
+    if not lines:
         return complain(
             "the host has ended again: `raftsup up` in this terminal shows why", exits.FAILED
         )
+    print("\n".join(lines))
     return exits.OK
 
 

@@ -57,8 +57,9 @@ def load_text(
 def _no_file(file: Path) -> ConfigError:
     return ConfigError([Problem(
         str(file), "there is no config file",
-        f"write one there, at the least {_MINIMAL} (conf/raftsup.example.json5 shows every"
-        " setting), or name another with RAFTSUP_CONFIG_PATH",
+        f"let `raftsup setup` write one, or write at the least {_MINIMAL}"
+        " (conf/raftsup.example.json5 shows every setting), or name another with"
+        " RAFTSUP_CONFIG_PATH",
     )])  # fmt: skip
 
 

@@ -255,8 +255,10 @@ class Dispatcher:
 
     # -- the end
 
-    async def drain(self, budget: float) -> None:
-        """Start nothing more; wait ``budget`` seconds for what runs, then interrupt it."""
+    async def drain(self, budget: float | None) -> None:
+        """Start nothing more; wait ``budget`` seconds (None: as long as it takes) for what runs,
+        then interrupt it.
+        """
         self.draining = True
         self._look_again_at(None)
         if self._tasks:

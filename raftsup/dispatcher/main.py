@@ -9,11 +9,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from raftsup import exits, flock, kept
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.dispatcher.dispatch import Dispatcher
+from raftsup.dispatcher.letters import Inbox, NoHurry
 from raftsup.dispatcher.server import Server
 from raftsup.dispatcher.verbs import verbs_of
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
@@ -32,9 +34,15 @@ _PREDECESSOR = 5.0
 
 
 def run(
-    config: Config, load: Callable[[], Config], state: StateDir, environ: Mapping[str, str]
+    config: Config,
+    load: Callable[[], Config],
+    state: StateDir,
+    environ: Mapping[str, str],
+    inbox: Inbox | None = None,
 ) -> int:
-    """Dispatch until SIGTERM; an exit code. ``load`` reads the config file again."""
+    """Dispatch until SIGTERM; an exit code. ``load`` reads the config file again; ``inbox``: where
+    a parent of ours sends what it has read.
+    """
     # Before the ledger is open and the heap has grown.
     spare = kept.Spare()
     spare.refill()
@@ -50,11 +58,36 @@ def run(
         os.close(lock)
         return exits.FAILED
     try:
-        asyncio.run(_serve(config, load, state, environ, ledger, spare))
+        asyncio.run(_serve(config, load, state, environ, ledger, spare, inbox))
     finally:
         ledger.close()
         os.close(lock)
     return exits.OK
+
+
+@dataclass
+class _Parent:
+    """What a parent of ours has said so far."""
+
+    inbox: Inbox | None
+    use: Callable[[Config], None]
+    #: A drain has a budget.
+    hurry: bool = True
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.inbox:
+            loop.add_reader(self.inbox.descriptor, self.hear)
+
+    def hear(self) -> None:
+        if self.inbox is None:
+            return
+        for letter in self.inbox.letters():
+            if isinstance(letter, NoHurry):
+                self.hurry = False
+            else:
+                self.use(letter)
+        if self.inbox.closed:
+            asyncio.get_running_loop().remove_reader(self.inbox.descriptor)
 
 
 async def _serve(
@@ -64,6 +97,7 @@ async def _serve(
     environ: Mapping[str, str],
     ledger: Ledger,
     spare: kept.Spare,
+    inbox: Inbox | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     server = Server(lambda: _safely(dispatcher.pump))
@@ -77,9 +111,14 @@ async def _serve(
         publish=server.publish,
     )
 
-    def reload() -> None:
-        dispatcher.reconfigure(load())
+    def use(wanted: Config) -> None:
+        _safely(lambda: dispatcher.reconfigure(wanted))
         LOG.info(say("config.reloaded"))
+
+    parent = _Parent(inbox, use)
+
+    def reload() -> None:
+        use(load())
 
     def reload_on_signal() -> None:
         try:
@@ -93,11 +132,14 @@ async def _serve(
         # The first one drains; the second one does not wait for running turns.
         if stop.is_set():
             dispatcher.interrupt()
+        # What was sent before the signal counts, also where it is heard after it.
+        parent.hear()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_term)
     loop.add_signal_handler(signal.SIGHUP, reload_on_signal)
+    parent.listen(loop)
 
     server.verbs.update(verbs_of(dispatcher, reload))
     # Recover before anyone can ask: a status must not show a predecessor's turns as ours.
@@ -107,7 +149,7 @@ async def _serve(
     look = asyncio.create_task(_look(dispatcher, state))
     sweep = asyncio.create_task(_sweep(dispatcher, ledger, state))
     await stop.wait()
-    await dispatcher.drain(dispatcher.config.turns.drain)
+    await dispatcher.drain(dispatcher.config.turns.drain if parent.hurry else None)
     await pool.close()
     for task in (look, sweep):
         task.cancel()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from raftsup.ledger.book import Accepted, Ledger, open_ledger
 from raftsup.ledger.errors import LedgerError, LedgerUnavailable
+from raftsup.ledger.latest import Latest
 from raftsup.ledger.records import Counts
 
-__all__ = ["Accepted", "Counts", "Ledger", "LedgerError", "LedgerUnavailable", "open_ledger"]
+__all__ = ["Accepted", "Counts", "Latest", "Ledger", "LedgerError", "LedgerUnavailable",
+           "open_ledger"]  # fmt: skip

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from raftsup.config.model import Dedupe
-from raftsup.ledger import audit, messages, seen
+from raftsup.ledger import audit, latest, messages, seen
 from raftsup.ledger.errors import LedgerError
 from raftsup.ledger.lookup import excess, in_phase, turn_of
 from raftsup.ledger.records import (
@@ -226,6 +226,12 @@ class Ledger:
             tallies = [load_tally(data) for _, data in view.scan(Table.ACCOUNTS)]
         return {tally.account: tally.counts for tally in tallies}
 
+    def latest(self) -> dict[str, latest.Latest]:
+        """By account, what happened last."""
+        with self._store.read() as view:
+            tallies = [load_tally(data) for _, data in view.scan(Table.ACCOUNTS)]
+            return {t.account: latest.find(view, self._key(t.account), t) for t in tallies}
+
     def recent(self, account: str | None = None, limit: int = 50) -> list[Turn]:
         """The turns owed last, newest first, in any state."""
         with self._store.read() as view:
@@ -261,6 +267,10 @@ class Ledger:
         """What contradicts itself, in words; nothing if the ledger is sound."""
         with self._store.read() as view:
             return list(audit.contradictions(view, self._key))
+
+    def fill(self) -> tuple[int, int]:
+        """Bytes that hold something, and that it may grow to. Raises ``LedgerError``."""
+        return self._store.fill()
 
     def backup(self, file: Path) -> None:
         """Copies the ledger, live, into one new file. As ``data.mdb`` in a folder of its own it

@@ -179,6 +179,12 @@ class Store:
                 raise LedgerError(f"{self.path}: the ledger is closed")
             yield
 
+    def fill(self) -> tuple[int, int]:
+        """Bytes that hold something, and that it may grow to."""
+        with self.read() as view:
+            page = self._env.stat()["psize"]
+            return view.pages() * page, self._env.info()["map_size"]
+
     def backup(self, file: Path) -> None:
         """A compact copy, as one file, 0600. Raises ``LedgerError``; never overwrites."""
         try:

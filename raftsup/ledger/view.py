@@ -53,6 +53,14 @@ class View:
             for key, value in cursor.iterprev():
                 yield bytes(key), bytes(value)
 
+    def final(self, table: Table, prefix: bytes) -> bytes | None:
+        """The last key that begins with ``prefix``; None if there is none."""
+        with self.txn.cursor(db=self.tables[table]) as cursor:
+            # No key has a tail of so many of the highest byte.
+            beyond = cursor.set_range(prefix + b"\xff" * 32)
+            key = bytes(cursor.key()) if (cursor.prev() if beyond else cursor.last()) else b""
+        return key if key.startswith(prefix) and key else None
+
     def pages(self) -> int:
         """Pages that hold something."""
         stats = [self.txn.stat(db) for db in self.tables.values()]

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from raftsup import flock
 from raftsup.config.load import load_text
-from raftsup.config.model import Config
+from raftsup.config.model import Config, Supervisor
+from raftsup.config.problems import ConfigError
 from raftsup.config.rewrite import Rewritten, put_back, rewrite, unset_variables
-from raftsup.ops import rpc
+from raftsup.ops import reload, rpc
 from raftsup.paths import StateDir
+
+#: What stands in place of a variable that only the host has.
+UNSET = "raftsup-unset-"
 
 
 class Refused(Exception):
@@ -43,42 +47,56 @@ def change(
     if not done.changed:
         yield f"{target.path}: it says so already, nothing was changed"
         return
-    yield f"{target.path}: {'written' if done.before is None else 'changed'}"
+    said = f"{target.path}: {'written' if done.before is None else 'changed'}"
     if target.host is None:
+        yield said
         yield "no host runs: it takes effect at the next start, `raftsup up`"
-    elif not now or lenient(done.after, target).supervisor.reload == "off":
+    elif not now or _mode(done.after, target) == "off":
+        yield said
         yield "the running host was not told; apply it with `raftsup reload`"
     else:
-        yield from _reload(target, done)
+        yield from _reload(target, done, said)
 
 
 def lenient(text: str, target: Target) -> Config:
-    """The config in ``text``, where unset variables hold a word; the host may well have them.
+    """The config in ``text``, where unset variables hold a word that begins with ``UNSET``; the
+    host may well have them.
 
     Raises ``ConfigError``.
     """
     names = unset_variables(text, target.path, target.environ)
-    environ = {**target.environ, **dict.fromkeys(names, "unset")}
+    environ = {**target.environ, **{name: UNSET + name for name in names}}
     return load_text(text, target.path, environ)
 
 
-def _reload(target: Target, done: Rewritten) -> Iterator[str]:
-    told = 0
+def _mode(text: str, target: Target) -> str:
     try:
-        for line in rpc.reload(target.state):
-            told += 1
-            yield line
-    except rpc.ParentDown as error:
-        raise Refused(f"the file is changed, but the host was not reached: {error}") from None
-    except rpc.ParentRefused as error:
-        if told:
-            raise Refused(
-                f"the file is changed, but applied half way; say `raftsup reload`: {error}"
-            ) from None
+        return lenient(text, target).supervisor.reload
+    except ConfigError:
+        # Something was wrong before as well: the host tells what.
+        return Supervisor.reload
+
+
+def _reload(target: Target, done: Rewritten, said: str) -> Iterator[str]:
+    told = False
+    try:
+        for step in reload.apply(target.state):
+            if not told:
+                yield said
+            told = True
+            yield reload.sentence(step)
+    except reload.FileRefused as error:
         kept = "nothing was changed" if put_back(target.path, done) else "the file is changed"
         raise Refused(
             f"{kept}: the running host refuses it: {error}. Mend that, or write the file for the"
             " host's next start with --no-reload"
         ) from None
+    except (rpc.ParentDown, rpc.ParentRefused, reload.BrokenOff) as error:
+        raise Refused(
+            f"the file is changed, but the running host did not apply all of it: {error};"
+            " `raftsup reload` does"
+        ) from None
     if not told:
-        yield "no account to add, remove or restart; the dispatcher has read the file again"
+        yield said
+        # The file's watcher may have been faster.
+        yield "the running host has applied it"

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 from raftsup import flock
 from raftsup.config.load import ConfigError
@@ -27,6 +28,8 @@ Say = Callable[[str], None]
 _LOOK, _WORD = 0.05, 2.0
 #: Seconds that accounts may take to get ready before we only tell how they are.
 _SETTLE = 30.0
+#: Seconds until a host that launchd was asked for is there.
+_APPEAR = 5.0
 
 
 class StillRuns(Exception):
@@ -46,6 +49,11 @@ def stop(state: StateDir, timeout: float, say: Say) -> int | None:
     if needs_signal(pid, unit):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
+    _until_gone(state, pid, timeout, say)
+    return pid
+
+
+def _until_gone(state: StateDir, pid: int, timeout: float, say: Say) -> None:
     begun = told = time.monotonic()
     while flock.holder(state.lock) == pid:
         now = time.monotonic()
@@ -58,7 +66,6 @@ def stop(state: StateDir, timeout: float, say: Say) -> int | None:
             told = now
             say(f"waiting for pid {pid} to drain ({now - begun:.0f} s)")
         time.sleep(_LOOK)
-    return pid
 
 
 def needs_signal(pid: int, unit: Unit | None) -> bool:
@@ -100,21 +107,30 @@ def restart(state: StateDir, service: Installed, timeout: float, say: Say) -> No
         if service.manager is Manager.SYSTEMD:
             raise
         control.ask(service, Verb.START)  # launchd restarts only what it has loaded
+    if pid:
+        _until_gone(state, pid, timeout, say)
 
 
 def settled(state: StateDir, say: Say) -> list[str]:
-    """Wait until no account of a running host is on its way up; how they are, in words."""
+    """Wait until no account of the host that was just started is on its way up; how they are,
+    in words. Empty if the host has ended, or never came.
+    """
     begun = told = time.monotonic()
+    seen = False
     while True:
-        whole = status.collect(status.accounts_of(state, _no_file), state)
-        accounts = whole["accounts"]
-        wanted = [a for a in accounts if a["state"] != AccountState.DISABLED]
+        now = time.monotonic()
+        if flock.holder(state.lock) is None:
+            if seen or now - begun > _APPEAR:
+                return []
+            time.sleep(_LOOK)
+            continue
+        seen = True
+        whole = _status(state)
+        wanted = [a for a in whole["accounts"] if a["state"] != AccountState.DISABLED]
         ready = [a for a in wanted if a["state"] == AccountState.READY]
         coming = [a["account"] for a in wanted if a["state"] == AccountState.STARTING]
-        now = time.monotonic()
-        if not coming and whole["dispatcher"]["state"] == "running":
-            break
-        if now - begun > _SETTLE or whole["supervisor"]["pid"] is None:
+        up = not coming and whole["dispatcher"]["state"] == "running"
+        if up or now - begun > _SETTLE:
             break
         if now - told > _WORD:
             told = now
@@ -122,6 +138,13 @@ def settled(state: StateDir, say: Say) -> list[str]:
         time.sleep(2 * _LOOK)
     lines = [f"{len(ready)} of {len(wanted)} accounts are ready"]
     return lines + [f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready]
+
+
+def _status(state: StateDir) -> dict[str, Any]:
+    try:
+        return status.collect(status.accounts_of(state, _no_file), state)
+    except ConfigError:  # it ended between two looks
+        return {"accounts": [], "dispatcher": {"state": "stopped"}}
 
 
 def _no_file() -> Config:

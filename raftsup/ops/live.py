@@ -29,6 +29,11 @@ class Tried:
 def try_all(config: Config, state: StateDir, environ: Mapping[str, str]) -> list[Tried]:
     """Try the agents of the accounts that run, side by side. Raises ``StateDirError``."""
     state.prepare()
+    return try_on(config, state, environ)
+
+
+def try_on(config: Config, state: StateDir, environ: Mapping[str, str]) -> list[Tried]:
+    """The same on a state folder that is there, which stays as it is."""
     return asyncio.run(_try_all(_by_agent(config), clean_env(environ), state))
 
 
@@ -47,9 +52,18 @@ def _by_agent(config: Config) -> list[tuple[Agent, tuple[str, ...]]]:
 
 
 async def _try_all(
-    agents: list[tuple[Agent, tuple[str, ...]]], env: Mapping[str, str], state: StateDir
+    agents: list[tuple[Agent, tuple[str, ...]]],
+    env: Mapping[str, str],
+    state: StateDir,
+    patience: float | None,
 ) -> list[Tried]:
-    tries = [try_out(agent, env, state.device_key) for agent, _ in agents]
+    async def tried(agent: Agent) -> list[Finding]:
+        try:
+            return await asyncio.wait_for(try_out(agent, env, state.device_key), patience)
+        except TimeoutError:
+            return [Finding(False, f"it gave no answer in {patience:g} s")]
+
+    tries = [tried(agent) for agent, _ in agents]
     findings = await asyncio.gather(*tries)
     return [
         Tried(agent.kind, accounts, tuple(found))

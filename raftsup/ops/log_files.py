@@ -82,7 +82,7 @@ def lines_backwards(files: list[int], until: int | None) -> Iterator[str]:
         ended = True
         yield from (line.decode(errors="replace") for line in reversed(lines))
         rest = begin
-    if rest:
+    if ended:
         yield rest.decode(errors="replace")
 
 

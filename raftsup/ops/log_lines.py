@@ -32,7 +32,8 @@ _PARENTS_LEVELS = {
 }  # fmt: skip
 _FIELD = re.compile(r'([^ "=]+)=("(?:[^"\\]|\\.)*"|[^ "=]+)(?: |$)')
 #: Of records of one moment, the cause is shown before its effect.
-_RANKS = {"supervisord": 0, "up": 0, "dispatcher": 2}
+_PARENTS_LOGS = ("supervisord", "stock-supervisord")
+_RANKS = {**dict.fromkeys(_PARENTS_LOGS, 0), "up": 0, "dispatcher": 2}
 _WORKERS_RANK = 1
 _WORKERS = "accounts-"
 
@@ -214,4 +215,4 @@ def _is_about(record: Record, account: str) -> bool:
         return named == account
     # The parent's own words for a worker (supervisor 4.3.0, process.py, and child.py here).
     words = rf"(?:accounts:|: '?|waiting for |killing '){re.escape(account)}(?![\w.-])"
-    return record.source.program == "supervisord" and bool(re.search(words, record.message or ""))
+    return record.source.name in _PARENTS_LOGS and bool(re.search(words, record.message or ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -35,13 +36,18 @@ def located(command: Sequence[str], environ: Mapping[str, str]) -> str | None:
     return shutil.which(command[0], path=environ.get("PATH", os.defpath))
 
 
+def folders(environ: Mapping[str, str]) -> list[Path]:
+    """Where the CLI may keep its profiles, one folder each."""
+    if chosen := environ.get("RAFT_PROFILE_DIR"):
+        return [Path(chosen)]
+    home = Path(environ.get("HOME", "~")).expanduser()
+    return [home / place for place in _USUAL]
+
+
 def profiles(environ: Mapping[str, str]) -> list[str]:
     """The names of the profiles that lie in the CLI's folder, as far as it is known."""
-    chosen = environ.get("RAFT_PROFILE_DIR")
-    home = Path(environ.get("HOME", "~")).expanduser()
-    folders = [Path(chosen)] if chosen else [home / place for place in _USUAL]
     found = set()
-    for folder in folders:
+    for folder in folders(environ):
         try:
             entries = list(folder.iterdir())
         except OSError:
@@ -52,26 +58,30 @@ def profiles(environ: Mapping[str, str]) -> list[str]:
     return sorted(found)
 
 
-def whoami(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> Whoami:
+def whoami(
+    command: Sequence[str],
+    profile: str,
+    environ: Mapping[str, str],
+    patience: float = PATIENCE,
+) -> Whoami:
     """Whose agent ``profile`` is: ``raft --profile P auth whoami``. Raises ``CliTrouble``."""
     if located(command, environ) is None:
         raise CliTrouble(missing(command))
-    shown = f"`{command[0]} --profile {profile} auth whoami`"
+    raft = shlex.join([*command, "--profile", profile])
+    shown = f"`{raft} auth whoami`"
     try:
         done = subprocess.run(
             [*command, "--profile", profile, "auth", "whoami"],
             env=clean_env(environ), stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=PATIENCE, check=False,
+            timeout=patience, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise CliTrouble(f"{shown} gave no answer in {PATIENCE:g} s; try it by hand") from None
+        raise CliTrouble(f"{shown} gave no answer in {patience:g} s; try it by hand") from None
     except (OSError, ValueError) as error:
         raise CliTrouble(f"{shown} cannot be run: {error}") from None
     if done.returncode != 0:
         said = _said(done.stderr or done.stdout) or f"it ended with {done.returncode}"
-        raise CliTrouble(
-            f"{shown} failed: {said}; sign in with `{command[0]} --profile {profile} auth login`"
-        )
+        raise CliTrouble(f"{shown} failed: {said}; sign in with `{raft} auth login`")
     answer = _object(done.stdout.decode("utf-8", "replace"))
     agent_id = answer.get("agentId")
     if not isinstance(agent_id, str) or not agent_id.strip().isprintable() or not agent_id.strip():

@@ -3,83 +3,103 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from raftsup.ops import columns, reload
 
 _COLOURS = {
     "ready": "32",
+    "enabled": "32",
     "running": "32",
+    "ok": "32",
     "starting": "33",
     "degraded": "33",
     "draining": "33",
     "disabled": "2",
+    "-": "2",
 }
 _RED = "31"
-_HEAD = ("ACCOUNT", "STATE", "BRIDGE", "RESTARTS", "WAKES", "DUPL", "REJ", "QUEUED", "RUN", "DONE",
-         "FAILED")  # fmt: skip
+_INDENT = "    "
+#: Sentences are wrapped here where the output has no width, and never narrower than the least.
+_USUAL, _LEAST = 100, 60
+_WORDS = {True: "ok", False: "NO", None: "-"}
 
 
-def screen(status: dict[str, Any], *, colour: bool, width: int = 100) -> str:
-    """The status as text, ending in a newline."""
-    supervisor, dispatcher = status["supervisor"], status["dispatcher"]
-    rows = [_row(account) for account in status["accounts"]]
-    widths = [max(len(row[i]) for row in [_HEAD, *rows]) for i in range(len(_HEAD))]
-    lines = [
-        f"raftsup {status['version']}  {status['stateDir']}",
-        _program("supervisor", supervisor, colour),
-        _program("dispatcher", dispatcher, colour),
-        "",
-        _line(_HEAD, widths),
-    ]
-    for account, row in zip(status["accounts"], rows, strict=True):
-        line = _line(row, widths)
-        if colour:
-            state = account["state"]
-            line = line.replace(f" {state} ", f" {_paint(state)} ", 1)
-        lines.append(line)
-        if account["reason"]:
-            indent = "    "
-            lines += textwrap.wrap(
-                account["reason"],
-                max(width, 60),
-                initial_indent=indent,
-                subsequent_indent=indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-    if supervisor["pid"] is None and not any(a["endpoint"]["pid"] for a in status["accounts"]):
-        lines += ["", "no host runs here; start it with `raftsup up`"]
+def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None) -> str:
+    """The status as text, ending in a newline. ``width``: of the screen; None: there is none."""
+    lines = [f"raftsup {status['version']}  {status['stateDir']}"]
+    if status["source"] == "config":
+        told = "no host runs here: this is what the config says; start it with `raftsup up`"
+        lines += [*_wrapped(told, width, ""), "", *_accounts(status, columns.WRITTEN, colour, width)]
+    else:
+        lines += [
+            _program("supervisor", status["supervisor"], colour),
+            _program("dispatcher", status["dispatcher"], colour),
+            *_config(reload.standing_lines(status.get("config")), colour),
+            "",
+            *_accounts(status, columns.RUNNING, colour, width),
+        ]
+    if "others" in status:
+        lines += ["", *_others(status["others"], width)]
     return "\n".join(lines) + "\n"
 
 
-def _program(name: str, program: dict[str, Any], colour: bool) -> str:
+def _accounts(
+    status: Mapping[str, Any], shown: Sequence[columns.Column], colour: bool, width: int | None
+) -> Iterator[str]:
+    head, *rows = columns.table(shown, status["accounts"], status["at"], width)
+    yield columns.joined(head)
+    for account, row in zip(status["accounts"], rows, strict=True):
+        if colour:
+            row[1] = row[1].replace(row[1].strip(), _paint(row[1].strip()), 1)
+        yield columns.joined(row)
+        # Without a host each would be down for the one reason that stands above.
+        if account["reason"] and (status["source"] == "host" or account["state"] != "down"):
+            yield from _wrapped(account["reason"], width, _INDENT)
+        for check in account.get("probe", ()):
+            word = _WORDS[check["good"]]
+            lead = f"{_INDENT}{word:<3} {check['check']:<11}"
+            first, *rest = _wrapped(check["text"], width, lead, " " * len(lead))
+            yield first.replace(word, _paint(word), 1) if colour else first
+            yield from rest
+
+
+def _others(others: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
+    if not others:
+        yield "nothing else of raftsup was found on this machine (best effort)"
+        return
+    yield "also on this machine (best effort):"
+    for other in others:
+        yield from _wrapped(f"{other['kind']}: {other['what']}", width, "  ", _INDENT)
+        yield from _wrapped(other["hint"], width, _INDENT)
+
+
+def _wrapped(text: str, width: int | None, first: str, rest: str | None = None) -> list[str]:
+    # A path or a command that is cut in two can be neither read nor copied.
+    return textwrap.wrap(
+        text,
+        max(width or _USUAL, _LEAST),
+        initial_indent=first,
+        subsequent_indent=first if rest is None else rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _program(name: str, program: Mapping[str, Any], colour: bool) -> str:
     state = program["state"]
     pid = f"  pid {program['pid']}" if program["pid"] else ""
     return f"{name}  {_paint(state) if colour else state}{pid}"
 
 
-def _row(account: dict[str, Any]) -> tuple[str, ...]:
-    bridge, wakes, turns = account["bridge"], account["wakes"], account["turns"]
-    numbers = (
-        bridge["restarts"],
-        wakes["accepted"],
-        wakes["duplicates"],
-        wakes["rejected"],
-        turns["queued"],
-        turns["running"],
-        turns["done"],
-        turns["failed"],
-    )
-    return (account["account"], account["state"], bridge["state"], *map(str, numbers))
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    words = [
-        word.ljust(width) if i < 3 else word.rjust(width)
-        for i, (word, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    # Eighty columns hold the numbers and an account's name of twelve letters.
-    return ("  ".join(words[:3]) + " " + " ".join(words[3:])).rstrip()
+def _config(lines: Sequence[str], colour: bool) -> list[str]:
+    if not lines:
+        return []
+    first, *rest = lines
+    word, *more = first.split(maxsplit=1)
+    painted = f"\x1b[33m{word}\x1b[0m" if colour else word
+    return [f"config      {' '.join([painted, *more])}", *(f"    {line}" for line in rest)]
 
 
 def _paint(state: str) -> str:

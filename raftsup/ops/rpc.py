@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import xmlrpc.client
-from collections.abc import Iterator
 from typing import Any
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
@@ -38,24 +37,3 @@ def call(state: StateDir, method: str, *args: object) -> Any:
         raise ParentDown(f"raftsup does not answer at {access.url}: {error}") from None
     finally:
         transport.close()
-
-
-def reload(state: StateDir) -> Iterator[str]:
-    """Apply the config file: stop, change and start just what differs; a line for each.
-
-    The dispatcher reads the file as well. Raises as ``call`` does; ``ParentRefused`` carries
-    what is wrong with the file, and then nothing was changed.
-    """
-    ((added, changed, removed),) = call(state, "reloadConfig")
-    for name in removed:
-        call(state, "stopProcessGroup", name)
-        call(state, "removeProcessGroup", name)
-        yield f"{name}: removed"
-    for name in changed:
-        call(state, "stopProcessGroup", name)
-        call(state, "removeProcessGroup", name)
-        call(state, "addProcessGroup", name)
-        yield f"{name}: restarted with new settings"
-    for name in added:
-        call(state, "addProcessGroup", name)
-        yield f"{name}: added"

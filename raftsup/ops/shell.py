@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,7 @@ def completion_path(shell: str, environ: Mapping[str, str], home: Path) -> Path:
 
 def manual(parser: argparse.ArgumentParser, version: str) -> str:
     """The manual page, section 1, in roff. ``parser`` is used up by it."""
-    whole = parser.epilog or ""
-    below = [
-        p.epilog.partition("\n")[2] for _, p in parsers(parser) if p.epilog and p is not parser
-    ]
+    whole, *below = [_examples(p.epilog) for _, p in parsers(parser) if p.epilog]
     parser.epilog = None  # the library would fill its lines
     page = Manpage(
         parser,
@@ -69,9 +67,15 @@ def manual(parser: argparse.ArgumentParser, version: str) -> str:
             "description": (parser.description or "").rstrip("."),
         },
     )
-    text = "\n".join([whole.partition("\n")[2], "each command:", *below])
+    text = "\n".join([whole, "each command:", *dict.fromkeys(below)])
     page.add_section("examples", "=", f".nf\n{_verbatim(text)}\n.fi")
     return str(page)
+
+
+def _examples(epilog: str) -> str:
+    """An epilog without the word that introduces it."""
+    lines = re.sub(r"^examples?:\s*", "", epilog)
+    return f"  {lines}"
 
 
 def _verbatim(text: str) -> str:

@@ -18,12 +18,13 @@ from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import client
 from raftsup.dispatcher.lanes import ALL
-from raftsup.ledger import Counts, LedgerError, LedgerUnavailable, open_ledger
-from raftsup.ops import account_state, rpc
+from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ops import account_state, reload, rpc
 from raftsup.ops.account_state import AccountState, Found
 from raftsup.paths import StateDir
 from raftsup.supervisor import roster
 from raftsup.supervisor.programs import ACCOUNTS
+from raftsup.turn import Turn
 from raftsup.worker import report
 from raftsup.worker.pulse import answers
 
@@ -50,17 +51,30 @@ def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
     processes = _processes(state)
     answer = _ask_dispatcher(state)
     dispatcher = _dispatcher(answer, processes)
-    counts = _counts(state)
+    counts, latest = _past(state)
     pid = flock.holder(state.lock)
+    found = [
+        _account(
+            account,
+            state,
+            processes,
+            answer,
+            counts.get(account.id, Counts()),
+            latest.get(account.id, Latest()),
+        )
+        for account in accounts
+    ]
+    # A worker may also be under another supervisor than ours.
+    runs = pid is not None or any(account["endpoint"]["pid"] for account in found)
     return {
         "version": __version__,
         "stateDir": str(state.root),
         "supervisor": {"state": "running" if pid is not None else "stopped", "pid": pid},
         "dispatcher": dispatcher,
-        "accounts": [
-            _account(account, state, processes, answer, counts.get(account.id, Counts()))
-            for account in accounts
-        ],
+        "config": reload.standing(state),
+        "source": "host" if runs else "config",
+        "at": time.time(),
+        "accounts": found,
     }
 
 
@@ -95,15 +109,16 @@ def _dispatcher(answer: dict[str, Any] | None, processes: dict[str, Any] | None)
     return {"state": "draining" if answer["draining"] else "running", "pid": answer["pid"]}
 
 
-def _counts(state: StateDir) -> dict[str, Counts]:
+def _past(state: StateDir) -> tuple[dict[str, Counts], dict[str, Latest]]:
+    """What the ledger has of each account; nothing where it cannot be read."""
     try:
         ledger = open_ledger(state.ledger, readonly=True)
     except (LedgerError, LedgerUnavailable):
-        return {}
+        return {}, {}
     try:
-        return ledger.counts()
+        return ledger.counts(), ledger.latest()
     except LedgerError:
-        return {}
+        return {}, {}
     finally:
         ledger.close()
 
@@ -114,6 +129,7 @@ def _account(
     processes: dict[str, Any] | None,
     dispatcher: dict[str, Any] | None,
     counts: Counts,
+    latest: Latest,
 ) -> dict[str, Any]:
     lock = state.reports / f"{account.id}.lock"
     worker = flock.holder(lock)
@@ -131,7 +147,7 @@ def _account(
         answers=current and _answers(said.get("url", "")),
         bridge=bridge.get("state", "stopped") if current else "stopped",
         reason=bridge.get("reason", "") if current else "",
-        bridge_alive=current and _lives(bridge.get("pid")),
+        bridge_alive=current and lives(bridge.get("pid")),
         dispatcher=dispatcher is not None,
         lane=_lane_note(account, dispatcher or {}),
         held=(dispatcher or {}).get("held", {}).get(account.id, 0),
@@ -140,6 +156,7 @@ def _account(
     return {
         "account": account.id,
         "profile": account.profile,
+        "agent": account.agent.kind if account.agent else None,
         "state": str(word),
         "reason": reason,
         "endpoint": {"url": said.get("url") if current else None, "pid": worker},
@@ -154,17 +171,26 @@ def _account(
             "accepted": counts.accepted,
             "duplicates": counts.duplicates,
             "rejected": said.get("rejected", 0),
+            "lastAt": latest.wake_at,
         },
         "turns": {
             "queued": counts.queued,
             "running": counts.running,
             "done": counts.done,
             "failed": counts.failed,
+            "last": _last(latest.turn),
         },
     }
 
 
-def _lives(pid: int | None) -> bool:
+def _last(turn: Turn | None) -> dict[str, Any] | None:
+    """The turn that runs, else the one that ended last; ``at``: since when it is what it is."""
+    if turn is None:
+        return None
+    return {"turn": turn.id, "state": str(turn.state), "at": turn.ended_at or turn.started_at}
+
+
+def lives(pid: int | None) -> bool:
     """Whether the process can do anything: neither dead nor stopped by a signal."""
     still = (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
     try:

@@ -21,6 +21,8 @@ class Phase(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     RESTARTING = "restarting"
+    #: Stopping in its own time: a manager that is told STOPPING counts to its TimeoutStopSec.
+    DRAINING = "draining"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from raftsup import exits, flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf, herald, notify, programs, roster, watchdog
+from raftsup.supervisor import changes, conf, herald, notify, programs, roster, watchdog
+from raftsup.supervisor.draining import Drain
+from raftsup.supervisor.reload import Reloads
 from raftsup.worker.preload import preload
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -51,27 +53,41 @@ class Options(ServerOptions):
         umask: int,
     ) -> None:
         super().__init__()
-        self.raftsup, self.state = config, state
+        #: ``raftsup``: the config in force. ``load`` reads the file anew.
+        self.raftsup, self.load, self.state = config, load, state
+        self.environ = environ
         self.stop_requests = 0
         self._terminal = os.isatty(0)
-        self._load, self._environ, self._umask, self._fresh = load, environ, umask, True
+        self._umask, self._fresh = umask, True
 
     def process_groups_from_parser(self, parser: Any) -> list[Any]:
         if not self._fresh:  # at the first reading the config was read a moment ago
             try:
-                self.raftsup = self._load()
+                wanted = self.load()
             except ConfigError as error:
                 raise ValueError(str(error)) from error
+            self.noted(wanted)
+            self.raftsup = changes.merged(self.raftsup, wanted, changes.BY_HAND)
         self._fresh = False
         roster.write(self.state, self.raftsup)
+        return self.groups_of(self.raftsup)
+
+    def noted(self, file: Config) -> None:
+        """The file was read and is good. The parent puts whoever wants to know in its place."""
+
+    def use(self, config: Config) -> None:
+        """Have ``config`` in force; whoever runs goes on as it is."""
+        self.raftsup = config
+        self.process_group_configs = self.groups_of(config)
+        try:
+            roster.write(self.state, config)
+        except OSError as error:  # a full disk: ``status`` then shows what was before
+            self.logger.error(f"the roster cannot be written: {error}")
+
+    def groups_of(self, config: Config) -> list[Any]:
+        """The programs of a host with this config."""
         return programs.groups(
-            self,
-            self.raftsup,
-            self.state,
-            lambda: self.raftsup,
-            self._load,
-            self._environ,
-            self._umask,
+            self, config, self.state, lambda: self.raftsup, self.environ, self._umask
         )
 
     def get_signal(self) -> int | None:
@@ -87,6 +103,8 @@ class Parent(Supervisor):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.stop_groups: list[Any] | None = None
+        self.reloads, self.drain = Reloads(self), Drain(self)
+        options.noted = self.reloads.noted  # type: ignore[method-assign]
         self._awake_since = self._last_tick = time.time()
         self._listener = notify.listener(os.environ, os.getpid())
         self._told = herald.Told(time.monotonic())
@@ -112,6 +130,8 @@ class Parent(Supervisor):
             self._awake_since = moment
         self._last_tick = moment
         self._kill_silent(moment)
+        self.reloads.tick()
+        self.drain.tick()
         if self._listener.address:
             self._tell_service_manager()
         if self.options.stop_requests > 1:
@@ -144,7 +164,8 @@ class Parent(Supervisor):
             for process in wanted
             if not process.pid or self._beat(process) < process.laststart
         ]
-        look = herald.Look(_PHASES[self.options.mood], len(wanted), waiting)
+        phase = herald.Phase.DRAINING if self.drain.on else _PHASES[self.options.mood]
+        look = herald.Look(phase, len(wanted), waiting)
         lines, self._told = herald.news(look, self._told, time.monotonic(), self._listener.watchdog)
         self._listener.tell(*lines)
 

@@ -13,13 +13,16 @@ from supervisor.datatypes import RestartUnconditionally
 from supervisor.options import ProcessGroupConfig
 
 from raftsup import log
+from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import main as dispatcher
+from raftsup.dispatcher.letters import Inbox
 from raftsup.paths import StateDir
 from raftsup.supervisor.child import ForkedConfig
 from raftsup.worker import main as worker
 
 ACCOUNTS = "accounts"
+_STDIN = 0
 #: Seconds beyond a program's own drain before it is killed.
 _MARGIN = 5
 _LOG_BYTES = 5 << 20
@@ -29,19 +32,28 @@ _PRIORITY = {dispatcher.PROGRAM: 10, ACCOUNTS: 20}
 
 @dataclass(frozen=True)
 class DispatcherProgram:
-    """Reads its settings when it starts and at SIGHUP: a change restarts nothing."""
+    """Has the config in force when it starts, and by letter from then on: a change restarts
+    nothing, and what the parent refused is never read.
+    """
 
     state: StateDir
     #: The operator's own: what agents write is theirs to share.
     umask: int
     latest: Callable[[], Config] = field(compare=False)
-    load: Callable[[], Config] = field(compare=False)
     environ: Mapping[str, str] = field(compare=False)
 
     def __call__(self) -> int:
         os.umask(self.umask)
         log.start(dispatcher.PROGRAM)
-        return dispatcher.run(self.latest(), self.load, self.state, self.environ)
+        return dispatcher.run(
+            self.latest(), _by_letter_only, self.state, self.environ, Inbox(_STDIN)
+        )
+
+
+def _by_letter_only() -> Config:
+    raise ConfigError(
+        [Problem("the dispatcher", "has its config from its parent", "say `raftsup reload`")]
+    )
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,11 @@ def groups(
     config: Config,
     state: StateDir,
     latest: Callable[[], Config],
-    load: Callable[[], Config],
     environ: Mapping[str, str],
     umask: int,
 ) -> list[ProcessGroupConfig]:
-    """The two groups of a host. ``latest`` gives the config in force, ``load`` reads it anew.
-    ``umask`` is the one that agents get.
+    """The two groups of a host. ``latest`` gives the config in force. ``umask`` is the one that
+    agents get.
     """
     first = _program(
         options,
@@ -73,7 +84,7 @@ def groups(
         name=dispatcher.PROGRAM,
         command="dispatcher",
         stop=dispatcher_stop(config),
-        program=DispatcherProgram(state, umask, latest, load, environ),
+        program=DispatcherProgram(state, umask, latest, environ),
     )
     workers = [
         _program(

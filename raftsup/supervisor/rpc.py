@@ -5,14 +5,17 @@ accounts:support``, ``restart accounts:*`` and ``tail -f`` work as they stand. B
 updates whole groups. So ``reloadConfig`` names the *processes* that changed
 (``accounts:support``), and what ``supervisorctl update`` then does with such a name is done to
 that process.
+
+``applyConfig`` does the same in the parent itself, whose jobs wait for one another (``reload``);
+that is what ``raftsup reload`` asks for.
 """
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from supervisor.options import make_namespec, split_namespec
 from supervisor.rpcinterface import (
     SupervisorNamespaceRPCInterface,
@@ -31,8 +34,8 @@ def make_interface(supervisord: Any) -> Interface:
 
 def difference(running: Any, wanted: Any) -> tuple[list[str], list[str], list[str]]:
     """Namespecs added, changed and removed between two sets of group configs."""
-    old = {_spec(group, program): program for group in running for program in group.process_configs}
-    new = {_spec(group, program): program for group in wanted for program in group.process_configs}
+    old = {spec(group, program): program for group in running for program in group.process_configs}
+    new = {spec(group, program): program for group in wanted for program in group.process_configs}
     return (
         [name for name in new if name not in old],
         [name for name in new if name in old and new[name] != old[name]],
@@ -40,28 +43,59 @@ def difference(running: Any, wanted: Any) -> tuple[list[str], list[str], list[st
     )
 
 
-def _spec(group: Any, program: Any) -> str:
+def spec(group: Any, program: Any) -> str:
     return str(make_namespec(group.name, program.name))
 
 
 class Interface(SupervisorNamespaceRPCInterface):
     def reloadConfig(self) -> list[list[list[str]]]:
+        if self.supervisord.reloads.busy():
+            raise RPCError(Faults.FAILED, "a reload is under way; say it again in a moment")
         super().reloadConfig()  # raises CANT_REREAD with the config's own error
+        # The dispatcher learns of agents, lanes and limits without a restart.
+        self.supervisord.reloads.tell_dispatcher()
         added, changed, removed = difference(
             [group.config for group in self.supervisord.process_groups.values()],
             self.supervisord.options.process_group_configs,
         )
-        # The dispatcher learns of agents, lanes and limits without a restart.
-        for process in self.supervisord.process_groups["dispatcher"].processes.values():
-            if process.pid:
-                process.signal(signal.SIGHUP)
         return [[added, changed, removed]]
+
+    def applyConfig(self) -> int:
+        """Have the config file applied; a number for ``applyProgress``."""
+        self._update("applyConfig")
+        number: int = self.supervisord.reloads.ask()
+        return number
+
+    def applyProgress(self, number: int) -> str:
+        """How far it is: JSON, see ``Reloads.progress``. Answers also while the host stops."""
+        return self._json(self.supervisord.reloads.progress(number))
+
+    def configPlan(self) -> str:
+        """What ``applyConfig`` would do now: JSON, see ``Reloads.plan``."""
+        return self._json(self.supervisord.reloads.plan())
+
+    def configState(self) -> str:
+        """How the running config stands to its file: JSON, see ``Reloads.state``."""
+        return self._json(self.supervisord.reloads.state())
+
+    def drain(self, timeout: float) -> bool:
+        """Accept and start nothing more, wait ``timeout`` seconds (below 0: as long as it takes)
+        for the running turns, end. Said again it sets another time.
+        """
+        if not self.supervisord.drain.on:
+            self._update("drain")
+        self.supervisord.drain.begin(None if timeout < 0 else timeout)
+        return True
+
+    @staticmethod
+    def _json(answer: object) -> str:
+        return orjson.dumps(answer).decode()
 
     def addProcessGroup(self, name: str) -> bool:
         self._update("addProcessGroup")
         for wanted in self.supervisord.options.process_group_configs:
             for program in wanted.process_configs:
-                if _spec(wanted, program) == name:
+                if spec(wanted, program) == name:
                     return self._add(wanted, program, name)
         raise RPCError(Faults.BAD_NAME, name)
 

@@ -21,6 +21,7 @@ from raftsup import wake
 from raftsup.ledger import LedgerUnavailable
 from raftsup.log import say
 from raftsup.wake import Refused, Wake
+from raftsup.worker import selfwake
 
 log = logging.getLogger("raftsup.worker")
 
@@ -56,6 +57,8 @@ class Endpoint:
     ring: Callable[[], None]
     #: Hands out at most so many activity events, each once, and how many were dropped.
     drain: Callable[[int], tuple[list[dict[str, Any]], int]]
+    #: What a probe presents in the token's place (see ``worker.selfwake``); "": no probes.
+    probe_key: str = ""
 
 
 @dataclass
@@ -102,7 +105,13 @@ class _Wakes:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         # Asked before the wake is taken, so that nothing can fail after it is.
         session = self.slot.contract.runtime_session()
+        if selfwake.is_probe(req.get_header(TOKEN_HEADER), self.slot.contract.probe_key):
+            # Each check of a wake, in the same order, and no step further.
+            self._check(req)
+            _reply(resp, selfwake.STATUS, selfwake.ANSWER)
+            return
         try:
+            wake.check_token(req.get_header(TOKEN_HEADER), self.slot.contract.token)
             duplicate = self._take(req)
         except Refused as refused:
             self.slot.contract.count("rejected")
@@ -114,15 +123,19 @@ class _Wakes:
             answer["duplicate"] = True
         _reply(resp, 202, answer)
 
-    def _take(self, req: falcon.Request) -> bool:
+    def _check(self, req: falcon.Request) -> Wake:
+        """All that is asked of a wake after its token."""
         contract = self.slot.contract
-        wake.check_token(req.get_header(TOKEN_HEADER), contract.token)
         wake.check_host(req.get_header("host"), contract.port())
-        accepted = wake.parse(_read(req))
+        checked = wake.parse(_read(req))
         if contract.stopping():
             raise Refused(503, "this account's worker is stopping", STOPPING_RETRY_MS)
+        return checked
+
+    def _take(self, req: falcon.Request) -> bool:
+        contract, checked = self.slot.contract, self._check(req)
         try:
-            duplicate = contract.accept(accepted)
+            duplicate = contract.accept(checked)
         except LedgerUnavailable as error:
             # Its text names paths of this host: for the log, not for the answer.
             log.warning(say("ledger.unavailable", reason=str(error)))

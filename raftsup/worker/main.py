@@ -23,7 +23,7 @@ from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.wake import Wake
-from raftsup.worker import pulse
+from raftsup.worker import pulse, selfwake
 from raftsup.worker.activity_feed import Feed, Queue
 from raftsup.worker.bridge import TERM_GRACE, Bridge, argv_of
 from raftsup.worker.endpoint import Endpoint
@@ -163,6 +163,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         count=report.count,
         ring=doorbell.ring,
         drain=waiting.drain,
+        probe_key=selfwake.new_key(state.probe_key(settings.account)),
     )
     serve(app, ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
     if not stopping.is_set():

@@ -100,6 +100,8 @@ class Host:
             **sections,
         }
         tree["turns"] = {"agent": AGENT, **sections.get("turns", {})}
+        # A test applies an edit when it says so.
+        tree["supervisor"] = {"reload": "off", **sections.get("supervisor", {})}
         self.config_path.write_text(json.dumps(tree, indent=2))
 
     def environ(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ import pytest
 
 from raftsup import __version__, exits
 from raftsup.cli.main import main
+from raftsup.ops import reload as ops_reload
 from raftsup.ops import rpc
 from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running, wait_for
 
@@ -365,11 +366,11 @@ def test_a_broken_file_is_refused_with_its_line_and_changes_nothing(calm: Host) 
 def test_a_reload_that_is_refused_half_way_does_not_claim_that_nothing_was_changed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def half(_: object) -> Iterator[str]:
-        yield "accounts:support: removed"
-        raise rpc.ParentRefused("raftsup is stopping")
+    def half(_: object) -> Iterator[dict[str, Any]]:
+        yield {"program": "accounts:support", "what": "removed", "paths": []}
+        raise ops_reload.BrokenOff("raftsup is stopping")
 
-    monkeypatch.setattr(rpc, "reload", half)
+    monkeypatch.setattr(ops_reload, "apply", half)
     assert main(["reload", "--state-dir", "/nowhere"]) == exits.FAILED
     printed = capsys.readouterr()
     assert printed.out == "accounts:support: removed\n"
@@ -408,7 +409,9 @@ def test_a_changed_agent_is_used_for_the_next_turn_and_restarts_nobody(host: Hos
     host.configure({"support": {"agent": agent}, "sales": {}})
     done = host.run("reload")
     assert done.returncode == exits.OK
-    assert "no account to add, remove or restart" in done.stdout
+    assert done.stdout.startswith(
+        "dispatcher: uses from now on channels.raft.accounts.support.agent"
+    )
     wait_for(lambda: "action=config.reloaded" in host.said(), what="the dispatcher's reload")
     host.raft.workspace.post("support", "who are you?")
     host.answered("who are you?")

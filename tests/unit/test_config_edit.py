@@ -8,7 +8,7 @@ from typing import Any
 
 import json5
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raftsup.config.edit import Edit, EditRefused, Remove, Set, edited, meant, same
@@ -36,7 +36,7 @@ def changes(draw: st.DrawFn) -> tuple[Written, Edit]:
     return written, Set((*old, *new), draw(TREES))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes())
 def test_an_edit_makes_the_tree_that_it_means_or_is_refused(change: tuple[Written, Edit]) -> None:
     written, edit = change
@@ -57,7 +57,7 @@ def at(tree: Any, keys: tuple[str, ...]) -> Any:
     return tree
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents(), st.sampled_from(["new", "also new"]), TREES)
 def test_a_new_key_leaves_every_character_and_every_comment(
     written: Written, key: str, value: Any

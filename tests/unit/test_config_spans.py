@@ -7,7 +7,7 @@ from typing import Any
 
 import json5
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from raftsup.config.edit import same
 from raftsup.config.spans import Value, spans
@@ -24,7 +24,7 @@ def read(text: str, value: Value) -> Any:
     return json5.loads(text[value.start : value.end])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 @example(Written("{a:1,'b':[2,],}", {"a": 1, "b": [2]}, ()))
 def test_each_value_and_key_stands_where_its_span_says(written: Written) -> None:

@@ -52,7 +52,7 @@ def action(actions: Any, name: str, text: str, example: str) -> Any:
 
 def _examples(lines: str) -> str:
     """``lines``: a command line each, as a person types it."""
-    shown = "\n".join(f"  {line}" for line in lines.splitlines())
+    shown = "\n".join(f"  {line.strip()}" for line in lines.splitlines())
     return f"examples:\n{shown}" if "\n" in lines else f"example:\n{shown}"
 
 

@@ -21,7 +21,21 @@ def add(add: Adder) -> None:
     stop = add("stop", "stop", "stop the host: drain, then end", "raftsup stop --timeout 60")
     stop.add_argument("--timeout", type=float, default=90.0, metavar="SECONDS",
                       help="how long to wait for its end (default 90)")  # fmt: skip
-    add("reload", "reload", "apply the config file to the running host", "raftsup reload")
+    drain = add(
+        "drain", "drain", "accept nothing more, let the running turns end, then end the host",
+        "raftsup drain --timeout 600 && pip install -U raftsup && raftsup start",
+    )  # fmt: skip
+    drain.add_argument(
+        "--timeout", type=float, metavar="SECONDS",
+        help="then interrupt what still runs (default: wait as long as it takes)",
+    )  # fmt: skip
+    drain.add_argument("--json", action="store_true", help="print one JSON object")
+    reload = add("reload", "reload", "apply the config file to the running host",
+                 "raftsup reload --dry-run")  # fmt: skip
+    reload.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    reload.add_argument("--json", action="store_true", help="print one JSON object")
+    # The file is the running host's; without one, this shell's.
+    reload.set_defaults(config=None, settings=[])
     ctl = add("ctl", "ctl", "supervisorctl on this host", "raftsup ctl restart accounts:support")
     ctl.add_argument("words", nargs=argparse.REMAINDER, metavar="…", help="as for supervisorctl")
     worker = add(

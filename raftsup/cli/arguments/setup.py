@@ -31,7 +31,7 @@ def _setup(command: Any) -> None:
     command.add_argument("--profile", metavar="P", help="the Raft CLI's profile")
     command.add_argument("--account", metavar="ID", help="the account's id (default: the profile)")
     command.add_argument("--agent-id", metavar="ID",
-                         help="its agent id in Raft (default: what `auth whoami` tells)")  # fmt: skip
+                         help="its agent id in Raft (default: as `auth whoami` tells)")  # fmt: skip
     command.add_argument("--agent", metavar="JSON5", help=_AGENT)
     command.add_argument("--command", dest="raft", metavar="CLI", help="the Raft CLI, if not raft")
     command.add_argument(
@@ -54,7 +54,7 @@ def _account(command: Any) -> None:
     new.add_argument("--agent-id", metavar="ID",
                      help="its agent id in Raft (default: asks `raft auth whoami`)")  # fmt: skip
     new.add_argument("--agent", metavar="JSON5", help=f"{_AGENT}; default: turns.agent")
-    new.add_argument("--name", help="for people")
+    new.add_argument("--name", dest="label", metavar="NAME", help="for people")
     new.add_argument("--lane", help="the lane of its turns (default: its own)")
     new.add_argument("--disabled", action="store_true", help="listed, but not run")
     for name, text in (

@@ -118,12 +118,12 @@ def remove(service: Installed, stop: Callable[[], object], *, force: bool) -> It
         control.ask(service, Verb.DISABLE)
     except control.Refused as error:
         refused = error
+        # What `disable` would have removed, while the links still lead to a file.
+        for link in list(service.path.parent.glob(f"*.wants/{service.path.name}")):
+            link.unlink()
     service.path.unlink()
     yield f"{service.path}: removed"
     if refused is not None:
-        # What `disable` would have removed: links to a file that is gone.
-        for link in service.path.parent.glob(f"*.wants/{service.path.name}"):
-            link.unlink()
         raise refused
     control.ask(service, Verb.FORGET)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from raftsup.ops.service.described import Described, Scope
 
@@ -84,7 +85,7 @@ def text(service: Described) -> str:
         unit=service.unit,
         user="--user " if user else "",
         network="" if user else _NETWORK,
-        command=" ".join(_word(word, exec_line=True) for word in service.command),
+        command=_command(service.command),
         run_as="" if user else f"User={_escaped(service.user)}\n",
         environment="\n".join(
             f"Environment={_word(f'{name}={value}')}" for name, value in service.variables().items()
@@ -105,10 +106,16 @@ def variable(unit: str, name: str, home: str) -> str | None:
     return re.sub("%[%h]", lambda match: "%" if match[0] == "%%" else home, value)
 
 
-def _word(word: str, *, exec_line: bool = False) -> str:
+def _command(words: Sequence[str]) -> str:
+    program, *rest = words
+    if set(program) & set("\"'\\"):
+        raise ValueError(f"{program} cannot stand in a unit: systemd takes no quotes in a program")
+    # In arguments $ begins a variable; in the program's own path it does not.
+    return " ".join([_word(program), *(_word(word.replace("$", "$$")) for word in rest)])
+
+
+def _word(word: str) -> str:
     escaped = _escaped(word)
-    if exec_line:
-        escaped = escaped.replace("$", "$$")
     if _PLAIN.fullmatch(escaped):
         return escaped
     return '"' + escaped.replace("\\", "\\\\").replace('"', '\\"') + '"'

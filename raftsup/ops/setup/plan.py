@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from raftsup.config.accounts import normalise_id
@@ -16,7 +18,7 @@ TEMPLATE = """\
 // an edit to the running host. Every setting, with comments: conf/raftsup.example.json5.
 //
 // Keys and tokens do not belong here: write "${NAME}" and set NAME where raftsup is started (a
-// service reads ~/.config/raftsup/environment, one NAME=value a line, mode 0600).
+// service reads raftsup.env beside this file: one NAME=value a line, mode 0600).
 {
   // The same tree as OpenClaw's channels.raft.
   channels: {
@@ -37,9 +39,6 @@ TEMPLATE = """\
   },
 }
 """
-
-#: Where the installed service takes variables from.
-ENVIRONMENT_FILE = "~/.config/raftsup/environment"
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,19 @@ def usual_command(tree: object) -> list[str]:
     return list(written) if isinstance(written, list) and written else ["raft"]
 
 
-def next_words(unset: Sequence[str], *, runs: bool) -> list[str]:
+def environment_file(config: Path) -> Path:
+    """Where the installed service of a config takes variables from."""
+    return config.with_name("raftsup.env")
+
+
+def next_words(unset: Sequence[str], config: Path, *, runs: bool) -> list[str]:
     """What to type next."""
     words = []
     if unset:
         words.append("First, since the config takes them from the environment:")
         words += [f"  export {name}=..." for name in unset]
-        words.append(
-            f"  (for a service: {'=..., '.join(unset)}=... in {ENVIRONMENT_FILE}, mode 0600)"
-        )
+        lines = ", ".join(f"{name}=..." for name in unset)
+        words.append(f"  (for a service: {lines} in {environment_file(config)}, mode 0600)")
         words.append("  raftsup config check --live")
     words.append("Next:")
     if runs and not unset:
@@ -121,3 +124,9 @@ def next_words(unset: Sequence[str], *, runs: bool) -> list[str]:
     else:
         words.append("  raftsup up -d && raftsup status")
     return words
+
+
+def difference(before: str, after: str) -> tuple[list[str], int]:
+    """The lines that ``after`` has anew, and how many of ``before`` it has not."""
+    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
+    return [line[2:] for line in lines if line[:2] == "+ "], sum(x[:2] == "- " for x in lines)

@@ -1,0 +1,38 @@
+"""``raftsup drain``: accept nothing more, let the running turns end, then end the host."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+import orjson
+
+from raftsup import exits
+from raftsup.cli.context import state_of
+from raftsup.cli.main import complain
+from raftsup.cli.stop import tell
+from raftsup.ops import drain, rpc
+
+
+def run(arguments: argparse.Namespace) -> int:
+    state = state_of(arguments)
+    try:
+        end = drain.drain(state, arguments.timeout, tell)
+    except (rpc.ParentDown, rpc.ParentRefused) as error:
+        return complain(f"not drained: {error}", exits.FAILED)
+    except KeyboardInterrupt:
+        tell("the host goes on draining: `raftsup drain` follows it, `raftsup stop` hurries it")
+        raise
+    if end is None:
+        return complain(f"no host runs on {state.root}", exits.NOT_RUNNING)
+    if arguments.json:
+        print(orjson.dumps(asdict(end)).decode())
+    else:
+        print(f"raftsup drained (pid {end.pid}): {len(end.finished)} running turns finished")
+    if end.unfinished:
+        turns = ", ".join(map(str, end.unfinished))
+        return complain(
+            f"turn {turns} did not finish in time: it goes on, or runs again, at the next start",
+            exits.FAILED,
+        )
+    return exits.OK

@@ -1,0 +1,135 @@
+"""The table of accounts: what stands in it, and which columns give way to a narrow screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+Facts = Mapping[str, Any]
+_GAP = "  "
+_NONE = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    head: str
+    #: The cell of an account at a time (Unix seconds).
+    cell: Callable[[Facts, float], str]
+    #: The higher, the sooner it gives way; 0: never.
+    yields: int = 0
+    right: bool = True
+
+
+def age(seconds: float) -> str:
+    """``7s``, ``12m``, ``5h``, ``3d``: whole units, rounded down."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(int(seconds), 0)}s"
+
+
+def written_state(account: Facts) -> str:
+    """What the config makes of an account, where no host runs."""
+    state = str(account["state"])
+    return "enabled" if state == "down" else state
+
+
+def _port(account: Facts, _now: float) -> str:
+    port = urlsplit(account["endpoint"]["url"] or "").port
+    return _NONE if port is None else str(port)
+
+
+def _wake(account: Facts, now: float) -> str:
+    at = account["wakes"]["lastAt"]
+    return _NONE if at is None else age(now - at)
+
+
+def _turn(account: Facts, now: float) -> str:
+    last = account["turns"]["last"]
+    return _NONE if last is None else f"{last['state']} {age(now - last['at'])}"
+
+
+def _of(*path: str) -> Callable[[Facts, float], str]:
+    def cell(account: Facts, _now: float) -> str:
+        value: Any = account
+        for key in path:
+            value = value[key]
+        return _NONE if value is None else str(value)
+
+    return cell
+
+
+_ACCOUNT = Column("ACCOUNT", _of("account"), right=False)
+_LAST_WAKE = Column("LAST WAKE", _wake, 4)
+_QUEUED = Column("QUEUED", _of("turns", "queued"), 2)
+_LAST_TURN = Column("LAST TURN", _turn, 3)
+#: Eighty columns hold what comes before DONE, with an account's name of twelve letters.
+RUNNING = (
+    _ACCOUNT,
+    Column("STATE", _of("state"), right=False),
+    Column("BRIDGE", _of("bridge", "state"), 1, right=False),
+    Column("PORT", _port, 5),
+    _LAST_WAKE,
+    _QUEUED,
+    Column("RUN", _of("turns", "running"), 6),
+    _LAST_TURN,
+    Column("DONE", _of("turns", "done"), 9),
+    Column("FAILED", _of("turns", "failed"), 7),
+    Column("RESTARTS", _of("bridge", "restarts"), 8),
+    Column("WAKES", _of("wakes", "accepted"), 10),
+    Column("DUPL", _of("wakes", "duplicates"), 12),
+    Column("REJ", _of("wakes", "rejected"), 11),
+)
+#: Where no host runs: what the config and the ledger say.
+WRITTEN = (
+    _ACCOUNT,
+    Column("CONFIG", lambda account, _now: written_state(account), right=False),
+    Column("PROFILE", _of("profile"), 6, right=False),
+    Column("AGENT", _of("agent"), 5, right=False),
+    _LAST_WAKE,
+    _QUEUED,
+    _LAST_TURN,
+)
+
+
+def table(
+    columns: Sequence[Column], accounts: Sequence[Facts], now: float, width: int | None
+) -> list[list[str]]:
+    """The head and a row for each account, as padded cells of at most ``width`` characters a row
+    (None: no limit) with a gap between them.
+
+    Columns give way first; then the account's name is cut short. State is always whole.
+    """
+    shown = list(columns)
+    while width is not None and _wide(shown, accounts, now) > width:
+        first = max(shown, key=lambda column: column.yields)
+        if not first.yields:
+            break
+        shown.remove(first)
+    rows = [[c.head for c in shown], *([c.cell(a, now) for c in shown] for a in accounts)]
+    sizes = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    if width is not None:
+        others = sum(sizes[1:]) + len(_GAP) * (len(sizes) - 1)
+        sizes[0] = min(sizes[0], max(width - others, len(_ACCOUNT.head)))
+    return [
+        [
+            _short(cell, size).rjust(size) if column.right else _short(cell, size).ljust(size)
+            for cell, size, column in zip(row, sizes, shown, strict=True)
+        ]
+        for row in rows
+    ]
+
+
+def joined(cells: Sequence[str]) -> str:
+    return _GAP.join(cells).rstrip()
+
+
+def _wide(columns: Sequence[Column], accounts: Sequence[Facts], now: float) -> int:
+    sizes = [max(len(c.head), *(len(c.cell(a, now)) for a in accounts), 0) for c in columns]
+    return sum(sizes) + len(_GAP) * (len(sizes) - 1)
+
+
+def _short(text: str, size: int) -> str:
+    return text if len(text) <= size else text[: size - 1] + "…"

@@ -1,0 +1,59 @@
+"""The agents: can each be reached, and could it call the Raft CLI."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from raftsup.config.model import AcpAgent, CommandAgent
+from raftsup.ops import live, raft_cli
+from raftsup.ops.doctor.finding import Finding, bad, good, warning
+from raftsup.ops.doctor.scene import Scene
+from raftsup.ops.live import Tried
+
+
+def agents(scene: Scene) -> Iterator[Finding]:
+    if scene.config is None:
+        return
+    if not scene.ours:
+        yield good("agents are tried once there is a state folder; `raftsup config check --live`"
+                   " makes it")  # fmt: skip
+        return
+    for tried in live.try_on(scene.config, scene.state, scene.env):
+        yield from judge(tried)
+
+
+def judge(tried: Tried) -> Iterator[Finding]:
+    """What was found of one agent."""
+    which = f"agent {tried.kind} of {', '.join(tried.accounts)}"
+    for found in tried.findings:
+        if found.good:
+            yield good(f"{which}: {found.text}")
+        else:
+            what, _, mend = found.text.partition("; ")
+            yield bad(f"{which}: {what}", "wakes are accepted and kept, no turn of it runs",
+                      mend or "raftsup config check --live")  # fmt: skip
+
+
+def reach(scene: Scene) -> Iterator[Finding]:
+    """A turn whose agent never calls the CLI is done, and nobody is answered."""
+    behind: list[str] = []
+    for account in scene.accounts:
+        agent = account.agent
+        raft = shlex.join([*account.command, "--profile", account.profile or ""])
+        if not isinstance(agent, CommandAgent | AcpAgent):
+            behind.append(account.id)
+        elif raft_cli.located(account.command, {**scene.env, **agent.env}) is None:
+            yield bad(f"account {account.id}: its agent cannot find {account.command[0]} on its own"
+                      " PATH", f"it can neither read (`{raft} message check`) nor answer",
+                      f"take PATH out of its env in {scene.file}, or add the CLI's folder to"
+                      " it")  # fmt: skip
+        elif isinstance(agent, AcpAgent) and agent.permissions == "deny":
+            yield warning(f"account {account.id}: its agent is refused whatever it asks leave for",
+                          "one that asks before it runs a command cannot call the Raft CLI",
+                          'permissions: ["execute"] for its agent, if its turns send no'
+                          " reply")  # fmt: skip
+    if behind:
+        yield good(f"whether the agents of {', '.join(behind)} may run the Raft CLI is not seen"
+                   " from here: if turns end without a reply in Raft, let their tool policy run `raft"
+                   " --profile <profile> message check` and `message send`")  # fmt: skip

@@ -1,0 +1,138 @@
+"""Bridges and turns that are not this host's, and what dead ones left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from raftsup.config.model import Account
+from raftsup.ops import raft_cli
+from raftsup.ops.doctor.finding import Finding, NotMended, bad, good, warning
+from raftsup.ops.doctor.processes import Process, above, belongs
+from raftsup.ops.doctor.scene import Scene
+from raftsup.worker import bridge_lock, report
+
+#: Below a profile's folder (RAFT_PROTOCOL, "Starting the bridge").
+_LOCKS = "agent-comms-core/*/*/bridge.lock"
+#: What marks a process of one attempt, or of an agent that stays.
+_MARKS = ("RAFTSUP_TURN", "RAFTSUP_LANE")
+
+
+def locks(scene: Scene) -> Iterator[Finding]:
+    argv_of: dict[int, Sequence[str]] = {p.pid: p.argv for p in scene.processes.values()}
+    for account in scene.accounts:
+        for path in lock_files(scene, account):
+            profile = account.profile or ""
+            try:
+                verdict = bridge_lock.judge(path.read_bytes(), profile, argv_of)
+            except OSError:
+                continue
+            if verdict.stale:
+                yield judge_lock(path, profile, verdict.why)
+
+
+def lock_files(scene: Scene, account: Account) -> list[Path]:
+    """Where the bridge of an account has its lock, or told that it has."""
+    said = report.read(scene.state.report(account.id)) or {}
+    told = bridge_lock.told_path(str(said.get("bridge", {}).get("lastError") or ""))
+    places = [folder / (account.profile or "") for folder in raft_cli.folders(scene.env)]
+    found = [path for place in places for path in sorted(place.glob(_LOCKS))]
+    return list(dict.fromkeys([*([told] if told else []), *found]))
+
+
+def judge_lock(path: Path, profile: str, why: str) -> Finding:
+    fix = partial(_heal, path, profile)
+    if why.endswith("is dead"):
+        # A bridge leaves it at each end.
+        return good(f"{path}: {why}; the next bridge takes it over", fix)
+    return warning(f"{path} is stale: {why}", f"the Raft CLI takes it for a bridge of {profile}"
+                   " that runs, and starts none", "raftsup doctor --fix", fix)  # fmt: skip
+
+
+def _heal(path: Path, profile: str) -> str:
+    try:
+        verdict = bridge_lock.heal(path, profile)
+    except FileNotFoundError:
+        return f"{path} is gone already"
+    if not verdict.stale:
+        raise NotMended(verdict.why)
+    return f"{path}: removed, {verdict.why}"
+
+
+def others(scene: Scene) -> Iterator[Finding]:
+    """Bridges of our profiles that this host did not start."""
+    accounts = {a.profile: a.id for a in scene.accounts if a.profile}
+    found = False
+    for profile, process in strangers(accounts, scene.processes, scene.running, scene.env):
+        found = True
+        yield judge_other(accounts[profile], process, scene.processes)
+    if not found:
+        yield good("no other bridge of these profiles runs on this machine")
+
+
+def strangers(
+    profiles: Mapping[str, str],
+    processes: Mapping[int, Process],
+    ours: frozenset[int],
+    env: Mapping[str, str],
+) -> Iterator[tuple[str, Process]]:
+    """Bridges of ``profiles`` not below ``ours``, whose profiles lie where ours do."""
+    for process in processes.values():
+        for profile in profiles:
+            if not bridge_lock.is_bridge(process.argv, profile):
+                continue
+            if belongs(process.pid, ours, processes) or _place(process.environ) != _place(env):
+                continue
+            parent = processes.get(process.parent)
+            if parent is None or not bridge_lock.is_bridge(parent.argv, profile):
+                yield profile, process  # not a second time for what it started itself
+
+
+def _place(env: Mapping[str, str]) -> str | None:
+    """What decides where the CLI has its profiles."""
+    return env.get("RAFT_PROFILE_DIR") or env.get("HOME")
+
+
+def judge_other(account: str, process: Process, processes: Mapping[int, Process]) -> Finding:
+    mend, whose = f"kill {process.pid}", ""
+    for parent in list(above(process.pid, processes))[1:]:
+        line = " ".join(parent.argv).strip()
+        if line.startswith("raftsup: accounts"):
+            whose = f", below another raftsup (worker pid {parent.pid})"
+            mend = "stop the other host (`raftsup status --deep` shows it), or disable the account"\
+                   " in one of the two"  # fmt: skip
+            break
+        if "openclaw" in line:
+            whose = f", below an OpenClaw Gateway (pid {parent.pid})"
+            mend = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
+            break
+    return bad(f"account {account}: another bridge of its profile runs:"
+               f" pid {process.pid}{whose}", "one bridge a profile can listen: either of the two gets no wakes", mend)  # fmt: skip
+
+
+def strays(scene: Scene) -> Iterator[Finding]:
+    """Processes of this host's turns that no dispatcher keeps any more."""
+    root = str(scene.state.root)
+    for process in orphans(root, scene.processes, scene.running, os.getpid()):
+        env = process.environ
+        turn = env.get("RAFTSUP_TURN")
+        of = f"turn {turn}" if turn else f"lane {env.get('RAFTSUP_LANE')}"
+        yield warning(f"pid {process.pid} ({process.argv[0] if process.argv else 'unnamed'}) is"
+                      f" left of {of}, whose host is gone", "it may still write, until the next turn of"
+                      " its lane kills it", f"kill {process.pid}")  # fmt: skip
+
+
+def orphans(
+    root: str, processes: Mapping[int, Process], ours: frozenset[int], me: int
+) -> Iterator[Process]:
+    """What carries the marks of the state folder ``root`` and is not below ``ours``; ``me`` may
+    itself be called by an agent.
+    """
+    mine = {process.pid for process in above(me, processes)}
+    for process in processes.values():
+        env = process.environ
+        marked = env.get("RAFTSUP_STATE_DIR") == root and any(mark in env for mark in _MARKS)
+        if marked and process.pid not in mine and not belongs(process.pid, ours, processes):
+            yield process

@@ -1,0 +1,46 @@
+"""What a check finds, in words for the person who has to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: Mends it; what it did, in words. Raises ``NotMended`` or ``OSError`` with nothing changed.
+Fix = Callable[[], str]
+
+
+class NotMended(Exception):
+    """It cannot be mended now; the message says why."""
+
+
+class Severity(StrEnum):
+    GOOD = "good"
+    #: Works, and will not for ever; or cannot be judged from here.
+    WARNING = "warning"
+    #: Something that the config asks for does not work, or is open to others.
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    severity: Severity
+    #: What is so, and of whom: account, path, pid.
+    what: str
+    #: What it does to the host or its accounts.
+    why: str = ""
+    #: The command to type, or the words to write and where.
+    mend: str = ""
+    fix: Fix | None = field(default=None, compare=False, repr=False)
+
+
+def good(what: str, fix: Fix | None = None) -> Finding:
+    return Finding(Severity.GOOD, what, fix=fix)
+
+
+def warning(what: str, why: str, mend: str, fix: Fix | None = None) -> Finding:
+    return Finding(Severity.WARNING, what, why, mend, fix)
+
+
+def bad(what: str, why: str, mend: str, fix: Fix | None = None) -> Finding:
+    return Finding(Severity.BAD, what, why, mend, fix)

@@ -1,0 +1,73 @@
+"""Each account's profile: is it signed in, and is its agent the one that the config expects?"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from raftsup.config.model import Account
+from raftsup.ops import raft_cli
+from raftsup.ops.doctor.finding import Finding, bad, good, warning
+from raftsup.ops.doctor.scene import Scene
+from raftsup.ops.raft_cli import CliTrouble, Whoami
+
+#: CLIs that are asked at once: each is a node process.
+_AT_ONCE = 8
+#: In what the CLI says when it is not the profile that is at fault.
+_UNREACHABLE = ("SERVER_UNREACHABLE", "gave no answer", "ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN")
+
+
+def profiles(scene: Scene) -> Iterator[Finding]:
+    asked = [a for a in scene.accounts if raft_cli.located(a.command, scene.env)]
+    if not asked:
+        return  # without a CLI nobody can be asked: told by that check
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = list(pool.map(lambda account: _ask(account, scene.env), asked))
+    for account, answer in zip(asked, answers, strict=True):
+        yield judge(account, answer, scene.file)
+    agents = {a.id: w.agent_id for a, w in zip(asked, answers, strict=True)
+              if isinstance(w, Whoami)}  # fmt: skip
+    yield from shared(agents)
+
+
+def _ask(account: Account, env: Mapping[str, str]) -> Whoami | CliTrouble:
+    try:
+        return raft_cli.whoami(account.command, account.profile or "", env)
+    except CliTrouble as error:
+        return error
+
+
+def judge(account: Account, answer: Whoami | CliTrouble, file: str) -> Finding:
+    """``file``: where the account is written."""
+    who, profile = f"account {account.id}", account.profile
+    raft = shlex.join([*account.command, "--profile", profile or ""])
+    if isinstance(answer, CliTrouble):
+        # It ends in what to do, for those who are shown nothing else.
+        said = str(answer).split("; sign in")[0]
+        what = f"{who}: profile {profile} cannot be asked whose it is: {said}"
+        if any(word in said for word in _UNREACHABLE):
+            return warning(what, "without Raft its bridge cannot connect; it tries again by itself",
+                           f"{raft} auth whoami, once the network is back")  # fmt: skip
+        return bad(what, "its bridge ends at once: it takes no wake", f"{raft} auth login")
+    told = f'agentId: "{answer.agent_id}"'
+    write = f"write {told} for {account.id} in {file}, then `raftsup reload`"
+    if account.agent_id is None:
+        return bad(f"{who}: it has no agentId, its profile {profile} is of {answer.agent_id}",
+                   "the Raft CLI refuses to start its bridge without", write)  # fmt: skip
+    if account.agent_id != answer.agent_id:
+        return bad(f"{who}: its agentId is {account.agent_id}, and profile {profile} is signed in"
+                   f" as {answer.agent_id}", "its bridge ends at once, so that no wake of another"
+                   " agent is taken", f"{write}; or `{raft} auth login` as the right"
+                   " agent")  # fmt: skip
+    return good(f"{who}: profile {profile} is signed in as {answer.agent_id} on {answer.server}")
+
+
+def shared(agents: Mapping[str, str]) -> Iterator[Finding]:
+    """``agents``: of each account the agent behind its profile."""
+    for agent in sorted(set(agents.values())):
+        ids = [account for account, its in agents.items() if its == agent]
+        if len(ids) > 1:
+            yield bad(f"accounts {', '.join(ids)} are one Raft agent, {agent}, by several profiles",
+                      "their bridges take each other's wakes",
+                      f"raftsup account disable {ids[-1]}")  # fmt: skip

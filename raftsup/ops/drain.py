@@ -1,0 +1,83 @@
+"""``raftsup drain``: the end of a host that waits for its running turns, watched from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftsup import flock
+from raftsup.dispatcher import client
+from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ops import rpc
+from raftsup.paths import StateDir
+from raftsup.turn import ENDED
+
+_LOOK = 0.1
+#: Seconds between two words to a person who waits for the same turns.
+_WORD = 5.0
+
+
+@dataclass
+class Drained:
+    """How it ended. Turns by number."""
+
+    pid: int
+    finished: list[int] = field(default_factory=list)
+    #: Ran when the time was over: owed again, or going on where they run (a Gateway).
+    unfinished: list[int] = field(default_factory=list)
+
+
+def drain(state: StateDir, timeout: float | None, tell: Callable[[str], None]) -> Drained | None:
+    """Drain the host and wait for its end; None if none runs.
+
+    ``timeout``: seconds after which the turns that still run are interrupted. ``tell`` gets a
+    line about those that are waited for. Raises ``rpc.ParentDown`` and ``rpc.ParentRefused``.
+    """
+    pid = flock.holder(state.lock)
+    if not pid:
+        return None
+    seen = {turn["turn"] for turn in _running(state)}
+    rpc.call(state, "drain", -1.0 if timeout is None else float(timeout))
+    told, told_of = 0.0, None
+    while flock.holder(state.lock) == pid:
+        turns = _running(state)
+        numbers = {turn["turn"] for turn in turns}
+        seen |= numbers
+        now = time.monotonic()
+        if turns and (numbers != told_of or now - told > _WORD):
+            told, told_of = now, numbers
+            tell(_words(turns, time.time()))
+        time.sleep(_LOOK)
+    ended = _ended(state, seen)
+    return Drained(pid, sorted(ended), sorted(seen - ended))
+
+
+def _running(state: StateDir) -> list[dict[str, Any]]:
+    try:
+        running: list[dict[str, Any]] = client.request(state.dispatcher_socket, "status")["running"]
+    except (client.DispatcherDown, client.DispatcherRefused):
+        return []
+    return running
+
+
+def _words(turns: list[dict[str, Any]], now: float) -> str:
+    each = (f"{t['turn']} of {t['account']} ({now - (t['startedAt'] or now):.0f} s)" for t in turns)
+    return f"waiting for {len(turns)} running: turn {', '.join(each)}"
+
+
+def _ended(state: StateDir, turns: set[int]) -> set[int]:
+    """Which of these turns have ended, by the ledger. One that was swept away has."""
+    if not turns:
+        return set()
+    try:
+        ledger = open_ledger(state.ledger, readonly=True)
+    except (LedgerError, LedgerUnavailable):
+        return set()
+    try:
+        return {turn for turn in turns if ledger.get(turn).state in ENDED}
+    except LedgerError:
+        return set()
+    finally:
+        ledger.close()

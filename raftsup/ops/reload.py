@@ -1,0 +1,132 @@
+"""Having the parent apply the config file, or say what it would do; how it stands to the file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from raftsup import flock
+from raftsup.config.model import Config
+from raftsup.ops import rpc
+from raftsup.paths import StateDir
+
+_LOOK = 0.05
+
+
+class FileRefused(rpc.ParentRefused):
+    """The config file cannot be used, so nothing was changed; the message says why."""
+
+
+class BrokenOff(rpc.ParentRefused):
+    """The change was begun, or waited for its turn, and was not carried out to its end."""
+
+
+def apply(state: StateDir) -> Iterator[dict[str, Any]]:
+    """Apply the config file; what is done, as it is done (``supervisor.job.Job.done``).
+
+    Raises ``FileRefused`` and ``BrokenOff`` besides what ``rpc.call`` raises.
+    """
+    number = rpc.call(state, "applyConfig")
+    told = 0
+    while True:
+        progress = orjson.loads(rpc.call(state, "applyProgress", number))
+        if progress is None:
+            raise BrokenOff("the host was restarted meanwhile")
+        yield from progress["done"][told:]
+        told = len(progress["done"])
+        if progress["refused"]:
+            raise FileRefused(progress["refused"])
+        if progress["brokenOff"]:
+            raise BrokenOff(progress["brokenOff"])
+        if progress["over"]:
+            return
+        time.sleep(_LOOK)
+
+
+def plan(state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
+    """What ``apply`` would do now (``supervisor.reload.Reloads.plan``), and whether a host runs.
+
+    Without one: the accounts that the next start runs, by this shell's file and environment.
+    Raises ``FileRefused``, ``ConfigError`` without a host, and what ``rpc.call`` raises.
+    """
+    if flock.holder(state.lock) is None:
+        starts = [account.id for account in load().accounts if account.runs]
+        return {"running": False, "accounts": starts}
+    found: dict[str, Any] = orjson.loads(rpc.call(state, "configPlan"))
+    if found["problems"]:
+        raise FileRefused("\n".join(map(problem, found["problems"])))
+    return {"running": True, **found}
+
+
+def standing(state: StateDir) -> dict[str, Any] | None:
+    """How the running config stands to its file (``supervisor.reload.Reloads.state``); None where
+    no parent of ours answers.
+    """
+    try:
+        found: dict[str, Any] = orjson.loads(rpc.call(state, "configState"))
+    except (rpc.ParentDown, rpc.ParentRefused):
+        return None
+    return found
+
+
+def problem(told: Mapping[str, str]) -> str:
+    return f"{told['where']}: {told['what']}; {told['hint']}"
+
+
+def sentence(done: Mapping[str, Any]) -> str:
+    """One thing that was done, or is left to do, as a line."""
+    program, what, paths = done["program"], done["what"], ", ".join(done["paths"])
+    return {
+        "added": f"{program}: added",
+        "removed": f"{program}: removed",
+        "restarted": f"{program}: restarted with new settings",
+        "live": f"{program}: uses from now on {paths}",
+        "host": f"not applied, say `raftsup restart`: {paths}",
+        "restarting": f"the whole host drains and restarts: {paths}",
+    }[what]
+
+
+def plan_lines(found: Mapping[str, Any]) -> list[str]:
+    """A plan for a person."""
+    if not found["running"]:
+        starts = ", ".join(found["accounts"]) or "no account"
+        return [f"no host runs: the file is good and would take effect at the next start: {starts}"]
+    paths: dict[str, list[str]] = {}
+    for change in found["changes"]:
+        paths.setdefault(change["takes"], []).append(change["path"])
+    if not paths:
+        return ["nothing to apply: the host runs what the file says"]
+    if found["host"]:
+        whole = ", ".join(path for group in paths.values() for path in group)
+        return [f"the whole host would drain and restart: {whole}"]
+    lines = [f"{name}: would be removed" for name in found["removed"]]
+    lines += [f"{name}: would be restarted" for name in found["restarted"]]
+    lines += [f"{name}: would be added" for name in found["added"]]
+    for takes, text in (
+        ("restart", "which takes a restart of these"),
+        ("live", "without a restart, from the next turn on"),
+        ("host", "not by a reload, only by `raftsup restart`"),
+    ):
+        if takes in paths:
+            lines.append(f"{text}: {', '.join(paths[takes])}")
+    return lines
+
+
+def standing_lines(found: Mapping[str, Any] | None, most: int = 3) -> list[str]:
+    """How the running config stands to its file, for a person; [] where nothing is to be said."""
+    if found is None or found["state"] == "applied":
+        return []
+    if found["state"] == "refused":
+        problems = [problem(told) for told in found["problems"]]
+        lines = ["refused: the running config stays until the file is mended", *problems[:most]]
+    else:
+        changed = [f"{change['path']} ({change['takes']})" for change in found["changes"]]
+        if not changed:
+            return ["is being applied"]
+        lines = [f"differs from the file: `{found['next']}` applies it", *changed[:most]]
+        problems = changed
+    more = len(problems) - most
+    return [*lines, f"and {more} more"] if more > 0 else lines

@@ -1,0 +1,85 @@
+"""Asking a person, or taking what the flags and defaults say where nobody is to be asked.
+
+Plain lines on standard input and output: the same over ssh, in tmux and through a pipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Missing(Exception):
+    """Nobody is to be asked, and this has no default; the message names the flag."""
+
+
+class Ask(Protocol):
+    #: Whether there is a person who can do better.
+    person: bool
+
+    def text(self, question: str, default: str | None, flag: str) -> str:
+        """A line of text. ``flag``: what says it where nobody is asked; raises ``Missing``."""
+
+    def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
+        """Yes or no; ``unasked``: the answer where nobody is asked."""
+
+    def choose(self, question: str, options: Sequence[str], default: int, flag: str) -> int:
+        """The index of one of ``options``."""
+
+    def say(self, text: str = "") -> None: ...
+
+
+class Person:
+    """Somebody at standard input. ``EOFError`` and ``KeyboardInterrupt`` pass."""
+
+    person = True
+
+    def text(self, question: str, default: str | None, flag: str) -> str:
+        shown = f" [{default}]" if default else ""
+        while True:
+            given = input(f"{question}{shown}: ").strip()
+            if given or default is not None:
+                return given or str(default)
+            self.say("  Please write something; Ctrl-C ends it and changes nothing.")
+
+    def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
+        while True:
+            given = input(f"{question} [{'Y/n' if default else 'y/N'}]: ").strip().lower()
+            if not given:
+                return default
+            if given in ("y", "yes", "n", "no"):
+                return given[0] == "y"
+            self.say("  Please write y or n.")
+
+    def choose(self, question: str, options: Sequence[str], default: int, flag: str) -> int:
+        self.say(f"{question}:")
+        for number, option in enumerate(options, 1):
+            self.say(f"  {number}) {option}")
+        while True:
+            given = self.text("Number", str(default + 1), flag)
+            if given.isdecimal() and 1 <= int(given) <= len(options):
+                return int(given) - 1
+            self.say(f"  Please write a number from 1 to {len(options)}.")
+
+    def say(self, text: str = "") -> None:
+        print(text, flush=True)
+
+
+class Unasked:
+    """Nobody is asked: ``--yes``."""
+
+    person = False
+
+    def text(self, question: str, default: str | None, flag: str) -> str:
+        if default is None:
+            raise Missing(f"{question}: write it as {flag}, or leave out --yes to be asked")
+        return default
+
+    def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
+        return unasked
+
+    def choose(self, question: str, options: Sequence[str], default: int, flag: str) -> int:
+        raise Missing(f"{question}: write it as {flag}, or leave out --yes to be asked")
+
+    def say(self, text: str = "") -> None:
+        print(text, flush=True)

@@ -1,0 +1,64 @@
+"""Trying the new accounts' agents before anything is written."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from raftsup.config.model import Agent, Config, OpenClawAgent
+from raftsup.config.problems import ConfigError
+from raftsup.config.rewrite import unset_variables
+from raftsup.ops import live
+from raftsup.ops.accounts import NotSo
+from raftsup.ops.apply import UNSET, Target, lenient
+from raftsup.ops.setup.ask import Ask
+from raftsup.paths import StateDir
+
+
+def try_agents(
+    target: Target, text: str, ids: Sequence[str], secrets: Mapping[str, str], ask: Ask
+) -> bool:
+    """Whether to go on: the agents can be had, or the person wants it all the same.
+
+    Raises ``NotSo`` where they cannot be had and nobody is asked.
+    """
+    environ = {**target.environ, **secrets}
+    try:
+        config = lenient(text, replace(target, environ=environ))
+    except ConfigError:
+        # An address that comes from a variable, for example.
+        unset = unset_variables(text, target.path, environ)
+        ask.say(f"The agent was not tried: not set here: {', '.join(unset)}")
+        return True
+    config = replace(config, accounts=tuple(a for a in config.accounts if a.id in ids))
+    if unset := sorted({name for account in config.accounts for name in _unset(account.agent)}):
+        ask.say(f"The agent was not tried: not set here: {', '.join(unset)}")
+        return True
+    with tempfile.TemporaryDirectory(prefix="raftsup-") as folder:
+        # Away from loopback a Gateway remembers the host's key: then it must be the true one.
+        state = target.state if _known_by_key(config) else StateDir(Path(folder) / "state")
+        tried = live.try_all(config, state, environ)
+    for one in tried:
+        ask.say(f"Trying the agent {one.kind}, for {', '.join(one.accounts)}:")
+        for finding in one.findings:
+            ask.say(f"  {'good' if finding.good else 'BAD '}  {finding.text}")
+    if all(one.good for one in tried):
+        return True
+    if not ask.person:
+        raise NotSo("the agent cannot be had; mend what is said above, or write the config all the"
+                    " same with --no-check")  # fmt: skip
+    return ask.sure("Write the config all the same", default=False, unasked=False)
+
+
+def _unset(agent: Agent | None) -> list[str]:
+    """The variables that an agent takes and that are not set here."""
+    held = " ".join(str(value) for value in vars(agent).values()) if agent else ""
+    return re.findall(rf"{UNSET}(\w+)", held)
+
+
+def _known_by_key(config: Config) -> bool:
+    agents = [account.agent for account in config.accounts]
+    return any(isinstance(a, OpenClawAgent) and a.url.startswith("wss:") for a in agents)

@@ -1,0 +1,105 @@
+"""``raftsup status --watch``: the screen drawn anew in place, or a block at each change."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
+
+#: The alternate screen, no cursor, no wrapping of what is wider; and all of it undone.
+ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+_HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
+#: The seconds that a sentence counts down.
+_SECONDS = re.compile(r"\d+ s\b")
+
+Look = Callable[[], dict[str, Any]]
+
+
+def settled(status: Mapping[str, Any]) -> dict[str, Any]:
+    """``status`` without what changes by the mere passing of time: equal means no news."""
+    accounts = [
+        {**account, "reason": _SECONDS.sub("… s", account["reason"])}
+        for account in status.get("accounts", ())
+    ]
+    return {**status, "at": None, "accounts": accounts}
+
+
+def frame(text: str, rows: int) -> str:
+    """What draws ``text`` over the last frame on a terminal with so many rows."""
+    lines = text.splitlines()
+    if len(lines) > rows:
+        left = len(lines) - rows + 1
+        lines = [*lines[: rows - 1], f"… {left} more lines: a taller window shows them"]
+    # No line feed after the last: it would scroll a full screen.
+    return _HOME + "\r\n".join(line + _LINE_END for line in lines) + _REST
+
+
+def news(look: Look, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[dict[str, Any]]:
+    """The status now, and again whenever a look each ``seconds`` finds another."""
+    last = None
+    while True:
+        status = look()
+        if (now := settled(status)) != last:
+            last = now
+            yield status
+        sleep(seconds)
+
+
+def redraw(show: Callable[[int], str], seconds: float, out: TextIO) -> None:
+    """Draw ``show(columns)`` each ``seconds``, and when the window changes, until a signal ends it.
+
+    The terminal is left as it was found, whichever signal it is.
+    """
+    with _terminal(out), _resized() as resized:
+        while True:
+            size = shutil.get_terminal_size()
+            out.write(frame(f"{show(size.columns)}\n{_foot(seconds)}", size.lines))
+            out.flush()
+            if select.select([resized], [], [], seconds)[0]:
+                os.read(resized, 512)
+
+
+def _foot(seconds: float) -> str:
+    return f"{time.strftime('%H:%M:%S')}, every {seconds:g} s; Ctrl-C ends"
+
+
+@contextlib.contextmanager
+def _terminal(out: TextIO) -> Iterator[None]:
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in signals}
+    try:
+        out.write(ENTER)
+        out.flush()
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the terminal itself may be gone
+            out.write(LEAVE)
+            out.flush()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _resized() -> Iterator[int]:
+    """A descriptor that becomes readable when the window has changed."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    before = signal.signal(signal.SIGWINCH, lambda *_: None)
+    descriptor = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        signal.signal(signal.SIGWINCH, before)
+        os.close(read)
+        os.close(write)

@@ -1,0 +1,68 @@
+"""A drain: the host ends, in the time that its running turns take.
+
+A stop gives them ``turns.drain`` seconds. A drain gives them as long as it was told, or as they
+need: the dispatcher is told so before its SIGTERM, and supervisor's own limit is lifted. A stop
+that comes meanwhile brings the stop's budget back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import Any
+
+from supervisor.states import RUNNING_STATES, SupervisorStates
+
+from raftsup.dispatcher import letters
+from raftsup.dispatcher import main as dispatcher
+from raftsup.supervisor import programs
+
+#: Seconds before SIGKILL: never. A whole number: supervisor adds it to the time of day.
+_NEVER = 10 * 365 * 86400
+
+
+class Drain:
+    def __init__(self, parent: Any) -> None:
+        self._parent, self._options = parent, parent.options
+        self.on = False
+        #: When the turns that still run are interrupted, on the monotonic clock.
+        self._deadline: float | None = None
+        self._stop_asked = False
+
+    def begin(self, timeout: float | None) -> None:
+        """Drain for at most ``timeout`` seconds; None: for as long as it takes."""
+        if not self.on:
+            process = self._dispatcher()
+            if process.pid and process.state in RUNNING_STATES:
+                with contextlib.suppress(OSError):
+                    process.write(letters.written(letters.NoHurry()))
+            process.config.stopwaitsecs = _NEVER
+            self._options.logger.warn("draining: no wake is accepted, running turns end first")
+            self._options.mood = SupervisorStates.SHUTDOWN
+        self.on = True
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    def tick(self) -> None:
+        if not self.on:
+            return
+        if self._options.stop_requests and not self._stop_asked:
+            self._stop_asked = True
+            budget = time.monotonic() + self._options.raftsup.turns.drain
+            self._deadline = min(self._deadline or budget, budget)
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._deadline = None
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        process = self._dispatcher()
+        process.config.stopwaitsecs = programs.dispatcher_stop(self._options.raftsup)
+        process.delay = time.time() + process.config.stopwaitsecs
+        if process.pid:
+            self._options.logger.warn("the drain's time is over: interrupting what still runs")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+
+    def _dispatcher(self) -> Any:
+        return self._parent.process_groups[dispatcher.PROGRAM].processes[dispatcher.PROGRAM]

@@ -1,0 +1,83 @@
+"""One application of a changed config: which programs leave and come, and how far that is.
+
+A program that changes leaves and comes. Nobody else is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.states import RUNNING_STATES, STOPPED_STATES
+
+from raftsup.supervisor import programs
+
+
+@dataclass
+class Job:
+    number: int
+    #: What was done so far, in order: ``{"program", "what", "paths"}``.
+    done: list[dict[str, Any]] = field(default_factory=list)
+    #: Processes that are to be gone, programs that are to be there, by name.
+    leaving: dict[str, Any] = field(default_factory=dict)
+    coming: dict[str, Any] = field(default_factory=dict)
+    changed: Collection[str] = ()
+    #: Why it was not carried out, or not to its end.
+    refused: str = ""
+    broken_off: str = ""
+    over: bool = False
+
+    def say(self, program: str, what: str, paths: Sequence[str] = ()) -> None:
+        self.done.append({"program": program, "what": what, "paths": list(paths)})
+
+
+def go_on(job: Job, groups: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+    """Do what can be done without waiting; at the end the job is over.
+
+    ``groups``: supervisor's running groups by name. ``tell`` gets a line for each program.
+    """
+    for name, process in list(job.leaving.items()):
+        if _left(process):
+            del job.leaving[name]
+            if name not in job.coming:
+                _done(job, name, "removed", tell)
+    # A profile that goes from one account to another has one bridge at a time.
+    taken = {_profile(process.config) for process in job.leaving.values()}
+    for name, program in list(job.coming.items()):
+        if name not in job.leaving and _profile(program) not in taken:
+            del job.coming[name]
+            _add(groups[programs.ACCOUNTS], program)
+            _done(job, name, "restarted" if name in job.changed else "added", tell)
+    job.over = not job.leaving and not job.coming
+
+
+def _left(process: Any) -> bool:
+    """Whether the process is out of its group; steps towards it."""
+    group, name = process.group, process.config.name
+    if group.processes.get(name) is not process:
+        return True  # somebody else removed it
+    if process.state in RUNNING_STATES:
+        process.stop()
+    if process.state not in STOPPED_STATES:
+        return False
+    group.config.process_configs.remove(process.config)
+    del group.processes[name]
+    return True
+
+
+def _add(group: Any, program: Any) -> None:
+    if program.name not in group.processes:
+        group.config.process_configs.append(program)
+        # supervisor's loop starts it.
+        group.processes[program.name] = program.make_process(group)
+
+
+def _done(job: Job, name: str, what: str, tell: Callable[[str], None]) -> None:
+    job.say(name, what)
+    tell(f"{name}: {what} by a change of the config")
+
+
+def _profile(program: Any) -> str:
+    profile: str = program.program.settings.profile
+    return profile

@@ -1,0 +1,252 @@
+"""Applying a changed config to the running host: in the parent's loop, one change after another.
+
+Whoever wants it, the file or an operator, gets a job. As there is one loop and one job at a time,
+two reloads cannot collide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from supervisor.states import SupervisorStates
+
+from raftsup.config.load import ConfigError, Problem
+from raftsup.config.model import Config
+from raftsup.dispatcher import letters
+from raftsup.dispatcher import main as dispatcher
+from raftsup.paths import default_config_path
+from raftsup.supervisor import changes, programs, watch
+from raftsup.supervisor.changes import Change, Takes
+from raftsup.supervisor.job import Job, go_on
+from raftsup.supervisor.rpc import difference, spec
+
+#: Seconds within which a file that is about as old as this process is read a second time.
+_FRESH = 10.0
+#: Jobs of which one can still ask.
+_REMEMBERED = 8
+
+
+class Reloads:
+    """``tick`` does the work; the rest are questions and requests of the RPC interface."""
+
+    def __init__(self, parent: Any) -> None:
+        self._parent, self._options = parent, parent.options
+        config: Config = self._options.raftsup
+        self._path = config.path or default_config_path(self._options.environ)
+        seen = watch.look(self._path)
+        # Whoever saved it since it was read, a moment ago, must not have to save it again.
+        old = seen is None or time.time() - max(seen[3:]) / 1e9 > _FRESH
+        self._watched = watch.Watched(seen, time.monotonic(), done=old)
+        self._file = config
+        self._problems: Sequence[Problem] = ()
+        self._asked: deque[Job] = deque()
+        self._job: Job | None = None
+        self._jobs: dict[int, Job] = {}
+
+    # -- questions and requests
+
+    def ask(self) -> int:
+        """Have the file applied; the job's number for ``progress``."""
+        job = self._new_job()
+        self._asked.append(job)
+        return job.number
+
+    def busy(self) -> bool:
+        return self._job is not None or bool(self._asked)
+
+    def progress(self, number: int) -> dict[str, Any] | None:
+        job = self._jobs.get(number)
+        if job is None:
+            return None
+        return {
+            "done": job.done,
+            "over": job.over,
+            "refused": job.refused,
+            "brokenOff": job.broken_off,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """How the config in force stands to the file."""
+        found = changes.open_changes(changes.changes(self._options.raftsup, self._file))
+        word = "refused" if self._problems else "differs" if found or self.busy() else "applied"
+        return {
+            "state": word,
+            "path": str(self._path),
+            "mode": self._mode(),
+            "problems": _told(self._problems),
+            "changes": _listed(found),
+            "next": "raftsup config check" if self._problems else changes.command_for(found),
+        }
+
+    def plan(self) -> dict[str, Any]:
+        """What ``ask`` would do now. Changes nothing."""
+        try:
+            wanted = self._options.load()
+        except ConfigError as error:
+            return {"problems": _told(error.problems)}
+        running, allowed = self._options.raftsup, self._by_hand()
+        found = changes.open_changes(changes.changes(running, wanted))
+        whole = Takes.HOST in allowed and any(c.takes is Takes.HOST for c in found)
+        after = running if whole else changes.merged(running, wanted, allowed)
+        added, changed, removed = self._difference(self._options.groups_of(after))
+        return {
+            "problems": [],
+            "mode": self._mode(),
+            "changes": _listed(found),
+            "added": added,
+            "restarted": changed,
+            "removed": removed,
+            "host": whole,
+        }
+
+    def noted(self, file: Config) -> None:
+        """The file was read and is good."""
+        if self._problems:
+            self._options.logger.info(f"{self._path} is mended")
+        self._file, self._problems = file, ()
+
+    def tell_dispatcher(self) -> None:
+        """Send the config in force to a dispatcher that runs; a new one has it anyway."""
+        process = self._parent.process_groups[dispatcher.PROGRAM].processes[dispatcher.PROGRAM]
+        process.config.stopwaitsecs = programs.dispatcher_stop(self._options.raftsup)
+        # What the pipe does not take at once, supervisor's loop sends on.
+        with contextlib.suppress(OSError):
+            process.write(letters.written(self._options.raftsup))
+
+    # -- the work
+
+    def tick(self) -> None:
+        """Do what can be done without waiting. Raises nothing: the host must outlive it."""
+        try:
+            self._tick()
+        except Exception:
+            self._options.logger.critical(f"a reload broke: {traceback.format_exc()}")
+            self._watched = watch.finished(self._watched)
+            self._break_off("an error of raftsup's own: see logs/supervisord.log")
+
+    def _tick(self) -> None:
+        if self._options.mood < SupervisorStates.RUNNING:
+            self._break_off("raftsup is stopping")
+            return
+        if self._job is None and self._asked:
+            self._begin_asked(self._asked.popleft())
+        elif self._job is None:
+            self._watch()
+        if self._job is not None:
+            go_on(self._job, self._parent.process_groups, self._options.logger.info)
+            if self._job.over:
+                self._job = None
+
+    def _watch(self) -> None:
+        do, self._watched = watch.step(self._watched, watch.look(self._path), time.monotonic())
+        if do is watch.Do.WAIT:
+            return
+        try:
+            wanted = self._options.load()
+        except ConfigError as error:
+            if do is watch.Do.READ:
+                self._refuse(error)
+            return
+        if watch.look(self._path) != self._watched.seen:
+            return  # saved again while it was read
+        self._watched = watch.finished(self._watched)
+        self.noted(wanted)
+        found = changes.open_changes(changes.changes(self._options.raftsup, wanted))
+        allowed = changes.MODES[self._mode()]
+        for change in found:
+            will = "applied" if change.takes in allowed else "left as it is"
+            self._options.logger.info(f"{self._path}: {change.path} changed: {will}")
+        if any(change.takes in allowed for change in found):
+            self._begin(self._new_job(), allowed)
+
+    def _begin_asked(self, job: Job) -> None:
+        seen = watch.look(self._path)
+        try:
+            self.noted(self._options.load())
+        except ConfigError as error:
+            self._refuse(error)
+            job.refused, job.over = str(error), True
+            return
+        self._watched = watch.Watched(seen, time.monotonic(), done=True)
+        self._begin(job, self._by_hand())
+
+    def _begin(self, job: Job, allowed: frozenset[Takes]) -> None:
+        before = self._options.raftsup
+        host = [c.path for c in changes.changes(before, self._file) if c.takes is Takes.HOST]
+        if host and Takes.HOST in allowed:
+            # The rest of the change comes with it: the next host reads the whole file.
+            job.say("", "restarting", host)
+            job.over = True
+            self._options.logger.warn(f"restarting the whole host: {', '.join(host)} changed")
+            self._options.mood = SupervisorStates.RESTARTING
+            return
+        self._job = job
+        after = changes.merged(before, self._file, allowed)
+        self._options.use(after)
+        self.tell_dispatcher()
+        if live := [c.path for c in changes.changes(before, after) if c.takes is Takes.LIVE]:
+            job.say(dispatcher.PROGRAM, "live", live)
+        added, changed, removed = self._difference(self._options.process_group_configs)
+        job.changed = changed if Takes.RESTART in allowed else ()
+        wanted = {
+            spec(group, program): program
+            for group in self._options.process_group_configs
+            for program in group.process_configs
+        }
+        job.coming = {name: wanted[name] for name in (*added, *job.changed)}
+        job.leaving = {name: self._process(name) for name in (*removed, *job.changed)}
+        if host:
+            job.say("", "host", host)
+
+    def _break_off(self, why: str) -> None:
+        for job in [*([self._job] if self._job else []), *self._asked]:
+            job.broken_off, job.over = why, True
+        self._job = None
+        self._asked.clear()
+
+    def _refuse(self, error: ConfigError) -> None:
+        if list(self._problems) != error.problems:
+            self._options.logger.error(f"the config is refused, what runs stays as it is: {error}")
+        self._problems = tuple(error.problems)
+
+    # -- what it is made of
+
+    def _new_job(self) -> Job:
+        job = Job(max(self._jobs, default=0) + 1)
+        self._jobs[job.number] = job
+        self._jobs.pop(job.number - _REMEMBERED, None)
+        return job
+
+    def _mode(self) -> str:
+        mode: str = self._options.raftsup.supervisor.reload
+        return mode
+
+    def _by_hand(self) -> frozenset[Takes]:
+        return changes.MODES[self._mode()] | changes.BY_HAND
+
+    def _process(self, name: str) -> Any:
+        group, program = name.split(":")
+        return self._parent.process_groups[group].processes[program]
+
+    def _difference(self, wanted: Sequence[Any]) -> tuple[list[str], list[str], list[str]]:
+        """Accounts' programs added, changed and removed. The dispatcher always stays."""
+        running = [group.config for group in self._parent.process_groups.values()]
+        accounts = f"{programs.ACCOUNTS}:"
+        added, changed, removed = (
+            [name for name in names if name.startswith(accounts)]
+            for names in difference(running, wanted)
+        )
+        return added, changed, removed
+
+
+def _listed(found: Sequence[Change]) -> list[dict[str, str]]:
+    return [{"path": change.path, "takes": str(change.takes)} for change in found]
+
+
+def _told(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems]

@@ -1,0 +1,61 @@
+"""Which instance a command line is about: flag, environment, default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raftsup.cli.arguments.service import choose_instance
+from raftsup.cli.main import parser
+from raftsup.ops import dev
+from raftsup.paths import StateDirError, default_config_path, default_state_dir
+
+HOME = {"HOME": "/h"}
+
+
+def chosen(words: str, **environ: str) -> dict[str, str]:
+    found = {**HOME, **environ}
+    choose_instance(parser().parse_args(words.split()), found)
+    return found
+
+
+def test_a_name_chooses_both_folders() -> None:
+    environ = chosen("--name staging status")
+    assert default_state_dir(environ) == Path("/h/.local/state/raftsup-staging")
+    assert default_config_path(environ) == Path("/h/.config/raftsup-staging/raftsup.json5")
+
+
+def test_the_flag_counts_for_more_than_the_environment_and_that_for_more_than_the_default() -> None:
+    other = {"RAFTSUP_STATE_DIR": "/other", "RAFTSUP_CONFIG_PATH": "/other.json5"}
+    assert default_state_dir(chosen("status", **other, RAFTSUP_NAME="b")) == Path("/other")
+    assert default_state_dir(chosen("status", RAFTSUP_NAME="b")).name == "raftsup-b"
+    flagged = chosen("--name staging status", **other, RAFTSUP_NAME="b")
+    assert default_state_dir(flagged).name == "raftsup-staging"
+    assert default_config_path(flagged).parent.name == "raftsup-staging"
+    assert default_state_dir(chosen("status")).name == "raftsup"
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "-x", "a" * 33, "a/b", "%h", ".."])
+def test_a_name_that_could_be_another_place_is_refused(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args([f"--name={name}", "status"])
+    assert "letters" in capsys.readouterr().err
+    with pytest.raises(StateDirError, match="letters"):
+        default_state_dir({**HOME, "RAFTSUP_NAME": name})
+
+
+@pytest.mark.parametrize("words", ["--dev status", "up --dev", "--dev up"])
+def test_the_throwaway_instance_is_addressed_on_either_side(words: str, tmp_path: Path) -> None:
+    runtime = {"XDG_RUNTIME_DIR": str(tmp_path), "RAFTSUP_STATE_DIR": "/other"}
+    environ = chosen(words, **runtime)
+    assert default_state_dir(environ) == tmp_path / "raftsup-dev" / "state"
+    assert dev.root({"XDG_RUNTIME_DIR": "/gone"}).name.startswith("raftsup-dev-")
+
+
+def test_a_throwaway_instance_has_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--dev", "--name", "x", "status"])
+    assert "not allowed with" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""Asking the Raft CLI who is who."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from raftsup.ops import raft_cli
+from raftsup.ops.raft_cli import CliTrouble, Whoami, profiles, whoami
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"PATH": f"{tmp_path}:{os.defpath}", "HOME": str(tmp_path), "SECRET": "x"}
+
+
+def cli(tmp_path: Path, script: str) -> list[str]:
+    path = tmp_path / "raft"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return ["raft"]
+
+
+def test_profiles_are_the_folders_entries(tmp_path: Path) -> None:
+    for folder in ("support", ".hidden", "sales"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "flat.json").write_text("{}")
+    (tmp_path / "lock").write_text("")
+    assert profiles({"RAFT_PROFILE_DIR": str(tmp_path)}) == ["flat", "sales", "support"]
+    assert profiles({"RAFT_PROFILE_DIR": str(tmp_path / "none")}) == []
+
+
+def test_an_agent_id_is_read_also_behind_other_words(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    script = (
+        'echo "a new version is out"; echo "{\\"agentId\\": \\"$2-id\\", \\"serverUrl\\": \\"u\\"}"'
+    )
+    assert whoami(cli(tmp_path, script), "p", environ) == Whoami("p-id", "u")
+
+
+def test_the_cli_sees_none_of_the_operators_secrets(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    script = 'echo "{\\"agentId\\": \\"<$SECRET>\\"}"'
+    assert whoami(cli(tmp_path, script), "p", environ).agent_id == "<>"
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo 'Error: no\033[2J' >&2; echo 'Code: X' >&2; exit 1",
+         r"failed: Error: no \[2J, Code: X; sign in with `raft --profile 'p q' auth login`"),
+        ("exit 3", "it ended with 3"),
+        ("echo '{}'", "told no agentId"),
+        ("echo 'not json {'", "told no agentId"),
+        ("sleep 60", "gave no answer in 0.2 s"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_none_is_told_with_what_to_do(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, script: str, told: str
+) -> None:
+    monkeypatch.setattr(raft_cli, "PATIENCE", 0.2 if "sleep" in script else 30.0)
+    with pytest.raises(CliTrouble, match=told):
+        whoami(cli(tmp_path, f"exec {script}" if "sleep" in script else script), "p q", environ)
+
+
+def test_a_missing_cli_is_told_with_how_to_install_it(environ: dict[str, str]) -> None:
+    with pytest.raises(CliTrouble, match="npm i -g @botiverse/raft"):
+        whoami(["no-such-raft"], "p", environ)
