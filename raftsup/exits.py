@@ -5,7 +5,7 @@ OK = 0
 FAILED = 1
 #: The command line is wrong (argparse's own code).
 USAGE = 2
-#: ``status``: an enabled account is not ready.
+#: ``status``: an enabled account is not ready, or a step of ``--probe`` failed.
 NOT_READY = 3
 #: The command needs a running host and none runs on this state folder.
 NOT_RUNNING = 4
@@ -19,3 +19,5 @@ STATE_DIR = 7
 HUNG = 8
 #: ``ledger verify``: the ledger contradicts itself.
 INCONSISTENT = 9
+#: ``doctor``: something that the config asks for does not work, or is open to others.
+UNWELL = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from raftsup.config.load import ConfigError, load
@@ -21,10 +21,15 @@ def state_of(arguments: argparse.Namespace) -> StateDir:
 
 def loader_of(arguments: argparse.Namespace) -> Callable[[], Config]:
     """Reads the config anew at each call, always from the same place. Raises ``ConfigError``."""
+    within, environ = loader_within(arguments), dict(os.environ)
+    return lambda: within(environ)
+
+
+def loader_within(arguments: argparse.Namespace) -> Callable[[Mapping[str, str]], Config]:
+    """The same, within an environment that is given at each call."""
     overrides = dict(_setting(text) for text in arguments.settings)
     path = arguments.config.expanduser().absolute() if arguments.config else None
-    environ = dict(os.environ)
-    return lambda: load(path, environ, overrides)
+    return lambda environ: load(path, environ, overrides)
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -35,5 +40,6 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def colour_wanted() -> bool:
-    """Whether to colour standard output: a terminal that did not say ``NO_COLOR``."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    """Whether to colour standard output: a terminal that knows colours, without ``NO_COLOR``."""
+    dumb = os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")

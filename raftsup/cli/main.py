@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from raftsup import __version__, exits
-from raftsup.cli.arguments import host, logs, look, service, setup, sim
+from raftsup.cli.arguments import care, host, logs, look, service, setup, sim
 from raftsup.cli.arguments.adder import Adder
 from raftsup.config.load import ConfigError
 from raftsup.paths import StateDirError
@@ -31,7 +31,8 @@ examples:
 The config is $RAFTSUP_CONFIG_PATH (default ~/.config/raftsup/raftsup.json5), the state folder
 $RAFTSUP_STATE_DIR (default ~/.local/state/raftsup). Exit codes: 0 good, 1 failed, 2 usage, 3 an
 account is not ready, 4 not running, 5 already running, 6 bad config, 7 bad state folder, 8 a
-worker's endpoint hung, 9 the ledger contradicts itself.
+worker's endpoint hung, 9 the ledger contradicts itself,
+10 the doctor found something bad.
 """
 
 
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"raftsup {__version__}")
     service.instance_arguments(top)
     add = Adder(top)
-    for group in (setup, host, look, logs, service, sim):
+    for group in (setup, host, look, care, logs, service, sim):
         group.add(add)
     return top
 

@@ -1,4 +1,4 @@
-"""``raftsup status``: how every account is."""
+"""``raftsup status``: how every account is, once or again and again."""
 
 from __future__ import annotations
 
@@ -6,47 +6,68 @@ import argparse
 import os
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from raftsup import exits
-from raftsup.cli.context import colour_wanted, loader_of, state_of
+from raftsup.cli.context import colour_wanted, loader_of, loader_within, state_of
 from raftsup.config.load import ConfigError
 from raftsup.ops import render
 from raftsup.ops import status as ops
 
 
 def run(arguments: argparse.Namespace) -> int:
-    state, load = state_of(arguments), loader_of(arguments)
-
-    def look() -> dict[str, Any]:
-        status = ops.collect(ops.accounts_of(state, load), state)
-        if arguments.probe:
-            from raftsup.ops.probe import probe
-
-            status = probe(status, load, state, os.environ, arguments.timeout)
-        if arguments.deep:
-            from raftsup.ops import deep
-
-            status["others"] = deep.find(state, os.environ)
-        return status
-
+    look = _look(arguments)
     if arguments.watch is not None:
-        _watch(look, arguments)
+        return _watch(look, arguments)
     status = look()
     if arguments.json:
         print(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print(render.screen(status, colour=colour_wanted(), width=width), end="")
-    good = ops.all_ready(status) and _no_probe_failed(status, arguments)
-    return exits.OK if good else exits.NOT_READY
+    return exits.OK if ops.all_ready(status) else exits.NOT_READY
 
 
-def _no_probe_failed(status: dict[str, Any], arguments: argparse.Namespace) -> bool:
-    if not arguments.probe:
-        return True
-    from raftsup.ops.probe import all_good
+def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
+    state, load = state_of(arguments), loader_of(arguments)
+    within = loader_within(arguments)
 
-    return all_good(status)
+    def look() -> dict[str, Any]:
+        status = ops.collect(ops.accounts_of(state, load), state)
+        if arguments.probe:
+            from raftsup.ops import probe
+
+            status = probe.probe(status, within, state, os.environ, arguments.timeout)
+        if arguments.deep:
+            from raftsup.ops import deep
+
+            status["others"] = deep.find(state, os.environ)
+        return status
+
+    return look
+
+
+def _watch(look: Callable[[], dict[str, Any]], arguments: argparse.Namespace) -> int:
+    from raftsup.ops import watch
+
+    look()  # what cannot be shown at all is said before the screen is taken
+    if not arguments.json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+
+        def show(width: int) -> str:
+            try:
+                return render.screen(look(), colour=colour_wanted(), width=width)
+            except ConfigError as error:
+                return f"{error}\n"  # half edited: it may be mended at the next look
+
+        watch.redraw(show, arguments.watch, sys.stdout)
+    for status in watch.news(look, arguments.watch):
+        if arguments.json:
+            print(orjson.dumps(status).decode(), flush=True)
+        else:
+            print(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            print(render.screen(status, colour=False), flush=True)
+    return exits.OK

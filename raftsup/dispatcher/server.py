@@ -14,7 +14,7 @@ verb           fields                  what it does
 ``cancel``     ``turn``                end a queued or running turn
 ``retry``      ``turn``                owe a failed, timed out or cancelled turn again
 ``run``        ``account``             owe the account a turn without a wake
-``reload``                             read the config file again
+``reload``                             read the config file again; not below a parent of ours
 ``subscribe``                          from now on a line for each event, until hung up
 =============  ======================  =======================================================
 """

@@ -58,9 +58,7 @@ def find(state: StateDir, environ: Mapping[str, str]) -> list[dict[str, Any]]:
     return [other._asdict() for other in others]
 
 
-def orphans(
-    processes: Mapping[int, Process], listens: Callable[[str], bool]
-) -> Iterator[Other]:
+def orphans(processes: Mapping[int, Process], listens: Callable[[str], bool]) -> Iterator[Other]:
     """Processes of ours whose owner is gone, and bridges whose endpoint is.
 
     A bridge that answers to a living endpoint is somebody's, perhaps an OpenClaw's.
@@ -72,10 +70,12 @@ def orphans(
             above = " ".join(parent.argv) if parent is not None else ""
             if "raftsup" not in above and "supervisord" not in above:
                 yield Other("orphan", f"pid {pid}, {words!r}: its owner is gone", _kill(pid), pid)
-        elif (url := _endpoint_of(process.argv)) and not (parent and _endpoint_of(parent.argv)):
-            if not listens(url):
-                what = f"pid {pid}, profile {_profile_of(process.argv)}: nothing listens at {url}"
-                yield Other("orphaned bridge", what, _kill(pid), pid)
+            continue
+        url = _endpoint_of(process.argv)
+        started_by_another = parent is not None and _endpoint_of(parent.argv) is not None
+        if url is not None and not started_by_another and not listens(url):
+            what = f"pid {pid}, profile {_profile_of(process.argv)}: nothing listens at {url}"
+            yield Other("orphaned bridge", what, _kill(pid), pid)
 
 
 def _endpoint_of(argv: Sequence[str]) -> str | None:
@@ -151,7 +151,9 @@ def _services() -> list[services.Installed]:
     if services.manager_here() is services.Manager.SYSTEMD:
         seen = {service.path.resolve() for service in known}
         for scope, folders in _UNIT_FOLDERS.items():
-            for path in itertools.chain(*(sorted(Path(f).glob("raftsup*.service")) for f in folders)):
+            for path in itertools.chain(
+                *(sorted(Path(f).glob("raftsup*.service")) for f in folders)
+            ):
                 place = services.Place(services.Manager.SYSTEMD, scope, path.stem, path)
                 service = services.read(place, Path.home())
                 if service is not None and path.resolve() not in seen:
@@ -167,7 +169,9 @@ def _service(service: services.Installed) -> Other:
     if service.ours:
         name = service.unit.removeprefix("raftsup").removeprefix("-")
         named = f" --name {name}" if name else ""
-        return Other("service", what, f"`raftsup{named} uninstall --{scope}` removes it", None, str(path))
+        return Other(
+            "service", what, f"`raftsup{named} uninstall --{scope}` removes it", None, str(path)
+        )
     if service.manager is services.Manager.LAUNCHD:
         hint = f"`launchctl unload {shlex.quote(str(path))}`, then remove the file"
     else:

@@ -26,15 +26,22 @@ class Tried:
         return all(finding.good for finding in self.findings)
 
 
-def try_all(config: Config, state: StateDir, environ: Mapping[str, str]) -> list[Tried]:
-    """Try the agents of the accounts that run, side by side. Raises ``StateDirError``."""
+def try_all(
+    config: Config, state: StateDir, environ: Mapping[str, str], patience: float | None = None
+) -> list[Tried]:
+    """Try the agents of the accounts that run, side by side. Raises ``StateDirError``.
+
+    ``patience``: seconds that each may take; None: as long as its own runner allows.
+    """
     state.prepare()
-    return try_on(config, state, environ)
+    return try_on(config, state, environ, patience)
 
 
-def try_on(config: Config, state: StateDir, environ: Mapping[str, str]) -> list[Tried]:
+def try_on(
+    config: Config, state: StateDir, environ: Mapping[str, str], patience: float | None = None
+) -> list[Tried]:
     """The same on a state folder that is there, which stays as it is."""
-    return asyncio.run(_try_all(_by_agent(config), clean_env(environ), state))
+    return asyncio.run(_try_all(_by_agent(config), clean_env(environ), state, patience))
 
 
 def _by_agent(config: Config) -> list[tuple[Agent, tuple[str, ...]]]:

@@ -6,16 +6,21 @@ this shell's PATH finds: a service may have another. No check owes a turn or cal
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from raftsup.childenv import clean_env
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
+from raftsup.config.source import unset_variable
 from raftsup.ops import live, raft_cli, selfwake
+from raftsup.ops.apply import UNSET
 from raftsup.ops.status import lives
 from raftsup.paths import StateDir
 
@@ -36,53 +41,52 @@ class Check(NamedTuple):
 
 def probe(
     status: dict[str, Any],
-    load: Callable[[], Config],
+    load: Callable[[Mapping[str, str]], Config],
     state: StateDir,
     environ: Mapping[str, str],
     patience: float = PATIENCE,
 ) -> dict[str, Any]:
-    """``status`` with a ``probe`` beside every account that is to run. Raises ``StateDirError``."""
+    """``status`` with a ``probe`` beside every account that is to run. ``load`` reads the config
+    within an environment. Raises ``StateDirError``.
+    """
     try:
-        config, why = load(), ""
+        config, why = _read(load, environ), ""
     except ConfigError as error:
         config, why = None, f"not tried: {str(error).splitlines()[0]}"
-    running = [a for a in status["accounts"] if a["state"] not in _ASIDE]
     with ThreadPoolExecutor(_AT_ONCE, "probe") as pool:
         agents = pool.submit(_agents, config, state, environ, patience)
         versions: dict[tuple[str, ...], Future[Check]] = {}
-        tries = []
-        for facts in running:
+
+        def begin(facts: Mapping[str, Any]) -> list[Future[Check] | Check]:
             account = config.account(facts["account"]) if config is not None else None
-            here: list[Future[Check]] = []
-            if account is not None:
-                command = account.command
-                if command not in versions:
-                    versions[command] = pool.submit(_cli, command, environ, patience)
-                here = [versions[command], pool.submit(_profile, account, environ, patience)]
-            here.append(pool.submit(_wake, facts, status, state, patience))
-            tries.append((facts, here))
-        checks = {}
-        for facts, here in tries:
-            *cli, wake = [future.result() for future in here]
-            gone = why or "not tried: the config file has no such account"
-            cli = cli or [Check("cli", None, gone), Check("profile", None, gone)]
-            checks[facts["account"]] = [
-                *cli,
-                _bridge(facts, status),
-                wake,
-                _dispatcher(status),
-                agents.result().get(facts["account"], Check("runner", None, gone)),
-            ]
-    told = [
-        {**a, "probe": [c._asdict() for c in checks.get(a["account"], ())]}
-        for a in status["accounts"]
-    ]
-    return {**status, "accounts": told}
+            if account is None:
+                missing = why or "not tried: the config file has no such account"
+                of_cli: list[Future[Check] | Check] = [
+                    Check("cli", None, missing),
+                    Check("profile", None, missing),
+                ]
+            else:
+                if account.command not in versions:
+                    versions[account.command] = pool.submit(
+                        _cli, account.command, environ, patience
+                    )
+                of_profile = pool.submit(_profile, account, environ, patience)
+                of_cli = [versions[account.command], of_profile]
+            of_wake = pool.submit(_wake, facts, status, state, patience)
+            return [*of_cli, _bridge(facts, status), of_wake, _dispatcher(status)]
 
+        begun = {a["account"]: begin(a) for a in status["accounts"] if a["state"] not in _ASIDE}
+        runners = agents.result()
+    none = Check("runner", None, why or "not tried: the config file does not run the account")
 
-def all_good(status: Mapping[str, Any]) -> bool:
-    """Whether no step failed."""
-    return all(c["good"] is not False for a in status["accounts"] for c in a.get("probe", ()))
+    def checks(name: str) -> list[dict[str, Any]]:
+        if name not in begun:
+            return []
+        found = [c.result() if isinstance(c, Future) else c for c in begun[name]]
+        return [check._asdict() for check in [*found, runners.get(name, none)]]
+
+    accounts = [{**a, "probe": checks(a["account"])} for a in status["accounts"]]
+    return {**status, "accounts": accounts}
 
 
 def _cli(command: Sequence[str], environ: Mapping[str, str], patience: float) -> Check:
@@ -90,20 +94,21 @@ def _cli(command: Sequence[str], environ: Mapping[str, str], patience: float) ->
     place = raft_cli.located(command, environ)
     if place is None:
         return say(False, raft_cli.missing(command))
+    shown = shlex.join([place, *command[1:]])
     try:
         done = subprocess.run(
             [*command, "--version"], env=clean_env(environ), stdin=subprocess.DEVNULL,
             capture_output=True, timeout=patience, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return say(False, f"{place} --version gave no answer in {patience:g} s; try it by hand")
+        return say(False, f"`{shown} --version` gave no answer in {patience:g} s; try it by hand")
     except (OSError, ValueError) as error:
-        return say(False, f"{place} cannot be run: {error}")
+        return say(False, f"{shown} cannot be run: {error}")
     words = done.stdout.decode("utf-8", "replace").split()
     if done.returncode != 0 or not words:
-        return say(False, f"{place} --version ended with {done.returncode}; try it by hand")
+        return say(False, f"`{shown} --version` ended with {done.returncode}; try it by hand")
     version = "".join(c for c in " ".join(words) if c.isprintable())[:80]
-    return say(True, f"{place}, version {version}")
+    return say(True, f"{shown}, version {version}")
 
 
 def _profile(account: Account, environ: Mapping[str, str], patience: float) -> Check:
@@ -153,8 +158,21 @@ def _dispatcher(status: Mapping[str, Any]) -> Check:
         return say(None, "not tried: no host runs here")
     if state == "running":
         return say(True, f"it answers, pid {status['dispatcher']['pid']}")
-    why = "it finishes what runs and starts no turn" if state == "draining" else "it does not answer"
+    why = (
+        "it finishes what runs and starts no turn" if state == "draining" else "it does not answer"
+    )
     return say(False, f"{why} ({state}); `raftsup logs` may tell more")
+
+
+def _read(load: Callable[[Mapping[str, str]], Config], environ: Mapping[str, str]) -> Config:
+    """The config; variables that this shell lacks, and the host may have, hold a stand-in."""
+    try:
+        return load(environ)
+    except ConfigError as error:
+        unset = {name for problem in error.problems if (name := unset_variable(problem))}
+        if not unset:
+            raise
+        return load({**environ, **{name: UNSET + name for name in unset}})
 
 
 def _agents(
@@ -163,8 +181,16 @@ def _agents(
     """By account, whether its agent would take a turn."""
     if config is None:
         return {}
-    found = {}
-    for tried in live.try_all(config, state, environ, patience):
+    found: dict[str, Check] = {}
+    for account in config.accounts:
+        held = (
+            " ".join(str(value) for value in vars(account.agent).values()) if account.agent else ""
+        )
+        if names := sorted(set(re.findall(rf"{UNSET}(\w+)", held))):
+            why = f"not tried: {' and '.join(names)} is not set in this shell; the host may have it"
+            found[account.id] = Check("runner", None, why)
+    rest = tuple(account for account in config.accounts if account.id not in found)
+    for tried in live.try_all(replace(config, accounts=rest), state, environ, patience):
         texts = [f.text for f in tried.findings if f.good == tried.good]
         check = Check("runner", tried.good, f"{tried.kind}: {'; '.join(texts)}")
         found |= dict.fromkeys(tried.accounts, check)

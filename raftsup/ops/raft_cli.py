@@ -62,9 +62,13 @@ def whoami(
     command: Sequence[str],
     profile: str,
     environ: Mapping[str, str],
-    patience: float = PATIENCE,
+    patience: float | None = None,
 ) -> Whoami:
-    """Whose agent ``profile`` is: ``raft --profile P auth whoami``. Raises ``CliTrouble``."""
+    """Whose agent ``profile`` is: ``raft --profile P auth whoami``. Raises ``CliTrouble``.
+
+    ``patience``: seconds; None: ``PATIENCE``.
+    """
+    patience = PATIENCE if patience is None else patience
     if located(command, environ) is None:
         raise CliTrouble(missing(command))
     raft = shlex.join([*command, "--profile", profile])

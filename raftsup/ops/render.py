@@ -31,7 +31,11 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
     lines = [f"raftsup {status['version']}  {status['stateDir']}"]
     if status["source"] == "config":
         told = "no host runs here: this is what the config says; start it with `raftsup up`"
-        lines += [*_wrapped(told, width, ""), "", *_accounts(status, columns.WRITTEN, colour, width)]
+        lines += [
+            *_wrapped(told, width, ""),
+            "",
+            *_accounts(status, columns.WRITTEN, colour, width),
+        ]
     else:
         lines += [
             _program("supervisor", status["supervisor"], colour),

@@ -20,7 +20,7 @@ class ProbeFailed(Exception):
 
 
 def send(url: str, key_file: Path, timeout: float) -> None:
-    """Probe the endpoint ``url``, with ``timeout`` seconds for each step. Raises ``ProbeFailed``."""
+    """Probe the endpoint ``url``; ``timeout`` seconds for each step. Raises ``ProbeFailed``."""
     try:
         key = key_file.read_text()
     except OSError as error:

@@ -79,9 +79,11 @@ def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
 
 
 def all_ready(status: dict[str, Any]) -> bool:
-    """Whether every enabled account is ready, and there is one."""
-    states = [a["state"] for a in status["accounts"] if a["state"] != AccountState.DISABLED]
-    return bool(states) and all(state == AccountState.READY for state in states)
+    """Whether every enabled account is ready, and there is one; and no step of a probe failed."""
+    enabled = [a for a in status["accounts"] if a["state"] != AccountState.DISABLED]
+    checks = [check for account in enabled for check in account.get("probe", ())]
+    ready = all(account["state"] == AccountState.READY for account in enabled)
+    return bool(enabled) and ready and all(check["good"] is not False for check in checks)
 
 
 def _processes(state: StateDir) -> dict[str, Any] | None:
@@ -156,6 +158,7 @@ def _account(
     return {
         "account": account.id,
         "profile": account.profile,
+        # None for a running host: its roster has no agents, and the file may say otherwise.
         "agent": account.agent.kind if account.agent else None,
         "state": str(word),
         "reason": reason,

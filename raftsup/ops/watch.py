@@ -41,7 +41,9 @@ def frame(text: str, rows: int) -> str:
     return _HOME + "\r\n".join(line + _LINE_END for line in lines) + _REST
 
 
-def news(look: Look, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[dict[str, Any]]:
+def news(
+    look: Look, seconds: float, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[dict[str, Any]]:
     """The status now, and again whenever a look each ``seconds`` finds another."""
     last = None
     while True:
@@ -55,7 +57,7 @@ def news(look: Look, seconds: float, sleep: Callable[[float], None] = time.sleep
 def redraw(show: Callable[[int], str], seconds: float, out: TextIO) -> None:
     """Draw ``show(columns)`` each ``seconds``, and when the window changes, until a signal ends it.
 
-    The terminal is left as it was found, whichever signal it is.
+    The terminal is left as it was found, whichever signal it is; also while Ctrl-Z holds it.
     """
     with _terminal(out), _resized() as resized:
         while True:
@@ -75,8 +77,16 @@ def _terminal(out: TextIO) -> Iterator[None]:
     def end(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in signals}
+    def pause(number: int, _frame: object) -> None:
+        # Past the buffer, which may be in the middle of a frame.
+        os.write(out.fileno(), LEAVE.encode())
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # stops here until `fg`
+        signal.signal(number, pause)
+        os.write(out.fileno(), ENTER.encode())
+
+    handlers = {signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGTSTP: pause}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         out.write(ENTER)
         out.flush()

@@ -21,7 +21,7 @@ from raftsup import exits, flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import changes, conf, herald, notify, programs, roster, watchdog
+from raftsup.supervisor import changes, conf, herald, notify, programs, roster, watch, watchdog
 from raftsup.supervisor.draining import Drain
 from raftsup.supervisor.reload import Reloads
 from raftsup.worker.preload import preload
@@ -218,7 +218,8 @@ def run(
     options.close_logger()
     _let_go_of_stdout()
     if options.mood == SupervisorStates.RESTARTING:
-        # ``supervisorctl reload``: start over with today's code and config.
+        # Start over with today's code and config; a file that is just being saved is no end.
+        watch.await_whole(load)
         os.umask(umask)
         os.execv(sys.executable, [sys.executable, "-m", "raftsup", *sys.argv[1:]])  # noqa: S606
     os.close(lock)

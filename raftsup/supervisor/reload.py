@@ -25,7 +25,7 @@ from raftsup.supervisor.changes import Change, Takes
 from raftsup.supervisor.job import Job, go_on
 from raftsup.supervisor.rpc import difference, spec
 
-#: Seconds within which a file that is about as old as this process is read a second time.
+#: Seconds. A file that is younger when the host starts is read a second time.
 _FRESH = 10.0
 #: Jobs of which one can still ask.
 _REMEMBERED = 8
@@ -134,13 +134,14 @@ class Reloads:
             self._break_off("raftsup is stopping")
             return
         if self._job is None and self._asked:
-            self._begin_asked(self._asked.popleft())
+            self._job = self._asked.popleft()
+            self._begin_asked(self._job)
         elif self._job is None:
             self._watch()
-        if self._job is not None:
+        if self._job is not None and not self._job.over:
             go_on(self._job, self._parent.process_groups, self._options.logger.info)
-            if self._job.over:
-                self._job = None
+        if self._job is not None and self._job.over:
+            self._job = None
 
     def _watch(self) -> None:
         do, self._watched = watch.step(self._watched, watch.look(self._path), time.monotonic())
@@ -156,12 +157,13 @@ class Reloads:
             return  # saved again while it was read
         self._watched = watch.finished(self._watched)
         self.noted(wanted)
-        found = changes.open_changes(changes.changes(self._options.raftsup, wanted))
-        allowed = changes.MODES[self._mode()]
+        running, allowed = self._options.raftsup, changes.MODES[self._mode()]
+        left = changes.changes(changes.merged(running, wanted, allowed), wanted)
+        found = changes.open_changes(changes.changes(running, wanted))
         for change in found:
-            will = "applied" if change.takes in allowed else "left as it is"
+            will = "left as it is" if change in left else "applied"
             self._options.logger.info(f"{self._path}: {change.path} changed: {will}")
-        if any(change.takes in allowed for change in found):
+        if any(change not in left for change in found):
             self._begin(self._new_job(), allowed)
 
     def _begin_asked(self, job: Job) -> None:
@@ -176,6 +178,7 @@ class Reloads:
         self._begin(job, self._by_hand())
 
     def _begin(self, job: Job, allowed: frozenset[Takes]) -> None:
+        self._job = job
         before = self._options.raftsup
         host = [c.path for c in changes.changes(before, self._file) if c.takes is Takes.HOST]
         if host and Takes.HOST in allowed:
@@ -185,7 +188,6 @@ class Reloads:
             self._options.logger.warn(f"restarting the whole host: {', '.join(host)} changed")
             self._options.mood = SupervisorStates.RESTARTING
             return
-        self._job = job
         after = changes.merged(before, self._file, allowed)
         self._options.use(after)
         self.tell_dispatcher()
@@ -236,12 +238,8 @@ class Reloads:
     def _difference(self, wanted: Sequence[Any]) -> tuple[list[str], list[str], list[str]]:
         """Accounts' programs added, changed and removed. The dispatcher always stays."""
         running = [group.config for group in self._parent.process_groups.values()]
-        accounts = f"{programs.ACCOUNTS}:"
-        added, changed, removed = (
-            [name for name in names if name.startswith(accounts)]
-            for names in difference(running, wanted)
-        )
-        return added, changed, removed
+        added, changed, removed = difference(running, wanted)
+        return added, [name for name in changed if name != dispatcher.PROGRAM], removed
 
 
 def _listed(found: Sequence[Change]) -> list[dict[str, str]]:

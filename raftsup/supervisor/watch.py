@@ -6,9 +6,13 @@ still for a moment. A file that cannot be used may be half written: it gets a lo
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+
+from raftsup.config.load import ConfigError
 
 #: Seconds that a file must be still before it is read, and before what is wrong with it counts.
 SETTLED = 0.4
@@ -64,3 +68,15 @@ def step(watched: Watched, seen: Print, now: float) -> tuple[Do, Watched]:
 def finished(watched: Watched) -> Watched:
     """The content that was seen last needs no further reading."""
     return replace(watched, done=True)
+
+
+def await_whole(load: Callable[[], object]) -> None:
+    """Return once the file can be used, or has been broken for a while; blocks meanwhile."""
+    deadline = time.monotonic() + BROKEN
+    while time.monotonic() < deadline:
+        try:
+            load()
+        except ConfigError:
+            time.sleep(0.1)
+        else:
+            return

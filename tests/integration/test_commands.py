@@ -27,6 +27,7 @@ STATES = {"ready", "starting", "degraded", "down", "disabled", "misconfigured"}
 ACCOUNT_SHAPE: dict[str, Any] = {
     "account": str,
     "profile": (str, type(None)),
+    "agent": (str, type(None)),
     "state": str,
     "reason": str,
     "endpoint": {"url": (str, type(None)), "pid": (int, type(None))},
@@ -37,14 +38,28 @@ ACCOUNT_SHAPE: dict[str, Any] = {
         "lastExit": (str, type(None)),
         "lastError": (str, type(None)),
     },
-    "wakes": {"accepted": int, "duplicates": int, "rejected": int},
-    "turns": {"queued": int, "running": int, "done": int, "failed": int},
+    "wakes": {
+        "accepted": int,
+        "duplicates": int,
+        "rejected": int,
+        "lastAt": (float, type(None)),
+    },
+    "turns": {
+        "queued": int,
+        "running": int,
+        "done": int,
+        "failed": int,
+        "last": (dict, type(None)),
+    },
 }
 SHAPE: dict[str, Any] = {
     "version": str,
     "stateDir": str,
     "supervisor": {"state": str, "pid": (int, type(None))},
     "dispatcher": {"state": str, "pid": (int, type(None))},
+    "config": (dict, type(None)),
+    "source": str,
+    "at": float,
     "accounts": list,
 }
 
@@ -242,6 +257,7 @@ def test_piped_text_is_plain_and_a_terminal_has_colours_unless_it_says_no(calm: 
     assert "support" in piped.stdout
     assert "\x1b[32mready\x1b[0m" in _on_terminal(calm)
     assert "\x1b" not in _on_terminal(calm, NO_COLOR="1")
+    assert "\x1b" not in _on_terminal(calm, TERM="dumb")
     assert "\x1b" in _on_terminal(calm, NO_COLOR="")
 
 
@@ -249,7 +265,7 @@ def _on_terminal(host: Host, **env: str) -> str:
     ours, theirs = pty.openpty()
     try:
         # What it prints fits a terminal's buffer: nobody needs to read before it ends.
-        environ = {k: v for k, v in host.environ().items() if k != "NO_COLOR"}
+        environ = {k: v for k, v in host.environ().items() if k != "NO_COLOR"} | {"TERM": "xterm"}
         subprocess.run(
             [*RAFTSUP, "status"], env={**environ, **env}, stdin=theirs, stdout=theirs,
             stderr=subprocess.DEVNULL, timeout=60, check=False,

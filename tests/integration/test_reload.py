@@ -183,6 +183,8 @@ def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Ho
     wait_for(lambda: workers(host)["sales"] not in (None, first["sales"]), what="a new worker")
     host.ready()
     assert concurrency(host) == 7
+    with pytest.raises(client.DispatcherRefused, match="raftsup reload"):
+        client.request(host.state.dispatcher_socket, "reload")
     assert standing(host)["state"] == "refused"
 
     mended = json.loads(good)

@@ -182,3 +182,13 @@ def test_hot_restarts_no_worker(old: Config, new: Config) -> None:
 )  # fmt: skip
 def test_what_to_type_applies_what_is_left(takes: list[str], command: str) -> None:
     assert changes.command_for([Change("x", Takes(one)) for one in takes]) == command
+
+
+def test_hot_starts_nobody_on_a_profile_that_another_one_still_has() -> None:
+    moved = replace(SUPPORT, profile="q")
+    heir = replace(SUPPORT, id="sales", lane="sales")
+    new = replace(CONFIG, accounts=(moved, heir))
+    hot = changes.merged(CONFIG, new, changes.MODES["hot"])
+    assert hot.accounts == (SUPPORT,)
+    assert changes.command_for(changes.changes(hot, new)) == "raftsup reload"
+    assert changes.merged(CONFIG, new, changes.BY_HAND) == new

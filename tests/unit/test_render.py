@@ -3,47 +3,89 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from raftsup.ops import render
+from raftsup.ops import columns, render
+from tests.unit.status_facts import NOW, account, status
 
-
-def account(name: str, state: str = "ready", reason: str = "") -> dict[str, Any]:
-    return {
-        "account": name,
-        "profile": name,
-        "state": state,
-        "reason": reason,
-        "endpoint": {"url": "http://127.0.0.1:1/wake", "pid": 11},
-        "bridge": {
-            "state": "listening", "pid": 12, "restarts": 3, "lastExit": None, "lastError": None,
-        },
-        "wakes": {"accepted": 40, "duplicates": 5, "rejected": 6},
-        "turns": {"queued": 7, "running": 1, "done": 39, "failed": 2},
-    }  # fmt: skip
-
-
-def status(*accounts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "version": "0.1.0",
-        "stateDir": "/tmp/x",
-        "supervisor": {"state": "running", "pid": 10},
-        "dispatcher": {"state": "stopped", "pid": None},
-        "accounts": list(accounts),
-    }
+NAMES = st.text("abcdefghijk-", min_size=1, max_size=40)
+STATES = st.sampled_from(["ready", "starting", "degraded", "down", "disabled", "misconfigured"])
+ENDS = st.sampled_from(["running", "done", "timed_out"])
 
 
 def test_every_number_of_an_account_stands_under_its_head() -> None:
     lines = render.screen(status(account("support")), colour=False).splitlines()
     head = next(line for line in lines if line.startswith("ACCOUNT"))
-    row = lines[lines.index(head) + 1]
-    assert dict(zip(head.split(), row.split(), strict=True)) == {
-        "ACCOUNT": "support", "STATE": "ready", "BRIDGE": "listening", "RESTARTS": "3",
-        "WAKES": "40", "DUPL": "5", "REJ": "6", "QUEUED": "7", "RUN": "1", "DONE": "39",
-        "FAILED": "2",
+    cells = [re.split(r"\s{2,}", line) for line in (head, lines[lines.index(head) + 1])]
+    assert dict(zip(*cells, strict=True)) == {
+        "ACCOUNT": "support", "STATE": "ready", "BRIDGE": "listening", "PORT": "4711",
+        "LAST WAKE": "2m", "QUEUED": "7", "RUN": "1", "LAST TURN": "running 12s", "DONE": "39",
+        "FAILED": "2", "RESTARTS": "3", "WAKES": "40", "DUPL": "5", "REJ": "6",
     }  # fmt: skip
+
+
+def test_eighty_columns_show_all_that_one_looks_for_first() -> None:
+    facts = account("twelve-chars", "degraded", "why")
+    facts["turns"]["last"]["state"] = "timed_out"
+    text = render.screen(status(facts), colour=False, width=80)
+    head = next(line for line in text.splitlines() if line.startswith("ACCOUNT"))
+    assert re.split(r"\s{2,}", head) == [
+        "ACCOUNT", "STATE", "BRIDGE", "PORT", "LAST WAKE", "QUEUED", "RUN", "LAST TURN",
+    ]  # fmt: skip
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_name_too_long_costs_what_is_looked_for_last_and_not_its_end() -> None:
+    name = "a-name-of-twenty-four-ab"
+    head, row = columns.table(columns.RUNNING, [account(name)], NOW, 80)
+    assert [cell.strip() for cell in head] == [
+        "ACCOUNT", "STATE", "BRIDGE", "LAST WAKE", "QUEUED", "LAST TURN",
+    ]  # fmt: skip
+    assert row[0] == name
+
+
+@given(st.lists(st.tuples(NAMES, STATES, ENDS), max_size=4), st.integers(40, 200), st.booleans())
+def test_no_row_is_wider_than_the_screen_and_each_tells_the_state(
+    accounts: list[tuple[str, str, str]], width: int, runs: bool
+) -> None:
+    facts = [account(name, state, "why") for name, state, _ in accounts]
+    for fact, (_, _, end) in zip(facts, accounts, strict=True):
+        fact["turns"]["last"]["state"] = end
+    shown = columns.RUNNING if runs else columns.WRITTEN
+    rows = [columns.joined(row) for row in columns.table(shown, facts, NOW, width)]
+    assert all(len(row) <= width for row in rows)
+    for row, fact in zip(rows[1:], facts, strict=True):
+        state = fact["state"] if runs else columns.written_state(fact)
+        assert row.split()[1] == state
+        assert fact["account"].startswith(row.split()[0].removesuffix("…"))
+
+
+@given(st.integers(40, 200))
+def test_a_wider_screen_shows_no_less(width: int) -> None:
+    facts = [account("support"), account("sales", "misconfigured", "why")]
+    narrow, wide = (columns.table(columns.RUNNING, facts, NOW, w)[0] for w in (width, width + 1))
+    assert {head.strip() for head in narrow} <= {head.strip() for head in wide}
+
+
+@given(st.floats(0, 1e9))
+def test_an_age_is_short_and_never_more_than_it_is(seconds: float) -> None:
+    text = columns.age(seconds)
+    whole = int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
+    assert whole <= seconds < 2 * whole + 1
+
+
+def test_what_lies_ahead_of_the_clock_is_no_time_ago() -> None:
+    assert columns.age(-5) == "0s"
+
+
+def test_what_never_happened_is_a_dash() -> None:
+    facts = account("support")
+    facts["endpoint"]["url"] = facts["wakes"]["lastAt"] = facts["turns"]["last"] = None
+    row = columns.joined(columns.table(columns.RUNNING, [facts], NOW, None)[1])
+    assert [cell for cell in row.split() if cell == "-"] == ["-"] * 3
 
 
 def test_whatever_is_not_well_has_its_reason_whole_and_within_the_width() -> None:
@@ -61,13 +103,39 @@ def test_without_colour_there_is_no_escape() -> None:
 @pytest.mark.parametrize("state", ["ready", "starting", "degraded", "down", "disabled"])
 def test_colour_changes_how_it_looks_and_not_what_it_says(state: str) -> None:
     # An account may be called like a state.
-    facts = status(account(state, state, "why"), account("other", state, "why"))
+    checks = [{"check": "wake", "good": good, "text": "ok NO -"} for good in (True, False, None)]
+    facts = status({**account(state, state, "why"), "probe": checks}, account("other", state, "x"))
     plain, coloured = render.screen(facts, colour=False), render.screen(facts, colour=True)
     assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
-    assert coloured.count("\x1b[") == 2 * 4
+    assert coloured.count("\x1b[") == 2 * (4 + len(checks))
 
 
 def test_a_program_without_a_pid_shows_none() -> None:
     text = render.screen(status(), colour=False)
     assert "supervisor  running  pid 10\n" in text
     assert "dispatcher  stopped\n" in text
+
+
+def test_without_a_host_it_says_so_and_shows_what_the_config_says() -> None:
+    up = {**account("support", "down", "no worker runs for this account"), "agent": "command"}
+    bad = {**account("sales", "misconfigured", "channels.raft.x: no profile"), "agent": "acp"}
+    text = render.screen(status(up, bad, account("z", "disabled"), source="config"), colour=False)
+    assert "no host runs here: this is what the config says" in text and "`raftsup up`" in text
+    assert re.search(r"^support +enabled +support +command ", text, re.MULTILINE)
+    assert "no worker runs" not in text and "channels.raft.x: no profile" in text
+    assert "BRIDGE" not in text
+
+
+def test_a_step_of_a_probe_stands_below_its_account_with_all_its_words() -> None:
+    text = "it cannot be reached " * 8
+    probed = {**account("a"), "probe": [{"check": "runner", "good": False, "text": text}]}
+    lines = render.screen(status(probed), colour=False, width=80).splitlines()[6:]
+    assert lines[0].split()[:2] == ["NO", "runner"]
+    assert " ".join(lines).split()[2:] == text.split() and max(map(len, lines)) <= 80
+
+
+def test_what_else_is_on_the_machine_has_its_hint_and_nothing_is_said_so() -> None:
+    other = {"kind": "host", "what": "runs on /x, pid 3", "hint": "`raftsup stop` ends it"}
+    text = render.screen({**status(), "others": [other]}, colour=False)
+    assert "  host: runs on /x, pid 3\n    `raftsup stop` ends it\n" in text
+    assert "nothing else" in render.screen({**status(), "others": []}, colour=False)

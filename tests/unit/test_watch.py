@@ -1,64 +1,66 @@
-"""When an edited file may be read."""
+"""What counts as news, and how a frame is drawn."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import copy
+from itertools import islice
+from typing import Any
 
-from raftsup.supervisor.watch import BROKEN, SETTLED, Do, Print, Watched, finished, look, step
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-OLD: Print = (1, 1, 10, 1, 1)
-NEW: Print = (1, 1, 20, 2, 2)
+from raftsup.ops.watch import frame, news, settled
+from tests.unit.status_facts import account, status
 
-
-def story(*looks: tuple[Print, float]) -> tuple[list[Do], Watched]:
-    """What is done at each look, from a file that was read already."""
-    watched, done = Watched(OLD, 0.0, done=True), []
-    for seen, now in looks:
-        do, watched = step(watched, seen, now)
-        done.append(do)
-    return done, watched
+LANE = "its turns keep failing (2 in a row): none starts in the next {} s; look"
 
 
-def test_a_file_that_stays_as_it_is_is_not_read() -> None:
-    assert story((OLD, 1.0), (OLD, 100.0))[0] == [Do.WAIT, Do.WAIT]
+def test_the_mere_passing_of_time_is_no_news() -> None:
+    before = status(account("a", "degraded", LANE.format(12)))
+    after = {**status(account("a", "degraded", LANE.format(9))), "at": before["at"] + 3}
+    assert settled(before) == settled(after)
 
 
-def test_a_change_is_read_once_it_has_settled_and_not_while_it_is_written() -> None:
-    writing: Print = (1, 1, 15, 2, 2)
-    done, watched = story((writing, 1.0), (NEW, 1.0 + SETTLED), (NEW, 1.1 + 2 * SETTLED))
-    assert done == [Do.WAIT, Do.WAIT, Do.TRY]
-    assert step(finished(watched), NEW, 100.0)[0] is Do.WAIT
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("dispatcher", "pid"), ("accounts", 0, "state"), ("accounts", 0, "turns", "queued"),
+        ("accounts", 0, "wakes", "lastAt"), ("accounts", 0, "bridge", "restarts"),
+    ],
+)  # fmt: skip
+def test_a_change_of_what_is_so_is_news(path: tuple[Any, ...]) -> None:
+    before, after = status(account("a")), copy.deepcopy(status(account("a")))
+    place: Any = after
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = "another"
+    assert settled(before) != settled(after)
 
 
-def test_a_file_that_could_not_be_used_is_read_again_and_then_left_until_it_changes() -> None:
-    done, watched = story((NEW, 1.0), (NEW, 1.1 + SETTLED), (NEW, 1.2 + SETTLED), (NEW, 1 + BROKEN))
-    assert done == [Do.WAIT, Do.TRY, Do.WAIT, Do.READ]
-    assert step(watched, NEW, 100.0)[0] is Do.WAIT
-    assert step(watched, OLD, 101.0)[0] is Do.WAIT
-    assert step(step(watched, OLD, 101.0)[1], OLD, 102.0)[0] is Do.TRY
+def test_another_reason_is_news_also_where_it_counts_down() -> None:
+    one, two = (status(account("a", "degraded", r)) for r in (LANE.format(5), "paused for 5 s"))
+    assert settled(one) != settled(two)
 
 
-def test_a_file_that_is_away_for_a_moment_is_not_missed_before_it_stays_away() -> None:
-    done, _ = story((None, 1.0), (None, 1.1 + SETTLED), (NEW, 2.0), (NEW, 2.1 + SETTLED))
-    assert done == [Do.WAIT, Do.WAIT, Do.WAIT, Do.TRY]
-    assert story((None, 1.0), (None, 1.0 + BROKEN))[0] == [Do.WAIT, Do.READ]
+def test_the_first_look_is_told_and_then_only_what_differs_from_the_last_that_was() -> None:
+    looks = [status(account("a", state)) for state in ("starting", "starting", "ready", "starting")]
+    slept: list[float] = []
+    told = list(islice(news(iter(looks).__next__, 2.0, slept.append), 3))
+    assert [t["accounts"][0]["state"] for t in told] == ["starting", "ready", "starting"]
+    assert slept == [2.0] * 3
 
 
-def test_every_way_in_which_editors_save_is_seen_also_behind_a_link(tmp_path: Path) -> None:
-    file, link, other = tmp_path / "file", tmp_path / "link", tmp_path / "other"
-    file.write_text("one")
-    link.symlink_to(file)
-    prints = [look(link)]
-    file.write_text("four")
-    prints.append(look(link))
-    new = tmp_path / "new"
-    new.write_text("five")
-    new.replace(file)
-    prints.append(look(link))
-    other.write_text("five")
-    link.unlink()
-    link.symlink_to(other)
-    prints.append(look(link))
-    other.unlink()
-    prints.append(look(link))
-    assert len(set(prints)) == len(prints) and prints[-1] is None
+@given(st.lists(st.text("abc", max_size=9), max_size=30), st.integers(2, 24))
+def test_a_frame_never_scrolls_and_leaves_nothing_of_the_last_one(
+    lines: list[str], rows: int
+) -> None:
+    drawn = frame("\n".join(lines), rows)
+    assert drawn.startswith("\x1b[H") and drawn.endswith("\x1b[J")
+    assert drawn.count("\n") < rows
+    told = drawn.removeprefix("\x1b[H").removesuffix("\x1b[J").split("\r\n")
+    assert all(line.endswith("\x1b[K") for line in told if line)
+    if len("\n".join(lines).splitlines()) > rows:
+        assert "more lines" in told[-1]
+    else:
+        assert [t.removesuffix("\x1b[K") for t in told] == ("\n".join(lines).splitlines() or [""])

@@ -12,13 +12,34 @@ from raftsup.cli.arguments.adder import Adder, action, config_arguments
 def add(add: Adder) -> None:
     status = add(
         "status", "status", "how every account is; exit code 0 only if all are ready",
+        "raftsup status --probe\nraftsup status --watch 5\n"
         "raftsup status --json | jq '.accounts[].state'", config=True,
     )  # fmt: skip
     status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.add_argument("--probe", action="store_true",
+                        help="try it all now: CLI, profile, bridge, a wake that owes no turn,"
+                        " dispatcher, agent; exit code 0 only if all is well")  # fmt: skip
+    status.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS",
+                        help="how long a step of --probe may take (default 10)")  # fmt: skip
+    status.add_argument("--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS",
+                        help="look again each SECONDS (default 2) until Ctrl-C; where output is no"
+                        " terminal, print what changes, with --json a line each")  # fmt: skip
+    status.add_argument("--deep", action="store_true",
+                        help="also find other instances, services and orphans here")  # fmt: skip
     _turn(add("turn", "turn", "look at turns; end, repeat or start one",
               "raftsup turn run support"))  # fmt: skip
     _ledger(add("ledger", "ledger", "look after the ledger", "raftsup ledger verify"))
     _config(add("config", "config", "look at the config", "raftsup config check", config=True))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r}: write seconds, more than 0, at most 86400")
+    return seconds
 
 
 def _turn(command: Any) -> None:

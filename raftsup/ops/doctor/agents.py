@@ -11,15 +11,22 @@ from raftsup.ops.doctor.finding import Finding, bad, good, warning
 from raftsup.ops.doctor.scene import Scene
 from raftsup.ops.live import Tried
 
+#: Seconds for one agent.
+_PATIENCE = 20.0
+
 
 def agents(scene: Scene) -> Iterator[Finding]:
     if scene.config is None:
         return
-    if not scene.ours:
-        yield good("agents are tried once there is a state folder; `raftsup config check --live`"
-                   " makes it")  # fmt: skip
+    if scene.problems:
+        yield warning("agents are not tried: the config is not whole", "they may be away",
+                      "raftsup doctor, once the config is good")  # fmt: skip
         return
-    for tried in live.try_on(scene.config, scene.state, scene.env):
+    if not scene.ours or not scene.state.lock.exists():
+        # Trying one may make this host's identity there.
+        yield good("agents are tried once a host has run here, or by `raftsup config check --live`")
+        return
+    for tried in live.try_on(scene.config, scene.state, scene.env, _PATIENCE):
         yield from judge(tried)
 
 
@@ -32,7 +39,8 @@ def judge(tried: Tried) -> Iterator[Finding]:
         else:
             what, _, mend = found.text.partition("; ")
             yield bad(f"{which}: {what}", "wakes are accepted and kept, no turn of it runs",
-                      mend or "raftsup config check --live")  # fmt: skip
+                      mend or "start it, or correct its address; then `raftsup config check"
+                      " --live`")  # fmt: skip
 
 
 def reach(scene: Scene) -> Iterator[Finding]:
@@ -55,5 +63,5 @@ def reach(scene: Scene) -> Iterator[Finding]:
                           " reply")  # fmt: skip
     if behind:
         yield good(f"whether the agents of {', '.join(behind)} may run the Raft CLI is not seen"
-                   " from here: if turns end without a reply in Raft, let their tool policy run `raft"
-                   " --profile <profile> message check` and `message send`")  # fmt: skip
+                   " from here: if turns end without a reply in Raft, let their tool policy run"
+                   " `raft --profile <profile> message check` and `message send`")  # fmt: skip

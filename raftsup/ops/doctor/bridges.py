@@ -64,7 +64,7 @@ def _heal(path: Path, profile: str) -> str:
 def others(scene: Scene) -> Iterator[Finding]:
     """Bridges of our profiles that this host did not start."""
     accounts = {a.profile: a.id for a in scene.accounts if a.profile}
-    found = False
+    found = not accounts
     for profile, process in strangers(accounts, scene.processes, scene.running, scene.env):
         found = True
         yield judge_other(accounts[profile], process, scene.processes)
@@ -108,8 +108,11 @@ def judge_other(account: str, process: Process, processes: Mapping[int, Process]
             whose = f", below an OpenClaw Gateway (pid {parent.pid})"
             mend = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
             break
-    return bad(f"account {account}: another bridge of its profile runs:"
-               f" pid {process.pid}{whose}", "one bridge a profile can listen: either of the two gets no wakes", mend)  # fmt: skip
+    return bad(
+        f"account {account}: another bridge of its profile runs: pid {process.pid}{whose}",
+        "one bridge a profile can listen: either of the two gets no wakes",
+        mend,
+    )
 
 
 def strays(scene: Scene) -> Iterator[Finding]:
@@ -119,9 +122,10 @@ def strays(scene: Scene) -> Iterator[Finding]:
         env = process.environ
         turn = env.get("RAFTSUP_TURN")
         of = f"turn {turn}" if turn else f"lane {env.get('RAFTSUP_LANE')}"
-        yield warning(f"pid {process.pid} ({process.argv[0] if process.argv else 'unnamed'}) is"
-                      f" left of {of}, whose host is gone", "it may still write, until the next turn of"
-                      " its lane kills it", f"kill {process.pid}")  # fmt: skip
+        program = process.argv[0] if process.argv else "unnamed"
+        yield warning(f"pid {process.pid} ({program}) is left of {of}, whose host is gone",
+                      "it may still write, until the next turn of its lane kills it",
+                      f"kill {process.pid}")  # fmt: skip
 
 
 def orphans(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-from raftsup.config.load import Problem
+from raftsup.config.model import Account
+from raftsup.config.problems import Outside, Problem
 from raftsup.config.source import unset_variable
 from raftsup.ops.doctor.finding import Finding, Severity, bad, good, warning
-from raftsup.ops.doctor.scene import Scene, service_variables
+from raftsup.ops.doctor.scene import Scene
 
 _CHECK = "`raftsup config check` tells when it is good"
 
 
 def config(scene: Scene) -> Iterator[Finding]:
-    has = service_variables(scene.service, scene.environ) if scene.service else {}
-    told = [f for p in scene.problems if (f := judge(p, bool(scene.pid), frozenset(has)))]
+    told = [judge(problem, bool(scene.pid)) for problem in scene.problems]
     yield from told
     if scene.config is None:
         return
@@ -30,10 +31,11 @@ def config(scene: Scene) -> Iterator[Finding]:
         yield warning(f"{scene.file}: no account runs", "no wake of any Raft agent is taken",
                       "raftsup account list")  # fmt: skip
     elif not any(finding.severity is Severity.BAD for finding in told):
-        yield good(f"{scene.config.path or 'RAFT_PROFILE'}: {len(scene.accounts)} accounts run")
+        count = f"{len(scene.accounts)} account{'s' * (len(scene.accounts) > 1)}"
+        yield good(f"{scene.config.path or 'RAFT_PROFILE'} is good, for {count}")
 
 
-def judge(problem: Problem, running: bool, service_has: frozenset[str]) -> Finding | None:
+def judge(problem: Problem, running: bool) -> Finding:
     """``running``: a host runs, which read its file when it could."""
     name = unset_variable(problem)
     if name is None:
@@ -43,8 +45,6 @@ def judge(problem: Problem, running: bool, service_has: frozenset[str]) -> Findi
             else "no host can start"
         )
         return bad(f"{problem.where}: {problem.what}", why, f"{problem.hint}; {_CHECK}")
-    if name in service_has:
-        return None
     what = f"{problem.where}: {problem.what} in this shell"
     if running:
         return warning(what, "the running host may have it; one that is started here would not",
@@ -55,21 +55,36 @@ def judge(problem: Problem, running: bool, service_has: frozenset[str]) -> Findi
 def secrecy(scene: Scene) -> Iterator[Finding]:
     """The files beside the state folder that may hold keys."""
     file = Path(scene.file)
-    places = [file, file.with_name("raftsup.env")]
-    for path in places:
+    keys = scene.config is not None and any(map(holds_key, scene.config.accounts))
+    for path in (file, file.with_name("raftsup.env")):
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError:
             continue
         if mode & 0o002:
             yield bad(f"{path} can be changed by anybody (mode {mode:04o})",
-                      "who changes it runs commands as this user", f"chmod 600 {path}",
-                      partial(_close, path))  # fmt: skip
+                      "who changes it runs commands as this user", f"chmod go-w {path}",
+                      partial(_restrict, path, mode & ~0o022))  # fmt: skip
         elif mode & 0o077 and path != file:
             yield bad(f"{path} is open to others (mode {mode:04o})", "it holds keys",
-                      f"chmod 600 {path}", partial(_close, path))  # fmt: skip
+                      f"chmod 600 {path}", partial(_restrict, path, 0o600))  # fmt: skip
+        elif mode & 0o044 and keys:
+            # Not by us: a service's own user may read it that way.
+            yield warning(f"{path} is open to others (mode {mode:04o}) and a key is written in it",
+                          "who reads it can use the agent", f"chmod 600 {path}; or write"
+                          " ${NAME} in its place")  # fmt: skip
 
 
-def _close(path: Path) -> str:
-    path.chmod(0o600)
-    return f"{path}: closed to others (mode 0600)"
+def holds_key(account: Account) -> bool:
+    """Whether a key of its agent stands in the file itself. Mappings (env, headers) may hold
+    anything: they are not judged.
+    """
+    if account.agent is None:
+        return False
+    secrets = [getattr(account.agent, f.name) for f in fields(account.agent) if f.metadata]
+    return any(isinstance(s, str) and not isinstance(s, Outside) for s in secrets)
+
+
+def _restrict(path: Path, mode: int) -> str:
+    path.chmod(mode)
+    return f"{path}: closed to others (mode {mode:04o})"

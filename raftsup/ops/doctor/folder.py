@@ -21,6 +21,10 @@ _MB = 1 << 20
 _LITTLE, _SCARCE = 50 * _MB, 500 * _MB
 _INODES = 1000
 _SHOWN = 3
+#: What raftsup makes in the state folder itself, and what it renames there when it is whole.
+_FILES = ("raftsup.lock", "dispatcher.lock", "supervisord.conf", "supervisord.pid", "roster.json",
+          "device.pem", "supervisor.sock", "dispatcher.sock")  # fmt: skip
+_UNFINISHED = ("roster.new", "supervisord.new")
 
 
 def folder(scene: Scene) -> Iterator[Finding]:
@@ -50,17 +54,17 @@ def folder(scene: Scene) -> Iterator[Finding]:
                   "raftsup needs a folder to itself and does not start here",
                   "export RAFTSUP_STATE_DIR=<a new or empty folder>")  # fmt: skip
         return
-    opened = open_to_others(state.root)
+    opened = open_to_others(state)
     if not opened:
         yield good(f"{state.root}: this user's alone")
         return
     shown = ", ".join(str(path) for path in opened[:_SHOWN])
     more = f" and {len(opened) - _SHOWN} more" if len(opened) > _SHOWN else ""
-    root = shlex.quote(str(state.root))
     say = bad if mode & 0o077 else warning
     yield say(f"open to others: {shown}{more}",
               "transcripts, keys and the host's sockets are this user's alone",
-              f"chmod -R go-rwx {root}", lambda: _close(opened))  # fmt: skip
+              f"chmod go-rwx {shlex.join(map(str, opened))}" if not more else
+              "raftsup doctor --fix", lambda: _close(opened))  # fmt: skip
 
 
 def too_long(root: Path, length: int) -> Finding:
@@ -72,14 +76,19 @@ def too_long(root: Path, length: int) -> Finding:
     )
 
 
-def open_to_others(root: Path) -> list[Path]:
-    """What below ``root`` (and itself) others may read, write or enter."""
+def open_to_others(state: StateDir) -> list[Path]:
+    """What others may read, write or enter of what raftsup makes there, and of nothing else: who
+    named their home the state folder has other things in it.
+    """
+    rooms = [state.ledger, state.logs, state.reports, state.heartbeats, state.turns, state.agents]
+    files = [state.root / name for name in _FILES]
+    inside = [path for room in rooms if room.is_dir() for path in room.iterdir()]
     found = []
-    for path in (root, *root.rglob("*")):
+    for path in (state.root, *files, *rooms, *inside):
         try:
             info = path.lstat()
         except OSError:
-            continue  # gone meanwhile
+            continue  # not there, or gone meanwhile
         if not stat.S_ISLNK(info.st_mode) and stat.S_IMODE(info.st_mode) & 0o077:
             found.append(path)
     return found
@@ -95,8 +104,8 @@ def _close(paths: list[Path]) -> str:
 
 
 def leftovers(scene: Scene) -> Iterator[Finding]:
-    if scene.running or not scene.ours:
-        return
+    if scene.running or not scene.ours or not scene.state.lock.exists():
+        return  # it runs; or no host ever ran here, and what is here is not of one
     left = list(left_by_the_dead(scene.state))
     if left:
         names = ", ".join(path.name for path in left)
@@ -111,12 +120,11 @@ def leftovers(scene: Scene) -> Iterator[Finding]:
 
 def left_by_the_dead(state: StateDir) -> Iterator[Path]:
     """Sockets that nobody listens at, and files that were never put in their place."""
-    for path in [*state.root.glob("*.sock*"), *state.root.glob("*.new")]:
-        mode = path.lstat().st_mode
-        if (stat.S_ISSOCK(mode) and not _listens(path)) or (
-            stat.S_ISREG(mode) and path.suffix == ".new"
-        ):
-            yield path
+    for socket_path in (state.supervisor_socket, state.dispatcher_socket):
+        for path in state.root.glob(f"{socket_path.name}*"):
+            if stat.S_ISSOCK(path.lstat().st_mode) and not _listens(path):
+                yield path
+    yield from (state.root / name for name in _UNFINISHED if (state.root / name).is_file())
     yield from state.reports.glob("*.new")
 
 

@@ -22,6 +22,12 @@ _STATES = {
     AccountState.DEGRADED: bad,
     AccountState.STARTING: warning,
 }
+#: By the state of its bridge, where that says more than the log does.
+_MENDS = {
+    "missing": "raftsup restart, from a shell in which `raft --help` works",
+    "revoked": "raft --profile {profile} auth login",
+    "blocked": "stop the other bridge: `ps -ef | grep 'agent bridge'`, see `other bridges` above",
+}
 
 
 def host(scene: Scene) -> Iterator[Finding]:
@@ -41,8 +47,9 @@ def judge_account(account: dict[str, Any]) -> Finding:
     say = _STATES.get(state)
     if say is None:
         return good(f"{who} is {state}")
-    return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now",
-               f"raftsup logs {account['account']} --since 10m")  # fmt: skip
+    usual = "raftsup logs {account} --since 10m"
+    mend = _MENDS.get(account["bridge"]["state"], usual).format_map(account)
+    return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now", mend)
 
 
 def service(scene: Scene) -> Iterator[Finding]:
@@ -55,6 +62,11 @@ def service(scene: Scene) -> Iterator[Finding]:
         yield bad(f"{' and '.join(str(s.path) for s in several)} run one state folder",
                   "the second to start refuses, again and again",
                   f"raftsup uninstall --{several[1].scope}")  # fmt: skip
+    file = service_variables(unit, scene.environ).get("RAFTSUP_CONFIG_PATH")
+    if file is not None and file != scene.file:
+        yield warning(f"the service reads {file}, this shell's raftsup {scene.file}",
+                      "what is found here of the config is not of the service's",
+                      f"export RAFTSUP_CONFIG_PATH={shlex.quote(file)}")  # fmt: skip
     program = program_of(unit)
     if program is not None and shutil.which(program) is None:
         yield bad(f"{unit.path} starts {program}, which is not there", "the service cannot start",
@@ -67,7 +79,9 @@ def service(scene: Scene) -> Iterator[Finding]:
                       "raftsup config check")  # fmt: skip
         return
     for note in notes:
-        yield warning(f"{unit.path}: {note}", "the service may not be what it should", _again(unit))
+        what, _, mend = note.partition(": ")
+        yield warning(f"{unit.path}: {what}", "the service has another environment than this shell",
+                      mend or _again(unit))  # fmt: skip
     yield compare(unit, text)
     if install.ends_with_login(wanted):
         yield warning(f"{unit.path} ends when {wanted.user} logs out",

@@ -39,7 +39,8 @@ def ledger(scene: Scene) -> Iterator[Finding]:
     try:
         with _opened(scene) as opened:
             if opened is None:
-                yield good("there is no ledger yet; the first `raftsup up` makes it")
+                if scene.ours or not scene.state.root.exists():
+                    yield good("there is no ledger yet; the first `raftsup up` makes it")
                 return
             contradictions = opened.verify()
             used, size = opened.fill()

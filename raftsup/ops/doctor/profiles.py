@@ -14,6 +14,8 @@ from raftsup.ops.raft_cli import CliTrouble, Whoami
 
 #: CLIs that are asked at once: each is a node process.
 _AT_ONCE = 8
+#: Seconds for one question.
+_PATIENCE = 15.0
 #: In what the CLI says when it is not the profile that is at fault.
 _UNREACHABLE = ("SERVER_UNREACHABLE", "gave no answer", "ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN")
 
@@ -33,7 +35,7 @@ def profiles(scene: Scene) -> Iterator[Finding]:
 
 def _ask(account: Account, env: Mapping[str, str]) -> Whoami | CliTrouble:
     try:
-        return raft_cli.whoami(account.command, account.profile or "", env)
+        return raft_cli.whoami(account.command, account.profile or "", env, _PATIENCE)
     except CliTrouble as error:
         return error
 

@@ -77,10 +77,12 @@ class Scene:
 
 def look_around(state: StateDir, environ: Mapping[str, str], load: Load) -> Scene:
     """The scene as it is now. Changes nothing."""
-    config, problems = _read(load, environ)
     pid, processes = flock.holder(state.lock), snapshot()
     home = Path(environ.get("HOME", "/"))
     service = next((s for s in found.everything(home) if s.state == state.root), None)
+    # What its service has, a host has that is started as it should be.
+    had = service_secrets(service, environ) if service else {}
+    config, problems = _read(load, {**had, **environ})
     env, whose = _environment(environ, pid, service, processes)
     return Scene(
         state=state,
@@ -136,7 +138,7 @@ def _environment(
             bridge = "bridge" in process.argv and process.environ.get("PATH")
             if bridge and belongs(process.pid, frozenset({pid}), processes):
                 return clean_env(process.environ), "the running host's"
-    elif service is not None:
+    if service is not None:
         told = service_variables(service, environ)
         if told.get("PATH"):
             return clean_env({**environ, **told}), "the service's"
@@ -149,7 +151,7 @@ _WRITTEN = ("PATH", "RAFTSUP_CONFIG_PATH", "RAFTSUP_STATE_DIR", "RAFT_PROFILE", 
 
 
 def service_variables(service: Installed, environ: Mapping[str, str]) -> dict[str, str]:
-    """What a service's file sets, and its secrets file."""
+    """What a service's file sets of the names above."""
     told = {}
     for name in _WRITTEN:
         if service.manager is Manager.LAUNCHD:
@@ -158,5 +160,10 @@ def service_variables(service: Installed, environ: Mapping[str, str]) -> dict[st
             value = systemd.variable(service.text, name, environ.get("HOME", "/"))
         if value is not None:
             told[name] = value
-    file = told.get("RAFTSUP_CONFIG_PATH")
-    return {**(read_secrets(Path(file).with_name("raftsup.env")) if file else {}), **told}
+    return told
+
+
+def service_secrets(service: Installed, environ: Mapping[str, str]) -> dict[str, str]:
+    """What its secrets file sets."""
+    file = service_variables(service, environ).get("RAFTSUP_CONFIG_PATH")
+    return read_secrets(Path(file).with_name("raftsup.env")) if file else {}

@@ -1,0 +1,82 @@
+"""``raftsup health``: is every account ready, in one line for a monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from raftsup import flock
+from raftsup.config.load import ConfigError
+from raftsup.config.model import Config
+from raftsup.ops import status
+from raftsup.ops.account_state import AccountState
+from raftsup.paths import StateDir
+from raftsup.supervisor import roster
+
+#: Worst first.
+_WORST = (
+    AccountState.DOWN,
+    AccountState.MISCONFIGURED,
+    AccountState.DEGRADED,
+    AccountState.STARTING,
+    AccountState.READY,
+)
+
+
+class Word(StrEnum):
+    OK = "ok"
+    NOT_READY = "not_ready"
+    NOT_RUNNING = "not_running"
+
+
+@dataclass(frozen=True)
+class Health:
+    word: Word
+    #: Of the enabled accounts.
+    ready: int = 0
+    accounts: int = 0
+    #: The account that is worst off, with its state and the reason; None: all are ready.
+    worst: Mapping[str, str] | None = None
+
+    @property
+    def line(self) -> str:
+        if self.word is Word.NOT_RUNNING:
+            return "not running: no host; `raftsup up` starts one"
+        if self.worst is None:
+            if not self.accounts:
+                return "not ready: no account is enabled"
+            return f"ok: {self.accounts} of {self.accounts} accounts are ready"
+        worst = self.worst
+        return (
+            f"not ready: {self.ready} of {self.accounts} accounts are ready; {worst['account']} is"
+            f" {worst['state']}: {worst['reason']}"
+        )
+
+
+def look(state: StateDir, load: Callable[[], Config]) -> Health:
+    """How the host is now. Changes nothing, and reads the config file only where no host that
+    wrote its roster runs.
+    """
+    running = roster.read(state) if flock.holder(state.lock) is not None else None
+    try:
+        accounts = running if running is not None else load().accounts
+    except ConfigError:
+        return Health(Word.NOT_RUNNING)  # nothing could have been started from it
+    return judge(status.collect(accounts, state))
+
+
+def judge(whole: Mapping[str, Any]) -> Health:
+    """``whole``: as ``status --json`` has it."""
+    pids = [whole["supervisor"]["pid"], *(a["endpoint"]["pid"] for a in whole["accounts"])]
+    if not any(pids):
+        return Health(Word.NOT_RUNNING)
+    wanted = [a for a in whole["accounts"] if a["state"] != AccountState.DISABLED]
+    ready = [a for a in wanted if a["state"] == AccountState.READY]
+    if wanted and len(ready) == len(wanted):
+        return Health(Word.OK, len(ready), len(wanted))
+    order = [str(state) for state in _WORST]
+    worst = min(wanted, key=lambda a: order.index(a["state"]), default=None)
+    named = worst and {key: worst[key] for key in ("account", "state", "reason")}
+    return Health(Word.NOT_READY, len(ready), len(wanted), named)

@@ -1,0 +1,259 @@
+"""What the doctor's checks decide, from facts that are given to them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from raftsup.config.model import Account, OpenClawAgent
+from raftsup.config.problems import Outside, Problem
+from raftsup.ops.doctor import bridges, config, folder, host, ledger, profiles, raft, table
+from raftsup.ops.doctor.finding import Finding, NotMended, Severity, bad, good, warning
+from raftsup.ops.doctor.processes import Process, above
+from raftsup.ops.doctor.scene import Scene
+from raftsup.ops.doctor.table import Check, Examined
+from raftsup.ops.raft_cli import CliTrouble, Whoami
+from raftsup.turn import State, Turn
+
+NOTHING = cast(Scene, None)
+ACCOUNT = Account("support", True, "support-agent", "agent-1", ("raft",), None, "support")
+MB = 1 << 20
+
+
+def test_a_check_that_breaks_is_a_finding_that_tells_where_and_nothing_of_what_it_saw() -> None:
+    def breaks(_: Scene) -> Iterator[Finding]:
+        yield good("before")
+        raise KeyError("the-secret")
+
+    (one,) = table.examine(NOTHING, [Check("x", breaks)])
+    assert one.findings[0] == good("before")
+    assert one.findings[1].severity is Severity.BAD
+    assert "KeyError in test_doctor.py" in one.findings[1].what
+    assert "the-secret" not in str(one.findings)
+
+
+def test_a_check_that_hangs_is_a_finding_and_keeps_no_other_from_being_told() -> None:
+    never = threading.Event()
+
+    def hangs(_: Scene) -> Iterator[Finding]:
+        never.wait()
+        return iter(())
+
+    first, second = table.examine(
+        NOTHING, [Check("hangs", hangs, 0.05), Check("well", lambda _: [good("well")])]
+    )
+    never.set()
+    assert "not through" in first.findings[0].what
+    assert second.findings == (good("well"),)
+
+
+def test_what_cannot_be_mended_is_told_and_the_rest_is_mended() -> None:
+    def refuses() -> str:
+        raise NotMended("it lives")
+
+    def done() -> str:
+        return "removed"
+
+    stuck, left = Check("a", lambda _: ()), Check("b", lambda _: ())
+    said, again = table.mend([
+        Examined(stuck, (warning("the lock", "", "", refuses), bad("x", "", ""))),
+        Examined(left, (good("a file", done),)),
+    ])  # fmt: skip
+    assert said == ["not mended: the lock: it lives", "removed"]
+    assert again == [stuck, left]
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "severity"),
+    [
+        (1000 * MB, None, "good"),
+        (499 * MB, 10**6, "warning"),
+        (49 * MB, None, "bad"),
+        (1000 * MB, 999, "bad"),
+    ],
+)
+def test_a_disk_is_told_of_before_it_is_full(free: int, inodes: int | None, severity: str) -> None:
+    assert folder.judge_room("/s", free, inodes).severity == severity
+
+
+@pytest.mark.parametrize(("used", "severity"), [(69, "good"), (70, "warning"), (88, "bad")])
+def test_a_ledger_is_told_of_before_it_refuses_wakes(used: int, severity: str) -> None:
+    assert ledger.judge_fill(used, 100).severity == severity
+
+
+@pytest.mark.parametrize(("ahead", "severity"), [(-9, "good"), (5, "good"), (6, "warning"),
+                                                 (61, "bad")])  # fmt: skip
+def test_a_clock_behind_the_ledger_was_set_back(ahead: float, severity: str) -> None:
+    assert ledger.judge_clock(1000.0 + ahead, 1000.0).severity == severity
+
+
+def test_of_a_turn_that_is_done_no_reply_is_promised() -> None:
+    turn = Turn(7, "support", State.DONE)
+    found = ledger.judge_turn(turn, 0.0, True)
+    assert found.severity is Severity.GOOD and "only Raft knows" in found.what
+    failed = ledger.judge_turn(replace(turn, state=State.FAILED, reason="exited 1"), 0.0, True)
+    assert failed.severity is Severity.WARNING and "raftsup turn retry 7" in failed.mend
+    waits = replace(turn, state=State.QUEUED, owed_at=1.0)
+    assert ledger.judge_turn(waits, 700.0, True).severity is Severity.WARNING
+    assert ledger.judge_turn(waits, 700.0, False).severity is Severity.GOOD
+
+
+def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:
+    found = profiles.judge(ACCOUNT, Whoami("agent-1", "https://raft"), "f.json5")
+    assert found.severity is Severity.GOOD
+
+
+@pytest.mark.parametrize(
+    ("account", "answer", "severity", "words"),
+    [
+        (ACCOUNT, Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"', "f.json5", "auth login"]),
+        (replace(ACCOUNT, agent_id=None), Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"']),
+        (ACCOUNT, CliTrouble("failed: Code: PROFILE_NOT_FOUND; sign in with `x`"), "bad",
+         ["raft --profile support-agent auth login", "PROFILE_NOT_FOUND"]),
+        (ACCOUNT, CliTrouble("failed: Code: SERVER_UNREACHABLE; sign in with `x`"), "warning",
+         ["auth whoami", "SERVER_UNREACHABLE"]),
+    ],
+)  # fmt: skip
+def test_a_profile_that_keeps_its_bridge_from_running_is_told_with_what_mends_it(
+    account: Account, answer: Whoami | CliTrouble, severity: str, words: list[str]
+) -> None:
+    found = profiles.judge(account, answer, "f.json5")
+    assert found.severity == severity
+    assert all(word in f"{found.what} {found.mend}" for word in words), found
+    assert "`x`" not in found.what
+
+
+def test_two_accounts_that_are_one_agent_are_told() -> None:
+    (found,) = profiles.shared({"a": "agent-1", "b": "agent-1", "c": "agent-2"})
+    assert "accounts a, b" in found.what and found.severity is Severity.BAD
+
+
+def bridge(pid: int, parent: int, profile: str = "p", **env: str) -> Process:
+    return Process(pid, parent, ("raft", "--profile", profile, "agent", "bridge"), env)
+
+
+def test_a_second_bridge_is_one_of_our_profiles_that_is_not_below_our_host() -> None:
+    home = {"HOME": "/home/me"}
+    all_ = [
+        Process(1), Process(10, 1, ("raftsup", "up")), bridge(11, 10, **home),
+        bridge(20, 1, **home), bridge(21, 20, **home),
+        bridge(30, 1, HOME="/home/else"), bridge(31, 1, "q", **home),
+    ]  # fmt: skip
+    processes = {p.pid: p for p in all_}
+    found = bridges.strangers({"p": "support"}, processes, frozenset({10}), home)
+    assert [process.pid for _, process in found] == [20]
+
+
+@pytest.mark.parametrize(
+    ("parent", "words"),
+    [
+        (("bash",), "kill 5"),
+        (("openclaw", "gateway"), "channels.raft.enabled: false"),
+        (("raftsup: accounts:x", ""), "status --deep"),
+    ],
+)
+def test_whoever_keeps_a_second_bridge_decides_how_it_is_stopped(
+    parent: tuple[str, ...], words: str
+) -> None:
+    other = bridge(5, 4)
+    assert words in bridges.judge_other("a", other, {5: other, 4: Process(4, 1, parent)}).mend
+
+
+def test_an_orphan_has_our_marks_is_not_below_our_host_and_is_not_who_asks() -> None:
+    marks = {"RAFTSUP_STATE_DIR": "/s", "RAFTSUP_TURN": "3"}
+    all_ = [
+        Process(10, 1), Process(11, 10, environ=marks), Process(12, 1, environ=marks),
+        Process(13, 1, environ={"RAFTSUP_STATE_DIR": "/s"}),
+        Process(14, 1, environ={**marks, "RAFTSUP_STATE_DIR": "/t"}),
+        Process(15, 1, environ=marks), Process(16, 15),
+    ]  # fmt: skip
+    found = bridges.orphans("/s", {p.pid: p for p in all_}, frozenset({10}), 16)
+    assert [process.pid for process in found] == [12]
+
+
+def test_processes_that_descend_from_themselves_end_the_walk() -> None:
+    assert [p.pid for p in above(1, {1: Process(1, 2), 2: Process(2, 1)})] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "severity"),
+    [
+        (">=24.16.0 <25 || >=26.1.0", "v26.1.0", "good"),
+        (">=24.16.0 <25 || >=26.1.0", "v25.9.0", "bad"),
+        ("^20 || 22.x", "v22.3.1", "good"),
+        (None, "v1.0.0", "good"),
+        ("nonsense >", "v1.0.0", "good"),
+        (">=20", None, "bad"),
+    ],
+)
+def test_a_node_that_the_package_does_not_want_is_told(
+    wanted: str | None, version: str | None, severity: str
+) -> None:
+    assert raft.judge_node("raft", wanted, version).severity == severity
+
+
+def test_what_node_runs_is_found_behind_links_and_with_its_packages_wish(tmp_path: Path) -> None:
+    package = tmp_path / "lib" / "raft"
+    (package / "bin").mkdir(parents=True)
+    script = package / "bin" / "raft.js"
+    script.write_text("#!/usr/bin/env node\n")
+    script.chmod(0o755)
+    (package / "package.json").write_text('{"engines": {"node": ">=20"}}')
+    (tmp_path / "raft").symlink_to(script)
+    (tmp_path / "other").write_text("#!/bin/sh\n")
+    (tmp_path / "other").chmod(0o755)
+    env = {"PATH": str(tmp_path)}
+    assert raft.node_script(["raft"], env) == script
+    assert raft.node_script(["other"], env) is None
+    assert raft.wanted_node(script) == ">=20"
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"),
+    [("0.0.24-sim", "good"), ("raft 1.2.0", "good"), ("0.0.23", "warning"), (None, "warning")],
+)
+def test_an_old_cli_is_told(said: str | None, severity: str) -> None:
+    assert raft.judge_version("raft", said).severity == severity
+
+
+def test_a_cli_that_only_this_shell_finds_is_not_said_to_be_uninstalled() -> None:
+    here = raft.missing("raft", "the service's", "/opt/raft")
+    assert '"/opt/raft"' in here.mend and "npm" not in here.mend
+    assert "npm i -g" in raft.missing("raft", "the service's", None).mend
+
+
+def test_a_variable_that_only_the_running_host_needs_is_a_warning() -> None:
+    problem = Problem("f: a", "the environment variable KEY is not set", "set it")
+    assert config.judge(problem, True).severity is Severity.WARNING
+    assert config.judge(problem, False) == bad(
+        "f: a: the environment variable KEY is not set in this shell",
+        "a host that is started here refuses its config",
+        "export KEY=…",
+    )
+
+
+def test_a_key_in_the_file_itself_is_told_from_one_that_a_variable_gives() -> None:
+    written = OpenClawAgent("ws://x", token="t-1")
+    given = OpenClawAgent("ws://x", token=Outside("t-1", "${TOKEN}"))
+    assert config.holds_key(replace(ACCOUNT, agent=written))
+    assert not config.holds_key(replace(ACCOUNT, agent=given))
+    assert not config.holds_key(ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("state", "severity"),
+    [("ready", "good"), ("disabled", "good"), ("starting", "warning"), ("down", "bad")],
+)
+def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
+    account: dict[str, Any] = {
+        "account": "a", "profile": "p", "state": state, "reason": "r", "bridge": {"state": "x"}
+    }  # fmt: skip
+    assert host.judge_account(account).severity == severity
+    account["bridge"]["state"] = "revoked"
+    if severity != "good":
+        assert host.judge_account(account).mend == "raft --profile p auth login"
