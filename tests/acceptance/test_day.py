@@ -157,7 +157,7 @@ class Load:
         """Wait for so many more replies of each; the waits for them and all since."""
         before = {agent: len(waits) for agent, waits in self.waits.items()}
         wait_for(lambda: all(len(w) >= before[a] + count for a, w in self.waits.items()))
-        return {agent: waits[before[agent]:] for agent, waits in self.waits.items()}
+        return {agent: waits[before[agent] :] for agent, waits in self.waits.items()}
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def adds_an_account_under_load(newcomer: Newcomer, terminal: Terminal) -> None:
         assert "desk" in terminal.type("raftsup account add desk --profile desk")
         host.ready("desk")
         load.more(1)
-        during = {agent: waits[counted[agent]:] for agent, waits in load.waits.items()}
+        during = {agent: waits[counted[agent] :] for agent, waits in load.waits.items()}
     host.raft.workspace.post("desk", "are you new here")
     host.answered("are you new here")
     assert processes(host, load.agents) == pids, "the others were not touched"
