@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +13,20 @@ from typing import Any, Protocol
 
 import pytest
 from xprocess import ProcessStarter
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would every process that a test presses it in.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    """A thread that a failed test left waiting must not keep the run from ending."""
+    left = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if left:
+        sys.stderr.write(f"these threads did not end: {left}\n")
+        sys.stdout.flush()
+        os._exit(1)
 
 
 class Serve(Protocol):

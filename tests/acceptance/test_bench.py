@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_run.py"
-CASES = ("1.", "2.", "3.", "4.", "5.", "6.")
+CASES = ["1.", "2.", "3.", "4.", "5.", "6.", "7.", "8.", "9."]
 #: One row of each promise of the bench, with whether it is held against an aim.
 ROWS = {
     "accept / (bare endpoint + fdatasync)": True,
@@ -25,8 +25,10 @@ def test_the_short_form_measures_all_cases() -> None:
     words = [sys.executable, str(SCRIPT), "--quick", "--json"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stderr
-    cases = json.loads(done.stdout)["cases"]
-    assert [case["title"][:2] for case in cases] == list(CASES)
+    told = json.loads(done.stdout)
+    cases, found = told["cases"], told["machine"]["openclaw"] != "left out"
+    wanted = [case for case in CASES if found or case != "7."]
+    assert [case["title"][:2] for case in cases] == wanted
     rows = {row["name"]: row for case in cases for row in case["rows"]}
     for name, has_aim in ROWS.items():
         assert rows[name]["n"] > 0

@@ -134,6 +134,8 @@ def test_a_gateway_where_nobody_answers_is_told_of_without_its_key(host: Host, k
 def test_what_is_no_gateway_is_told_of(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
+        server.settimeout(20)
+
         def answer() -> None:
             for _ in range(2):
                 connection, _ = server.accept()
@@ -141,7 +143,7 @@ def test_what_is_no_gateway_is_told_of(host: Host) -> None:
                     connection.recv(65536)
                     connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         url = f"ws://127.0.0.1:{server.getsockname()[1]}"
         code, found, _ = agent(host, kind="openclaw", url=url, token=SECRET)

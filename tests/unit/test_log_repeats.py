@@ -64,7 +64,7 @@ def test_no_record_is_lost_from_the_count(heard: list[tuple[int, float]], most: 
         now += pause
         told = repeats.hear(Said(logging.INFO, f"action=a.{number}"), now)
         written += sum(count or 1 for _, count in told)
-    written += sum(count for _, count in repeats.tell(now + 60))
+    written += sum(count for _, count in repeats.tell(now + 61))
     assert written == len(heard)
 
 

@@ -39,7 +39,7 @@ def test_eighty_columns_show_all_that_one_looks_for_first() -> None:
 
 
 def test_a_name_too_long_costs_what_is_looked_for_last_and_not_its_end() -> None:
-    name = "a-name-of-twenty-four-ab"
+    name = "a-name-of-thirty-characters-ab"
     head, row = columns.table(columns.RUNNING, [account(name)], NOW, 80)
     assert [cell.strip() for cell in head] == [
         "ACCOUNT", "STATE", "BRIDGE", "LAST WAKE", "QUEUED", "LAST TURN",
