@@ -104,6 +104,7 @@ class Newcomer:
             "PATH": f"{self.bin}:{os.environ['PATH']}",
             "HOME": str(self.host.root),
             "XDG_CONFIG_HOME": str(self.host.root / "config"),
+            "XDG_RUNTIME_DIR": str(self.host.root),
             "KEPT": str(self.kept),
             "TERM": "dumb",
             "RAFT_SIM_CLI": "raft",
@@ -284,9 +285,10 @@ def watches_the_logs(newcomer: Newcomer) -> None:
         window.child.sendline("raftsup logs support --follow -n 500")
         window.child.expect_exact("action=bridge.started")
         newcomer.host.raft.workspace.post("support", "do you log me")
-        window.child.expect(r"action=wake\.accepted .*turn=(\d+)")
-        turn = window.child.match.group(1)
-        window.child.expect(rf"action=turn\.done .*turn={turn}\b")
+        newcomer.host.answered("do you log me")
+        turn = newcomer.host.account("support")["turns"]["last"]["turn"]
+        for action in ("wake.accepted", "turn.done"):
+            window.child.expect(rf"action={re.escape(action)} turn={turn}\b")
         window.child.sendcontrol("c")
         window.prompted("raftsup logs", 130)
         assert "do you log me" not in window.type(f"raftsup logs --turn {turn}")
@@ -305,7 +307,8 @@ def breaks_the_file(newcomer: Newcomer, terminal: Terminal) -> None:
 
 def drains(newcomer: Newcomer, terminal: Terminal) -> None:
     terminal.type("raftsup drain")
-    newcomer.host.gone()
+    shell = str(terminal.child.pid)
+    wait_for(lambda: all(line.split()[0] == shell for line in newcomer.host.left()))
     terminal.type("raftsup status", exits.NOT_READY)
 
 
