@@ -32,7 +32,9 @@ SECTIONS = ("accept", "turns", "start", "agents")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a short form: all rows, few rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short form: all rows, few rounds and accounts"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--dir", type=Path, default=Path("/var/tmp"), metavar="DIR",
@@ -50,9 +52,9 @@ def measures(
 ) -> dict[str, Callable[[], list[Case]]]:
     """By the names of ``SECTIONS``."""
     accept = (Size(3, 3), Size(2, 3)) if quick else (Size(60, 10), Size(12, 40))
-    start = (50, 1) if quick else (50, 5)
+    start = (10, 1) if quick else (50, 5)
     turns = (1, 5) if quick else (4, 150)
-    agents = bench_agents.Size(*((5, 5, 50, 1) if quick else (30, 20, 50, 2)))
+    agents = bench_agents.Size(*((3, 2, 10, 1) if quick else (30, 20, 50, 2)))
     return {
         "accept": lambda: bench_accept.measure(folder / "a", *accept),
         "turns": lambda: bench_turns.measure(folder / "t", *turns),

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import pytest
 from xprocess import ProcessStarter
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that a test presses it in.
     signal.signal(signal.SIGINT, signal.default_int_handler)

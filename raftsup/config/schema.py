@@ -81,12 +81,24 @@ CHANNEL: Final[dict[str, Check]] = {
     "accounts": mapping(table(ACCOUNT)),
 }
 
+#: OpenClaw's keys that have no place here, and what to do instead.
+_ADDRESS: Final = (
+    "every endpoint listens on 127.0.0.1, at a port that the system picks: take it out"
+)
+_FOREIGN: Final = {
+    "gateway": "raftsup has no bind, port or mode of its own; `raftsup setup --from-openclaw` takes"
+    ' over what it needs of a Gateway: turns.agent, with kind: "openclaw", its url and its token',
+}
+
 ROOT: Final = table(
     {
-        "channels": table({"raft": table(CHANNEL)}),
+        "channels": table(
+            {"raft": table(CHANNEL, dict.fromkeys(("bind", "host", "port"), _ADDRESS))}
+        ),
         **{name: table(section.settings) for name, section in SECTIONS.items()},
         "turns": table({**SECTIONS["turns"].settings, "agent": agent}),
-    }
+    },
+    _FOREIGN,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from raftsup.config.problems import Place, Report, kind, quoted
@@ -24,8 +25,11 @@ def _squeezed(key: str) -> str:
     return key.replace("_", "").replace("-", "").lower()
 
 
-def table(fields: Mapping[str, Check]) -> Check:
-    """An object with no other keys than ``fields``. Gives a dict of those that hold."""
+def table(fields: Mapping[str, Check], foreign: Mapping[str, str] = MappingProxyType({})) -> Check:
+    """An object with no other keys than ``fields``. Gives a dict of those that hold.
+
+    ``foreign``: what to do instead about keys that people bring along from elsewhere.
+    """
 
     def check(value: object, place: Place, report: Report) -> Any:
         if not isinstance(value, dict):
@@ -33,7 +37,8 @@ def table(fields: Mapping[str, Check]) -> Check:
             return INVALID
         for key in value:
             if key not in fields:
-                report.add(place.at(key), "unknown key", did_you_mean(key, fields))
+                hint = foreign.get(key) or did_you_mean(key, fields)
+                report.add(place.at(key), "unknown key", hint)
         return _checked({k: (v, fields[k]) for k, v in value.items() if k in fields},
                         place, report)  # fmt: skip
 

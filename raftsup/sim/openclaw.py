@@ -21,8 +21,8 @@ from typing import Any
 from raftsup.sim import wire
 from raftsup.sim.openclaw_config import AGENTS, MARK, Place, config_of, environment
 
-#: Seconds for a start on a busy machine, and for an orderly end.
-START, STOP = 90.0, 20.0
+#: Seconds for a start on a busy machine, for an orderly end, and for what a dead Gateway leaves.
+START, STOP, LEFT = 90.0, 20.0, 5.0
 
 
 class GatewayError(Exception):
@@ -134,11 +134,15 @@ class Gateway:
         return False
 
     def kill(self) -> None:
-        """SIGKILL to the Gateway alone; returns when it is gone.
+        """SIGKILL to the Gateway alone; returns when it and what it left are gone.
 
-        Its own broker, which its agents' commands are children of, ends them within half a second.
+        Its own broker, which its agents' commands are children of, ends them within half a second,
+        if the machine is not too busy: what stayed would own the state of the next Gateway.
         """
         self._end(signal.SIGKILL)
+        with contextlib.suppress(GatewayError):
+            wait_until(lambda: not marked(self.place.root), LEFT, "")
+        end_marked(self.place.root)
 
     def stop(self) -> None:
         """An orderly end; a SIGKILL if it takes too long."""
@@ -146,7 +150,7 @@ class Gateway:
 
     def close(self) -> None:
         """End all that runs on this folder."""
-        self.kill()
+        self._end(signal.SIGKILL)
         end_marked(self.place.root)
 
     def log(self) -> str:

@@ -14,6 +14,7 @@ Source of the CLI's words: RAFT_PROTOCOL, "Starting the bridge".
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -56,6 +57,15 @@ HINTS: dict[str, str] = {
     "PROFILE_NOT_FOUND": "sign in with `raft --profile {profile} auth login`",
     "AUTH_REVOKED": "sign in again with `raft --profile {profile} auth login`",
 }
+
+#: What a person may want to know of a lifecycle state besides its word.
+_MEANS = {
+    BridgeState.DEGRADED: ": it cannot reach Raft, and tries again by itself",
+    BridgeState.REVOKED: ": its profile must be signed in again",
+}
+
+#: "Code: INTERNAL_BUG", a line of its own on standard error.
+_CODE = re.compile(r"^\s*Code: ([A-Z][A-Z0-9_]{2,63})\s*$", re.MULTILINE)
 
 #: Most deaths pass; what only a person can mend is tried slowly, and for ever.
 QUICK = Backoff(base=0.5, cap=60.0)
@@ -119,7 +129,7 @@ def said(life: Life, event: Mapping[str, Any], now: float) -> Life:
     return replace(
         life,
         state=state,
-        reason="" if listening else f"the bridge says {word}",
+        reason="" if listening else f"the bridge says {word}{_MEANS.get(state, '')}",
         listening_since=now if listening else 0.0,
     )
 
@@ -130,9 +140,10 @@ def ended(
     """After the process is gone: the new life and the delay, in seconds, to its next start."""
     proved = life.listening_since and now - life.listening_since >= HEALTHY
     failures = 1 if proved else life.failures + 1
-    code = life.code or next((c for c in HINTS if c in stderr), None)
+    code = life.code or next((c for c in HINTS if c in stderr), None) or _code_in(stderr)
     delay = (SLOW if code in _FOR_A_PERSON else QUICK).delay(failures, random)
-    hint = HINTS.get(code or "", "").format(profile=profile)
+    words = "`raftsup logs` has its last words" if stderr else ""
+    hint = HINTS.get(code or "", words).format(profile=profile)
     what = f"bridge {exit_text}" + (f" ({code})" if code else "")
     return (
         replace(
@@ -147,6 +158,12 @@ def ended(
         ),
         delay,
     )
+
+
+def _code_in(stderr: str) -> str | None:
+    """The code that the CLI gave people, of which there may be no event."""
+    found = _CODE.findall(stderr)
+    return found[-1] if found else None
 
 
 def not_started(life: Life, why: str, now: float, random: float) -> tuple[Life, float]:

@@ -147,14 +147,15 @@ SIGNATURES = [
               "is another program by now…raftsup doctor --fix",
               f"{_DOCTORS}test_a_stale_lock_is_told_and_removed_and_one_of_a_living_bridge_is_kept"),
     Signature("channel", "the bridge exits: by a fault of its own",
-              "bridge exited with 1 (INTERNAL_BUG)", f"{_STATUS}[dies]"),
+              "bridge exited with 1 (INTERNAL_BUG)…has its last words", f"{_STATUS}[dies]"),
     Signature("channel", "the bridge exits: managed variables", "(nothing: no child has them)",
               "acceptance.test_signatures_host:test_managed_variables_of_the_shell_keep_no_bridge"
               "_from_running"),
     Signature("channel", "run the bridge by hand to see its diagnostics",
               "action=bridge.said",
               "acceptance.test_signatures_host:test_the_clis_own_words_are_in_the_logs"),
-    Signature("channel", "Raft is away", "degraded_backoff", f"{_STATUS}[deaf]"),
+    Signature("channel", "Raft is away", "it cannot reach Raft, and tries again",
+              f"{_STATUS}[deaf]"),
     # The channel page: a wake arrives, and no reply is sent.
     Signature("channel", "a wake arrives, no reply is sent", "(the turn's transcript)",
               "acceptance.test_signatures_host:test_a_turn_that_sent_no_reply_is_done_and_what_its"

@@ -18,8 +18,7 @@ import psutil
 import pytest
 
 from raftsup import exits
-from raftsup.ops.status import all_ready
-from tests.acceptance.ward import ALL, LONG, STATUS, TALK, WRONG, Ward, admitted, configure
+from tests.acceptance.ward import ALL, LONG, STATUS, TALK, WRONG, Ward, admitted, configure, ready
 from tests.integration.host import Host, wait_for
 
 #: By account, the check of `doctor` that tells of it, what it finds, and what mends it.
@@ -51,7 +50,7 @@ def ward() -> Iterator[Ward]:
 
 @pytest.mark.parametrize("account", STATUS)
 def test_status_says_what_an_account_lacks_and_what_to_do(ward: Ward, account: str) -> None:
-    assert all(word in ward.reasons[account] for word in STATUS[account])
+    assert not [w for w in STATUS[account] if w not in ward.reasons[account]], ward.reasons[account]
     assert WRONG not in ward.reasons[account]
 
 
@@ -89,7 +88,7 @@ def test_the_clis_own_words_are_in_the_logs(ward: Ward, account: str) -> None:
 def test_managed_variables_of_the_shell_keep_no_bridge_from_running(ward: Ward) -> None:
     """PROFILE_MANAGED_CONTEXT_CONFLICT cannot come: no child has them."""
     assert "PROFILE_MANAGED_CONTEXT_CONFLICT" not in ward.host.said()
-    bridge = psutil.Process(ward.host.ready("well")["well"]["bridge"]["pid"])
+    bridge = psutil.Process(ward.host.account("well")["bridge"]["pid"])
     assert not bridge.environ().keys() & {"SLOCK_AGENT_ID", "RAFT_AGENT_ID"}
 
 
@@ -107,7 +106,7 @@ def test_a_turn_that_sent_no_reply_is_done_and_what_its_agent_said_is_in_its_tra
     ward: Ward,
 ) -> None:
     host = ward.host
-    (turn, *_) = json.loads(host.run("turn", "list", "mute", "--json").stdout)
+    (*_, turn) = json.loads(host.run("turn", "list", "mute", "--json").stdout)
     assert turn["state"] == "done"
     shown = host.run("turn", "show", str(turn["id"]), "--transcript")
     assert shown.returncode == exits.OK and TALK in shown.stdout
@@ -129,7 +128,8 @@ def wake(
     host: Host, payload: dict[str, Any], headers: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[int, dict[str, Any]]:
     """The answer to what the bridge of ``well`` would POST."""
-    account = host.ready("well")["well"]
+    ready(host, "well")
+    account = host.account("well")
     token = psutil.Process(account["bridge"]["pid"]).environ()["RAFT_CHANNEL_TOKEN"]
     port = urlsplit(account["endpoint"]["url"]).port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -182,11 +182,12 @@ def test_each_is_well_again_once_it_is_mended_as_it_was_told(ward: Ward) -> None
     assert host.run("reload").returncode == exits.OK
     # Not to wait for the next try, which is told, and may be minutes away.
     assert host.run("ctl", "restart", "revoked", "dies", "shared").returncode == exits.OK
-    with host._told():
-        wait_for(lambda: all_ready(host.status()), LONG, what="a host that is well")
+    ready(host)
     assert host.run("status").returncode == exits.OK
     for name in ALL:
         host.raft.workspace.post(name, f"to {name}")
-    host.answered(*(f"to {name}" for name in ALL if name not in ("token", "away")))
+    wanted = {f"echo: to {name}" for name in ALL if name not in ("token", "away")}
+    replies = host.raft.workspace.replies
+    wait_for(lambda: wanted <= {r.text for r in replies()}, LONG, what="an answer of each")
     for fake in (ward.strict, ward.asleep):
         wait_for(lambda fake=fake: fake.runs, LONG, what="a run at the Gateway")  # type: ignore[misc]

@@ -133,7 +133,6 @@ def test_a_gateway_where_nobody_answers_is_told_of_without_its_key(host: Host, k
 
 def test_what_is_no_gateway_is_told_of(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-
         server.settimeout(20)
 
         def answer() -> None:

@@ -56,9 +56,17 @@ def after(*words: str) -> Life:
         (("connected_replaying",), "replaying", "the bridge says connected_replaying"),
         (("connected_replaying", "listening_idle"), "listening", ""),
         (("listening_idle", "handoff_pending"), "listening", ""),
-        (("listening_idle", "degraded_backoff"), "degraded", "the bridge says degraded_backoff"),
+        (
+            ("listening_idle", "degraded_backoff"),
+            "degraded",
+            "the bridge says degraded_backoff: it cannot reach Raft, and tries again by itself",
+        ),
         (("listening_idle", "degraded_backoff", "listening_idle"), "listening", ""),
-        (("auth_revoked",), "revoked", "the bridge says auth_revoked"),
+        (
+            ("auth_revoked",),
+            "revoked",
+            "the bridge says auth_revoked: its profile must be signed in again",
+        ),
     ],
 )
 def test_each_lifecycle_word_has_its_state_and_reason(
@@ -158,6 +166,12 @@ def test_what_only_a_person_can_mend_has_a_hint_and_is_tried_slowly(code: str, t
     assert HINTS[code].format(profile="support") in life.reason
     assert "{" not in life.reason
     assert delay == bridge_life.SLOW.base
+
+
+def test_a_code_that_only_people_are_told_is_named_with_where_its_words_are() -> None:
+    life, delay = end(start(Life()), "Error: Unexpected error: terminated\nCode: INTERNAL_BUG")
+    assert "(INTERNAL_BUG); `raftsup logs` has its last words; next start at" in life.reason
+    assert delay == bridge_life.QUICK.base
 
 
 def test_an_unknown_code_is_named_and_tried_again_soon() -> None:

@@ -247,7 +247,13 @@ def test_a_key_in_the_file_itself_is_told_from_one_that_a_variable_gives() -> No
 
 @pytest.mark.parametrize(
     ("state", "severity"),
-    [("ready", "good"), ("disabled", "good"), ("starting", "warning"), ("down", "bad")],
+    [
+        ("ready", "good"),
+        ("disabled", "good"),
+        ("starting", "warning"),
+        ("down", "bad"),
+        ("misconfigured", "bad"),
+    ],
 )
 def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
     account: dict[str, Any] = {

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any, NoReturn
 
 from raftsup.cli.arguments.adder import Adder
+
+
+class _NoAddress(argparse.Action):
+    """For those who know a Gateway's options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.error(f"{self.option_strings[0]}: every endpoint listens on 127.0.0.1, at a"
+                     " port that the system picks: there is no port to choose")  # fmt: skip
 
 
 def add(add: Adder) -> None:
@@ -18,6 +27,8 @@ def add(add: Adder) -> None:
         "--dev", action="store_true", default=argparse.SUPPRESS,
         help="a throwaway host on the simulated Raft; see raftsup --dev status",
     )  # fmt: skip
+    for option in ("--bind", "--port"):
+        up.add_argument(option, action=_NoAddress, help=argparse.SUPPRESS)
     stop = add("stop", "stop", "stop the host: drain, then end", "raftsup stop --timeout 60")
     stop.add_argument("--timeout", type=float, default=90.0, metavar="SECONDS",
                       help="how long to wait for its end (default 90)")  # fmt: skip

@@ -20,6 +20,7 @@ from raftsup.ops.service.found import Installed
 _STATES = {
     AccountState.DOWN: bad,
     AccountState.DEGRADED: bad,
+    AccountState.MISCONFIGURED: bad,
     AccountState.STARTING: warning,
 }
 #: By the state of its bridge, where that says more than the log does.
@@ -48,6 +49,8 @@ def judge_account(account: dict[str, Any]) -> Finding:
     if say is None:
         return good(f"{who} is {state}")
     usual = "raftsup logs {account} --since 10m"
+    if state is AccountState.MISCONFIGURED:
+        usual = "raftsup reload, once it is mended in the config"
     mend = _MENDS.get(account["bridge"]["state"], usual).format_map(account)
     return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now", mend)
 
