@@ -292,7 +292,9 @@ def test_a_lock_of_a_dead_bridge_is_taken_over(bridges: Bridges) -> None:
     bridges().listening()
 
 
-@pytest.mark.parametrize("text", ["", "{corrupt", f'{{"pid": {os.getpid()}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{corrupt", f'{{"pid": {os.getpid()}}}'], ids=["empty", "corrupt", "living"]
+)
 def test_a_lock_that_may_be_held_ends_the_next_bridge(
     raft: RunningWorkspace, bridges: Bridges, tmp_path: Path, text: str
 ) -> None:
