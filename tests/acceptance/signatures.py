@@ -132,7 +132,7 @@ SIGNATURES = [
               f"{_DOCTORS}test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told"
               "_and_mended"),
     Signature("channel", "the bridge exits: signed in as another agent",
-              "BRIDGE_IDENTITY_MISMATCH…write agentId:",
+              "BRIDGE_IDENTITY_MISMATCH",
               f"{_DOCTORS}test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told"
               "_and_mended"),
     Signature("channel", "the bridge exits: no agent is expected",

@@ -98,7 +98,10 @@ def test_only_a_file_called_bridge_lock_is_taken_from_what_the_cli_says(
     assert found == (Path(path) if path else None)
 
 
-@pytest.mark.parametrize("content", [b"", b"{not json", lock(1 << 22), lock(os.getpid())])
+@pytest.mark.parametrize(
+    "content", [b"", b"{not json", lock(1 << 22), lock(os.getpid())],
+    ids=["empty", "corrupt", "dead", "reused"],
+)  # fmt: skip
 def test_healing_removes_an_empty_a_corrupt_a_dead_and_a_reused_pids_lock(
     tmp_path: Path, content: bytes
 ) -> None:
