@@ -48,8 +48,8 @@ def holder(path: Path) -> int | None:
     """The pid of the process that holds ``path`` now, or None if nobody does."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, PermissionError):
-        return None  # never held here, or not this user's to know
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError):
+        return None  # never held here, not this user's to know, or no lock at all
     try:
         # Shared, so that two who look do not see each other.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -28,11 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(orjson.dumps(asdict(end)).decode())
     else:
-        print(f"raftsup drained (pid {end.pid}): {len(end.finished)} running turns finished")
+        turns = "turn" if len(end.finished) == 1 else "turns"
+        print(f"raftsup drained (pid {end.pid}): {len(end.finished)} running {turns} finished")
     if end.unfinished:
         turns = ", ".join(map(str, end.unfinished))
         return complain(
-            f"turn {turns} did not finish in time: it goes on, or runs again, at the next start",
+            f"turn {turns} has not ended: it goes on, or runs again, at the next start",
             exits.FAILED,
         )
     return exits.OK

@@ -15,6 +15,7 @@ _CODES = {
     Word.OK: exits.OK,
     Word.NOT_READY: exits.NOT_READY,
     Word.NOT_RUNNING: exits.NOT_RUNNING,
+    Word.UNKNOWN: exits.STATE_DIR,
 }
 
 

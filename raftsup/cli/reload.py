@@ -18,7 +18,8 @@ def run(arguments: argparse.Namespace) -> int:
     except rpc.ParentDown as error:
         return complain(f"{error}. Start it with `raftsup up`", exits.NOT_RUNNING)
     except reload.FileRefused as error:
-        return complain(f"nothing was changed: {error}", exits.CONFIG)
+        will = "the running host would refuse it" if arguments.dry_run else "nothing was changed"
+        return complain(f"{will}: {error}", exits.CONFIG)
     except reload.BrokenOff as error:
         return complain(f"not carried out to its end: {error}", exits.FAILED)
     except rpc.ParentRefused as error:

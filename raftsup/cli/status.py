@@ -17,6 +17,7 @@ from raftsup.cli.context import colour_wanted, loader_of, loader_within, state_o
 from raftsup.config.load import ConfigError
 from raftsup.ops import render
 from raftsup.ops import status as ops
+from raftsup.paths import StateDirError
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,7 +61,7 @@ def _watch(look: Callable[[], dict[str, Any]], arguments: argparse.Namespace) ->
         def show(width: int) -> str:
             try:
                 return render.screen(look(), colour=colour_wanted(), width=width)
-            except ConfigError as error:
+            except (ConfigError, StateDirError) as error:
                 return f"{error}\n"  # half edited: it may be mended at the next look
 
         watch.redraw(show, arguments.watch, sys.stdout)

@@ -12,8 +12,10 @@ import time
 from raftsup import exits, flock
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
+from raftsup.config.load import ConfigError
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
+from raftsup.supervisor import heirloom
 
 #: Seconds that a detached host may take until its parent answers.
 _START = 20.0
@@ -27,10 +29,11 @@ def run(arguments: argparse.Namespace) -> int:
 
         return dev.run(arguments)
     load = loader_of(arguments)
-    config = load()
+    config = heirloom.load_or_left(load, os.environ, _refused)
     state = state_of(arguments)
     state.prepare()
-    if arguments.force:
+    left = heirloom.lock(state.lock, os.environ)
+    if arguments.force and left is None:
         _stop_other(state)
     if arguments.detach:
         words = [word for word in sys.argv[1:] if word not in ("-d", "--detach", "--force")]
@@ -39,10 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
     from raftsup.supervisor import parent
 
     try:
-        lock = parent.take_lock(state)
+        lock = parent.take_lock(state) if left is None else left
     except flock.Held as held:
         return complain(_running(state, held.pid), exits.ALREADY_RUNNING)
     return parent.run(config, load, state, dict(os.environ), lock, quiet=arguments.quiet)
+
+
+def _refused(error: ConfigError) -> None:
+    said = f"{error}\nThe host restarts with the config that was good before; mend the file"
+    complain(said, exits.CONFIG)
 
 
 def _running(state: StateDir, pid: int | None) -> str:

@@ -37,8 +37,13 @@ copyreg.pickle(MappingProxyType, lambda frozen: (_thaw, (dict(frozen),)))
 
 def written(letter: Letter) -> bytes:
     """A letter as it goes through the pipe."""
-    body = pickle.dumps(letter)
+    body = pickled(letter)
     return _LENGTH.pack(len(body)) + body
+
+
+def pickled(value: object) -> bytes:
+    """A config, or something with one in it, as bytes that ``pickle`` makes it of again."""
+    return pickle.dumps(value)
 
 
 class Inbox:

@@ -25,6 +25,7 @@ from raftsup.ledger.records import (
     pack_number,
 )
 from raftsup.ledger.view import View
+from raftsup.ledger.whole import cut_short
 
 #: Fixed by the first process that opens the ledger: 50 workers, the dispatcher, tools, with room.
 MAX_READERS = 512
@@ -66,6 +67,12 @@ class Store:
                 " a local disk, and holds a ledger written by raftsup"
             ) from error
         try:
+            # Writers, of which there are many at once, need their start to be quick.
+            if readonly and cut_short(self._env, path):
+                raise LedgerError(
+                    f"{path}: data.mdb is cut short and cannot be read; put a backup in its place,"
+                    " or move the folder away to begin a new ledger"
+                )
             self.meta, self._tables = self._prepare()
         except BaseException:
             self._env.close()

@@ -27,6 +27,10 @@ class Found:
     remark: str = ""
     #: A worker process holds the account.
     worker: bool = False
+    #: Its pid if a signal stopped it.
+    stopped: int | None = None
+    #: It has told of itself; only then is there an endpoint to ask.
+    reported: bool = True
     #: Its endpoint answered a request just now.
     answers: bool = False
     #: The bridge's state and reason, as its living worker reports them.
@@ -58,11 +62,9 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
     if not account.enabled:
         return AccountState.DISABLED, "enabled: false in the config"
     if not found.worker:
-        return _without_worker(found)
+        return _without_worker(account, found)
     if not found.answers:
-        if found.process == "starting":
-            return AccountState.STARTING, "the endpoint does not listen yet"
-        return AccountState.DEGRADED, "the worker runs but its endpoint does not answer"
+        return _without_endpoint(account, found)
     if found.bridge in _COMING:
         return AccountState.STARTING, found.reason
     if found.bridge != "listening":
@@ -76,7 +78,7 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
     return AccountState.READY, ""
 
 
-def _without_worker(found: Found) -> tuple[AccountState, str]:
+def _without_worker(account: Account, found: Found) -> tuple[AccountState, str]:
     match found.process:
         case None:
             return AccountState.DOWN, "no worker runs for this account"
@@ -86,5 +88,23 @@ def _without_worker(found: Found) -> tuple[AccountState, str]:
             return AccountState.DOWN, f"the worker keeps dying: {found.remark}"
         case "absent":
             return AccountState.DOWN, "not in the running config yet: `raftsup reload`"
+        case "stopped":
+            start = f"`raftsup ctl start accounts:{account.id}` starts it"
+            return AccountState.DOWN, f"the worker is stopped; {start}"
         case state:
-            return AccountState.DOWN, f"the worker is {state}"
+            why = f"the worker is {state}"
+            if found.remark:
+                why += f": {found.remark}"
+            return AccountState.DOWN, f"{why}; `raftsup logs {account.id}` shows more"
+
+
+def _without_endpoint(account: Account, found: Found) -> tuple[AccountState, str]:
+    if (pid := found.stopped) is not None:
+        why = f"the worker, pid {pid}, is stopped by a signal; `kill -CONT {pid}` lets it go on"
+        return AccountState.DEGRADED, why
+    if found.process == "starting":
+        return AccountState.STARTING, "the endpoint does not listen yet"
+    if not found.reported:
+        mend = f"if it stays so, `raftsup ctl restart accounts:{account.id}`"
+        return AccountState.DEGRADED, f"the worker runs and tells nothing of itself; {mend}"
+    return AccountState.DEGRADED, "the worker runs but its endpoint does not answer"

@@ -20,6 +20,8 @@ class Column:
     #: The higher, the sooner it gives way; 0: never.
     yields: int = 0
     right: bool = True
+    #: Never narrower, so that a screen that is drawn again and again stays still.
+    least: int = 0
 
 
 def age(seconds: float) -> str:
@@ -61,16 +63,20 @@ def _of(*path: str) -> Callable[[Facts, float], str]:
     return cell
 
 
+#: A name is cut down to so many characters before what one looks for first gives way.
+_NAME = 20
+#: What gives way before a name is cut.
+_BY_THE_WAY = 5
 _ACCOUNT = Column("ACCOUNT", _of("account"), right=False)
 _LAST_WAKE = Column("LAST WAKE", _wake, 4)
 _QUEUED = Column("QUEUED", _of("turns", "queued"), 2)
-_LAST_TURN = Column("LAST TURN", _turn, 3)
+_LAST_TURN = Column("LAST TURN", _turn, 3, least=len("running 12s"))
 #: Eighty columns hold what comes before DONE, with an account's name of twelve letters.
 RUNNING = (
     _ACCOUNT,
-    Column("STATE", _of("state"), right=False),
-    Column("BRIDGE", _of("bridge", "state"), 1, right=False),
-    Column("PORT", _port, 5),
+    Column("STATE", _of("state"), right=False, least=len("degraded")),
+    Column("BRIDGE", _of("bridge", "state"), 1, right=False, least=len("listening")),
+    Column("PORT", _port, 5, least=5),
     _LAST_WAKE,
     _QUEUED,
     Column("RUN", _of("turns", "running"), 6),
@@ -87,7 +93,7 @@ WRITTEN = (
     _ACCOUNT,
     Column("CONFIG", lambda account, _now: written_state(account), right=False),
     Column("PROFILE", _of("profile"), 6, right=False),
-    Column("AGENT", _of("agent"), 5, right=False),
+    Column("AGENT", _of("agent"), 1, right=False),
     _LAST_WAKE,
     _QUEUED,
     _LAST_TURN,
@@ -100,19 +106,20 @@ def table(
     """The head and a row for each account, as padded cells of at most ``width`` characters a row
     (None: no limit) with a gap between them.
 
-    Columns give way first; then the account's name is cut short. State is always whole.
+    What is seldom looked for gives way first; then a long name is cut in its middle, then the
+    other columns go. State is always whole.
     """
     shown = list(columns)
-    while width is not None and _wide(shown, accounts, now) > width:
-        first = max(shown, key=lambda column: column.yields)
-        if not first.yields:
+    sizes = _sizes(shown, accounts, now)
+    while width is not None:
+        index, first = max(enumerate(shown), key=lambda numbered: numbered[1].yields)
+        name = sizes[0] if first.yields >= _BY_THE_WAY else min(sizes[0], _NAME)
+        room = width - sum(sizes[1:]) - len(_GAP) * (len(sizes) - 1)
+        if not first.yields or name <= room:
+            sizes[0] = min(sizes[0], max(room, len(_ACCOUNT.head)))
             break
-        shown.remove(first)
+        del shown[index], sizes[index]
     rows = [[c.head for c in shown], *([c.cell(a, now) for c in shown] for a in accounts)]
-    sizes = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    if width is not None:
-        others = sum(sizes[1:]) + len(_GAP) * (len(sizes) - 1)
-        sizes[0] = min(sizes[0], max(width - others, len(_ACCOUNT.head)))
     return [
         [
             _short(cell, size).rjust(size) if column.right else _short(cell, size).ljust(size)
@@ -126,10 +133,13 @@ def joined(cells: Sequence[str]) -> str:
     return _GAP.join(cells).rstrip()
 
 
-def _wide(columns: Sequence[Column], accounts: Sequence[Facts], now: float) -> int:
-    sizes = [max(len(c.head), *(len(c.cell(a, now)) for a in accounts), 0) for c in columns]
-    return sum(sizes) + len(_GAP) * (len(sizes) - 1)
+def _sizes(columns: Sequence[Column], accounts: Sequence[Facts], now: float) -> list[int]:
+    return [max(len(c.head), c.least, *(len(c.cell(a, now)) for a in accounts)) for c in columns]
 
 
 def _short(text: str, size: int) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"
+    # In the middle: names that begin alike often differ at their end.
+    if len(text) <= size:
+        return text
+    end = (size - 1) // 2
+    return f"{text[: size - 1 - end]}…{text[len(text) - end :]}"

@@ -12,7 +12,7 @@ from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
 from raftsup.ops.account_state import AccountState
-from raftsup.paths import StateDir
+from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import roster
 
 #: Worst first.
@@ -29,6 +29,8 @@ class Word(StrEnum):
     OK = "ok"
     NOT_READY = "not_ready"
     NOT_RUNNING = "not_running"
+    #: The state folder is not to be looked into.
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,13 @@ class Health:
     accounts: int = 0
     #: The account that is worst off, with its state and the reason; None: all are ready.
     worst: Mapping[str, str] | None = None
+    #: Why it is unknown.
+    trouble: str = ""
 
     @property
     def line(self) -> str:
+        if self.word is Word.UNKNOWN:
+            return f"unknown: {self.trouble}"
         if self.word is Word.NOT_RUNNING:
             return "not running: no host; `raftsup up` starts one"
         if self.worst is None:
@@ -64,7 +70,12 @@ def look(state: StateDir, load: Callable[[], Config]) -> Health:
         accounts = running if running is not None else load().accounts
     except ConfigError:
         return Health(Word.NOT_RUNNING)  # nothing could have been started from it
-    return judge(status.collect(accounts, state))
+    except OSError as error:
+        return Health(Word.UNKNOWN, trouble=str(error))
+    try:
+        return judge(status.collect(accounts, state))
+    except (StateDirError, OSError) as error:
+        return Health(Word.UNKNOWN, trouble=str(error))
 
 
 def judge(whole: Mapping[str, Any]) -> Health:

@@ -83,7 +83,7 @@ def _lane(id_: str, lane: str, state: StateDir) -> dict[str, Any]:
 def _recent(id_: str, state: StateDir) -> list[dict[str, Any]]:
     try:
         ledger = open_ledger(state.ledger, readonly=True)
-    except (LedgerError, LedgerUnavailable):
+    except (LedgerError, LedgerUnavailable, OSError):
         return []
     try:
         found = ledger.recent(id_, _RECENT)
@@ -126,7 +126,7 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "endpoint", _program(endpoint["url"] or "none", endpoint["pid"])
     yield "bridge", f"{_program(bridge['state'], bridge['pid'])}, {bridge['restarts']} restarts"
     yield "last exit", bridge["lastExit"] or ""
-    for number, line in enumerate((bridge["lastError"] or "").splitlines()):
+    for number, line in enumerate(str(bridge["lastError"] or "").splitlines()):
         yield "" if number else "it said", line
     yield "wakes", ", ".join(f"{wakes[w]} {w}" for w in ("accepted", "duplicates", "rejected"))
     yield "owed", ", ".join(f"{counts[w]} {w}" for w in ("queued", "running", "done", "failed"))

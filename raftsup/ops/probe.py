@@ -15,7 +15,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from raftsup.childenv import clean_env
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.config.source import unset_variable
@@ -37,6 +36,8 @@ class Check(NamedTuple):
     check: str
     good: bool | None
     text: str
+    #: The one thing that is worth a word where all is well.
+    brief: str = ""
 
 
 def probe(
@@ -96,10 +97,7 @@ def _cli(command: Sequence[str], environ: Mapping[str, str], patience: float) ->
         return say(False, raft_cli.missing(command))
     shown = shlex.join([place, *command[1:]])
     try:
-        done = subprocess.run(
-            [*command, "--version"], env=clean_env(environ), stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=patience, check=False,
-        )  # fmt: skip
+        done = raft_cli.ask([*command, "--version"], environ, patience)
     except subprocess.TimeoutExpired:
         return say(False, f"`{shown} --version` gave no answer in {patience:g} s; try it by hand")
     except (OSError, ValueError) as error:
@@ -108,7 +106,7 @@ def _cli(command: Sequence[str], environ: Mapping[str, str], patience: float) ->
     if done.returncode != 0 or not words:
         return say(False, f"`{shown} --version` ended with {done.returncode}; try it by hand")
     version = "".join(c for c in " ".join(words) if c.isprintable())[:80]
-    return say(True, f"{shown}, version {version}")
+    return say(True, f"{shown}, version {version}", version)
 
 
 def _profile(account: Account, environ: Mapping[str, str], patience: float) -> Check:
@@ -125,7 +123,8 @@ def _profile(account: Account, environ: Mapping[str, str], patience: float) -> C
             f"{profile} is signed in as agent {found.agent_id}, the config says agentId"
             f" {account.agent_id}: sign in the right one, or mend agentId",
         )
-    return say(True, f"{profile} is signed in as agent {found.agent_id} at {found.server}")
+    text = f"{profile} is signed in as agent {found.agent_id} at {found.server}"
+    return say(True, text, found.agent_id)
 
 
 def _bridge(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Check:
@@ -153,15 +152,12 @@ def _wake(
 
 
 def _dispatcher(status: Mapping[str, Any]) -> Check:
-    say, state = partial(Check, "dispatcher"), status["dispatcher"]["state"]
+    say, told = partial(Check, "dispatcher"), status["dispatcher"]
     if status["source"] == "config":
         return say(None, "not tried: no host runs here")
-    if state == "running":
-        return say(True, f"it answers, pid {status['dispatcher']['pid']}")
-    why = (
-        "it finishes what runs and starts no turn" if state == "draining" else "it does not answer"
-    )
-    return say(False, f"{why} ({state}); `raftsup logs` may tell more")
+    if told["state"] == "running":
+        return say(True, f"it answers, pid {told['pid']}")
+    return say(False, f"{told['state']}: {told['reason'] or 'it does not answer'}")
 
 
 def _read(load: Callable[[Mapping[str, str]], Config], environ: Mapping[str, str]) -> Config:
@@ -192,6 +188,6 @@ def _agents(
     rest = tuple(account for account in config.accounts if account.id not in found)
     for tried in live.try_all(replace(config, accounts=rest), state, environ, patience):
         texts = [f.text for f in tried.findings if f.good == tried.good]
-        check = Check("runner", tried.good, f"{tried.kind}: {'; '.join(texts)}")
+        check = Check("runner", tried.good, f"{tried.kind}: {'; '.join(texts)}", tried.kind)
         found |= dict.fromkeys(tried.accounts, check)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -11,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from raftsup.childenv import clean_env
 
@@ -74,11 +77,7 @@ def whoami(
     raft = shlex.join([*command, "--profile", profile])
     shown = f"`{raft} auth whoami`"
     try:
-        done = subprocess.run(
-            [*command, "--profile", profile, "auth", "whoami"],
-            env=clean_env(environ), stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=patience, check=False,
-        )  # fmt: skip
+        done = ask([*command, "--profile", profile, "auth", "whoami"], environ, patience)
     except subprocess.TimeoutExpired:
         raise CliTrouble(f"{shown} gave no answer in {patience:g} s; try it by hand") from None
     except (OSError, ValueError) as error:
@@ -93,10 +92,39 @@ def whoami(
     return Whoami(agent_id.strip(), _line(str(answer.get("serverUrl", "an unnamed server"))))
 
 
+def ask(
+    argv: Sequence[str], environ: Mapping[str, str], patience: float
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``argv`` to its end. Raises ``subprocess.TimeoutExpired`` after ``patience`` seconds,
+    ``OSError``, ``ValueError``; nothing that it started as a child is left then.
+    """
+    with subprocess.Popen(
+        argv, env=clean_env(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            out, err = process.communicate(timeout=patience)
+        except BaseException:
+            _end(process.pid)
+            raise
+    return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+
+def _end(pid: int) -> None:
+    # The CLI may be a script around another program, which would stay. Not a group of its own to
+    # be killed whole: Ctrl-C would not reach that.
+    with contextlib.suppress(psutil.Error):
+        top = psutil.Process(pid)
+        for process in (*top.children(recursive=True), top):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+
 def missing(command: Sequence[str]) -> str:
     return (
         f"there is no Raft CLI {command[0]!r} on the PATH; install it with"
-        " `npm i -g @botiverse/raft`, or name it with --command"
+        " `npm i -g @botiverse/raft`, or name its path: `command` in the config, --command of"
+        " `raftsup setup`"
     )
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from raftsup import flock
 from raftsup.config.model import Config
+from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
 
@@ -25,7 +26,8 @@ class BrokenOff(rpc.ParentRefused):
 
 
 def apply(state: StateDir) -> Iterator[dict[str, Any]]:
-    """Apply the config file; what is done, as it is done (``supervisor.job.Job.done``).
+    """Apply the config file; what is done, as it is done (``supervisor.job.Job.done``), and of a
+    program that was removed how many turns its account has left.
 
     Raises ``FileRefused`` and ``BrokenOff`` besides what ``rpc.call`` raises.
     """
@@ -35,7 +37,8 @@ def apply(state: StateDir) -> Iterator[dict[str, Any]]:
         progress = orjson.loads(rpc.call(state, "applyProgress", number))
         if progress is None:
             raise BrokenOff("the host was restarted meanwhile")
-        yield from progress["done"][told:]
+        for one in progress["done"][told:]:
+            yield {**one, **_left(state, one["program"])} if one["what"] == "removed" else one
         told = len(progress["done"])
         if progress["refused"]:
             raise FileRefused(progress["refused"])
@@ -44,6 +47,20 @@ def apply(state: StateDir) -> Iterator[dict[str, Any]]:
         if progress["over"]:
             return
         time.sleep(_LOOK)
+
+
+def _left(state: StateDir, program: str) -> dict[str, int]:
+    try:
+        ledger = open_ledger(state.ledger, readonly=True)
+    except (LedgerError, LedgerUnavailable):
+        return {}
+    try:
+        counts = ledger.counts().get(program.partition(":")[2])
+    except LedgerError:
+        return {}
+    finally:
+        ledger.close()
+    return {"running": counts.running, "queued": counts.queued} if counts else {}
 
 
 def plan(state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
@@ -81,12 +98,22 @@ def sentence(done: Mapping[str, Any]) -> str:
     program, what, paths = done["program"], done["what"], ", ".join(done["paths"])
     return {
         "added": f"{program}: added",
-        "removed": f"{program}: removed",
+        "removed": f"{program}: removed{_what_is_left(done)}",
         "restarted": f"{program}: restarted with new settings",
+        "rests": f"{program}: has new settings; it stays stopped, as an operator left it",
         "live": f"{program}: uses from now on {paths}",
         "host": f"not applied, say `raftsup restart`: {paths}",
         "restarting": f"the whole host drains and restarts: {paths}",
     }[what]
+
+
+def _what_is_left(done: Mapping[str, Any]) -> str:
+    running, queued = done.get("running", 0), done.get("queued", 0)
+    said = f"; its running turn{'s go' if running > 1 else ' goes'} on" if running else ""
+    if not queued:
+        return said
+    owed = f"{queued} turns stay" if queued > 1 else "a turn stays"
+    return f"{said}; {owed} owed until it runs again, see `raftsup turn list`"
 
 
 def plan_lines(found: Mapping[str, Any]) -> list[str]:
@@ -97,13 +124,15 @@ def plan_lines(found: Mapping[str, Any]) -> list[str]:
     paths: dict[str, list[str]] = {}
     for change in found["changes"]:
         paths.setdefault(change["takes"], []).append(change["path"])
-    if not paths:
+    resting = found.get("resting", ())  # a host of an older version knows of none
+    if not paths and not any((*found["removed"], *found["restarted"], *resting, *found["added"])):
         return ["nothing to apply: the host runs what the file says"]
     if found["host"]:
         whole = ", ".join(path for group in paths.values() for path in group)
         return [f"the whole host would drain and restart: {whole}"]
     lines = [f"{name}: would be removed" for name in found["removed"]]
     lines += [f"{name}: would be restarted" for name in found["restarted"]]
+    lines += [f"{name}: would have new settings, and stay stopped" for name in resting]
     lines += [f"{name}: would be added" for name in found["added"]]
     for takes, text in (
         ("restart", "which takes a restart of these"),
@@ -124,7 +153,7 @@ def standing_lines(found: Mapping[str, Any] | None, most: int = 3) -> list[str]:
         lines = ["refused: the running config stays until the file is mended", *problems[:most]]
     else:
         changed = [f"{change['path']} ({change['takes']})" for change in found["changes"]]
-        if not changed:
+        if not found["next"]:
             return ["is being applied"]
         lines = [f"differs from the file: `{found['next']}` applies it", *changed[:most]]
         problems = changed

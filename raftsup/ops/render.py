@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ _COLOURS = {
     "running": "32",
     "ok": "32",
     "starting": "33",
+    "stopping": "33",
     "degraded": "33",
     "draining": "33",
     "disabled": "2",
@@ -23,6 +25,8 @@ _RED = "31"
 _INDENT = "    "
 #: Sentences are wrapped here where the output has no width, and never narrower than the least.
 _USUAL, _LEAST = 100, 60
+#: With more accounts than these, the steps of a probe that are well share a line.
+_FEW = 2
 _WORDS = {True: "ok", False: "NO", None: "-"}
 
 
@@ -33,14 +37,17 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
         told = "no host runs here: this is what the config says; start it with `raftsup up`"
         lines += [
             *_wrapped(told, width, ""),
+            *_ledger(status, width),
             "",
             *_accounts(status, columns.WRITTEN, colour, width),
         ]
     else:
         lines += [
-            _program("supervisor", status["supervisor"], colour),
-            _program("dispatcher", status["dispatcher"], colour),
+            *_program("supervisor", status["supervisor"], colour, width),
+            *_program("dispatcher", status["dispatcher"], colour, width),
+            *_ledger(status, width),
             *_config(reload.standing_lines(status.get("config")), colour),
+            *_summary(status["accounts"], colour),
             "",
             *_accounts(status, columns.RUNNING, colour, width),
         ]
@@ -61,12 +68,24 @@ def _accounts(
         # Without a host each would be down for the one reason that stands above.
         if account["reason"] and (status["source"] == "host" or account["state"] != "down"):
             yield from _wrapped(account["reason"], width, _INDENT)
-        for check in account.get("probe", ()):
+        for check in _folded(account.get("probe", ()), len(status["accounts"]) > _FEW):
             word = _WORDS[check["good"]]
-            lead = f"{_INDENT}{word:<3} {check['check']:<11}"
+            lead = (
+                f"{_INDENT}{word:<3} {check['check']:<11} "
+                if check["check"]
+                else f"{_INDENT}{word:<3} "
+            )
             first, *rest = _wrapped(check["text"], width, lead, " " * len(lead))
             yield first.replace(word, _paint(word), 1) if colour else first
             yield from rest
+
+
+def _folded(checks: Sequence[Mapping[str, Any]], fold: bool) -> Iterator[Mapping[str, Any]]:
+    """The steps that are shown: all, or one line for those that are well before the others."""
+    if fold and (well := [check for check in checks if check["good"]]):
+        brief = [f"{check['check']} {check['brief']}".strip() for check in well]
+        yield {"check": "", "good": True, "text": ", ".join(brief)}
+    yield from (check for check in checks if not (fold and check["good"]))
 
 
 def _others(others: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
@@ -91,10 +110,29 @@ def _wrapped(text: str, width: int | None, first: str, rest: str | None = None) 
     )
 
 
-def _program(name: str, program: Mapping[str, Any], colour: bool) -> str:
+def _program(
+    name: str, program: Mapping[str, Any], colour: bool, width: int | None
+) -> Iterator[str]:
     state = program["state"]
     pid = f"  pid {program['pid']}" if program["pid"] else ""
-    return f"{name}  {_paint(state) if colour else state}{pid}"
+    yield f"{name}  {_paint(state) if colour else state}{pid}"
+    if program["reason"]:
+        yield from _wrapped(program["reason"], width, _INDENT)
+
+
+def _ledger(status: Mapping[str, Any], width: int | None) -> list[str]:
+    if not status["ledger"]["reason"]:
+        return []
+    lines = _wrapped(status["ledger"]["reason"], width, _INDENT)
+    return ["ledger      unreadable: wakes and turns are not known", *lines]
+
+
+def _summary(accounts: Sequence[Mapping[str, Any]], colour: bool) -> Iterator[str]:
+    """How many are how, where there is something to count."""
+    if len(accounts) > 1:
+        counted = Counter(account["state"] for account in accounts).most_common()
+        told = [f"{number} {_paint(state) if colour else state}" for state, number in counted]
+        yield f"accounts    {', '.join(told)}"
 
 
 def _config(lines: Sequence[str], colour: bool) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import xmlrpc.client
 from typing import Any
 
-from supervisor.xmlrpc import Faults, SupervisorTransport
+from supervisor.xmlrpc import SupervisorTransport
 
 from raftsup.paths import StateDir
 from raftsup.supervisor import conf
@@ -16,24 +17,51 @@ class ParentDown(Exception):
     """No parent answers for this state folder."""
 
 
+class ParentSilent(ParentDown):
+    """It took the question and gave no answer in time."""
+
+
 class ParentRefused(Exception):
     """The parent will not do it; the message says why."""
 
 
-def call(state: StateDir, method: str, *args: object) -> Any:
-    """``supervisor.<method>`` of the parent. Raises ``ParentDown`` or ``ParentRefused``."""
+def call(state: StateDir, method: str, *args: object, patience: float = 30.0) -> Any:
+    """``supervisor.<method>`` of the parent, which may take ``patience`` seconds for each step.
+
+    Raises ``ParentDown``, as ``ParentSilent`` when they are over, or ``ParentRefused``.
+    """
     access = conf.access(state)
+    if access is None and state.supervisord_conf.exists():
+        spoilt = f"{state.supervisord_conf} cannot be read; `raftsup up` writes it anew"
+        raise ParentDown(spoilt)
     if access is None:
         raise ParentDown(f"raftsup has never run on {state.root}")
     transport = SupervisorTransport(access.username, access.password, access.url)
+    # The transport's own would wait for ever for a parent that hangs.
+    transport._get_connection = lambda: _Connection(access.url, patience)
     proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
     try:
         return getattr(proxy.supervisor, method)(*args)
     except xmlrpc.client.Fault as fault:
-        if fault.faultCode == Faults.SHUTDOWN_STATE:
-            raise ParentRefused("raftsup is stopping") from None
         raise ParentRefused(fault.faultString.partition(": ")[2] or fault.faultString) from None
+    except TimeoutError:
+        raise ParentSilent(
+            f"raftsup gives no answer at {access.url} in {patience:g} s: it hangs, or is stopped"
+        ) from None
     except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
         raise ParentDown(f"raftsup does not answer at {access.url}: {error}") from None
     finally:
         transport.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over the Unix socket of ``url`` (``unix://<path>``)."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = url.removeprefix("unix://")
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

@@ -22,10 +22,14 @@ class ProbeFailed(Exception):
 def send(url: str, key_file: Path, timeout: float) -> None:
     """Probe the endpoint ``url``; ``timeout`` seconds for each step. Raises ``ProbeFailed``."""
     try:
-        key = key_file.read_text()
-    except OSError as error:
+        key = key_file.read_text(encoding="ascii")
+        if not key.isprintable():
+            raise UnicodeError
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it was spoilt"
         raise ProbeFailed(
-            f"{key_file} cannot be read ({error.strerror}): the worker has left no probe key there"
+            f"the worker's probe key {key_file} cannot be read ({why}); restart the account:"
+            f" `raftsup ctl restart accounts:{key_file.stem}`"
         ) from error
     body = json.dumps({"schema": _SCHEMA, "eventId": str(uuid.uuid4())})
     headers = {_HEADER: key, "Content-Type": "application/json"}

@@ -6,8 +6,12 @@ while it answers, a bridge while its process lives.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,12 +20,12 @@ import psutil
 from raftsup import __version__, flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
-from raftsup.dispatcher import client
 from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
-from raftsup.ops import account_state, reload, rpc
+from raftsup.ops import account_state, host_state, reload
 from raftsup.ops.account_state import AccountState, Found
-from raftsup.paths import StateDir
+from raftsup.ops.host_state import HostState
+from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import roster
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.turn import Turn
@@ -29,6 +33,17 @@ from raftsup.worker import report
 from raftsup.worker.pulse import answers
 
 _TIMEOUT = 2.0
+#: Endpoints asked at once: those of hung workers take the whole of their time.
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the ledger has of each account, and why it cannot be read ("": it can)."""
+
+    trouble: str = ""
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    latest: Mapping[str, Latest] = field(default_factory=dict)
 
 
 def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account]:
@@ -47,31 +62,24 @@ def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account
 
 
 def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
-    """The whole status: the object that ``raftsup status --json`` prints."""
-    processes = _processes(state)
-    answer = _ask_dispatcher(state)
-    dispatcher = _dispatcher(answer, processes)
-    counts, latest = _past(state)
-    pid = flock.holder(state.lock)
-    found = [
-        _account(
-            account,
-            state,
-            processes,
-            answer,
-            counts.get(account.id, Counts()),
-            latest.get(account.id, Latest()),
-        )
-        for account in accounts
-    ]
+    """The whole status: the object that ``raftsup status --json`` prints. Raises
+    ``StateDirError`` for a folder that cannot be looked into.
+    """
+    _refuse_the_unreadable(state)
+    host = host_state.look(state)
+    past = _past(state)
+    with ThreadPoolExecutor(_AT_ONCE, "status") as pool:
+        found = list(pool.map(partial(_account, state, host, past), accounts))
+    pid = host.supervisor["pid"]
     # A worker may also be under another supervisor than ours.
     runs = pid is not None or any(account["endpoint"]["pid"] for account in found)
     return {
         "version": __version__,
         "stateDir": str(state.root),
-        "supervisor": {"state": "running" if pid is not None else "stopped", "pid": pid},
-        "dispatcher": dispatcher,
-        "config": reload.standing(state),
+        "supervisor": host.supervisor,
+        "dispatcher": host.dispatcher,
+        "ledger": {"reason": past.trouble},
+        "config": reload.standing(state) if host.processes is not None else None,
         "source": "host" if runs else "config",
         "at": time.time(),
         "accounts": found,
@@ -86,73 +94,62 @@ def all_ready(status: dict[str, Any]) -> bool:
     return bool(enabled) and ready and all(check["good"] is not False for check in checks)
 
 
-def _processes(state: StateDir) -> dict[str, Any] | None:
-    """supervisor's view by name; None where no parent of ours answers."""
+def _refuse_the_unreadable(state: StateDir) -> None:
     try:
-        infos = rpc.call(state, "getAllProcessInfo")
-    except (rpc.ParentDown, rpc.ParentRefused):
-        return None
-    return {f"{info['group']}:{info['name']}": info for info in infos}
+        os.scandir(state.root).close()
+    except FileNotFoundError:
+        return  # nothing has run here yet
+    except OSError as error:
+        raise StateDirError(
+            f"state folder {state.root}: {error.strerror}; look as its owner, or name another with"
+            " --state-dir"
+        ) from error
 
 
-def _ask_dispatcher(state: StateDir) -> dict[str, Any] | None:
-    try:
-        return client.request(state.dispatcher_socket, "status", timeout=_TIMEOUT)
-    except (client.DispatcherDown, client.DispatcherRefused):
-        return None
-
-
-def _dispatcher(answer: dict[str, Any] | None, processes: dict[str, Any] | None) -> dict[str, Any]:
-    if answer is None:
-        info = (processes or {}).get("dispatcher:dispatcher")
-        word = info["statename"].lower() if info else "stopped"
-        # Its process may run and not answer: that is not running.
-        return {"state": "starting" if word == "running" else word, "pid": None}
-    return {"state": "draining" if answer["draining"] else "running", "pid": answer["pid"]}
-
-
-def _past(state: StateDir) -> tuple[dict[str, Counts], dict[str, Latest]]:
-    """What the ledger has of each account; nothing where it cannot be read."""
+def _past(state: StateDir) -> Past:
+    if not state.ledger.is_dir():
+        return Past()
     try:
         ledger = open_ledger(state.ledger, readonly=True)
-    except (LedgerError, LedgerUnavailable):
-        return {}, {}
+    except (LedgerError, LedgerUnavailable, OSError) as error:
+        # Without its file there is nothing to be told yet.
+        return Past(str(error) if (state.ledger / "data.mdb").exists() else "")
     try:
-        return ledger.counts(), ledger.latest()
-    except LedgerError:
-        return {}, {}
+        return Past("", ledger.counts(), ledger.latest())
+    except LedgerError as error:
+        return Past(str(error))
     finally:
         ledger.close()
 
 
-def _account(
-    account: Account,
-    state: StateDir,
-    processes: dict[str, Any] | None,
-    dispatcher: dict[str, Any] | None,
-    counts: Counts,
-    latest: Latest,
-) -> dict[str, Any]:
+def _account(state: StateDir, host: HostState, past: Past, account: Account) -> dict[str, Any]:
+    counts = past.counts.get(account.id, Counts())
+    latest = past.latest.get(account.id, Latest())
     lock = state.reports / f"{account.id}.lock"
     worker = flock.holder(lock)
+    stopped = host_state.stopped(worker)
     said = report.read(state.report(account.id)) or {}
     bridge = said.get("bridge", {})
     # The report of a dead worker tells what was, not what is.
     current = worker is not None and said.get("pid") == worker
     info = None
-    if processes is not None:
-        info = processes.get(f"{ACCOUNTS}:{account.id}", {"statename": "absent", "spawnerr": ""})
+    if host.processes is not None:
+        info = host.processes.get(
+            f"{ACCOUNTS}:{account.id}", {"statename": "absent", "spawnerr": ""}
+        )
     found = Found(
         process=info["statename"].lower() if info else None,
         remark=info["spawnerr"] if info else "",
         worker=worker is not None,
-        answers=current and _answers(said.get("url", "")),
+        stopped=worker if stopped else None,
+        reported=current,
+        answers=current and not stopped and _answers(said.get("url", "")),
         bridge=bridge.get("state", "stopped") if current else "stopped",
         reason=bridge.get("reason", "") if current else "",
         bridge_alive=current and lives(bridge.get("pid")),
-        dispatcher=dispatcher is not None,
-        lane=_lane_note(account, dispatcher or {}),
-        held=(dispatcher or {}).get("held", {}).get(account.id, 0),
+        dispatcher=host.answer is not None,
+        lane=_lane_note(account, host.answer or {}),
+        held=(host.answer or {}).get("held", {}).get(account.id, 0),
     )
     word, reason = account_state.judge(account, found)
     return {

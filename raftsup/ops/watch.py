@@ -33,12 +33,14 @@ def settled(status: Mapping[str, Any]) -> dict[str, Any]:
 
 def frame(text: str, rows: int) -> str:
     """What draws ``text`` over the last frame on a terminal with so many rows."""
-    lines = text.splitlines()
+    lines = text.splitlines() or [""]
     if len(lines) > rows:
         left = len(lines) - rows + 1
         lines = [*lines[: rows - 1], f"… {left} more lines: a taller window shows them"]
-    # No line feed after the last: it would scroll a full screen.
-    return _HOME + "\r\n".join(line + _LINE_END for line in lines) + _REST
+    # Each place is wiped before it is written: after a line as wide as the screen the cursor
+    # stands on its last letter. No line feed after the last: it would scroll a full screen.
+    *others, last = lines
+    return _HOME + "".join(f"{_LINE_END}{line}\r\n" for line in others) + _REST + last
 
 
 def news(

@@ -23,7 +23,7 @@ What is done about it by itself (``supervisor.reload``) when the file changes:
 ``off``      nothing
 ``hot``      nothing, live, start, stop
 ``hybrid``   those and restart (the default; also what ``raftsup reload`` does by hand)
-``restart``  all; the host drains first
+``restart``  all; for ``host`` the running turns get ``turns.drain`` first
 ===========  ===================================================================================
 
 What is not done stays as it was, and the config in force is put together accordingly (``merged``),

@@ -74,12 +74,18 @@ def write(state: StateDir, accounts: int) -> Path:
 
 
 def access(state: StateDir) -> Access | None:
-    """How to reach the parent of ``state``; None if none has been started there."""
+    """How to reach the parent of ``state``; None if none has been started there, or the file was
+    spoilt since: the next start writes it anew.
+    """
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
-    if not parser.read(state.supervisord_conf):
+    try:
+        if not parser.read(state.supervisord_conf):
+            return None
+        section = parser["supervisorctl"]
+        url = section["serverurl"].replace("%%", "%")
+        return Access(url, section["username"], section["password"])
+    except (configparser.Error, KeyError, UnicodeDecodeError):
         return None
-    section = parser["supervisorctl"]
-    return Access(section["serverurl"].replace("%%", "%"), section["username"], section["password"])
 
 
 def _escaped(path: Path) -> str:

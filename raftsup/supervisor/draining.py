@@ -8,12 +8,13 @@ that comes meanwhile brings the stop's budget back.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
 from typing import Any
 
-from supervisor.states import RUNNING_STATES, SupervisorStates
+from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
 
 from raftsup.dispatcher import letters
 from raftsup.dispatcher import main as dispatcher
@@ -29,10 +30,13 @@ class Drain:
         self.on = False
         #: When the turns that still run are interrupted, on the monotonic clock.
         self._deadline: float | None = None
-        self._stop_asked = False
+        #: The latest such time, once a stop has come.
+        self._latest = math.inf
 
     def begin(self, timeout: float | None) -> None:
-        """Drain for at most ``timeout`` seconds; None: for as long as it takes."""
+        """Drain for at most ``timeout`` seconds; None: for as long as it takes. Said again it sets
+        another time, if it says one; never a later one than a stop's.
+        """
         if not self.on:
             process = self._dispatcher()
             if process.pid and process.state in RUNNING_STATES:
@@ -42,18 +46,26 @@ class Drain:
             self._options.logger.warn("draining: no wake is accepted, running turns end first")
             self._options.mood = SupervisorStates.SHUTDOWN
         self.on = True
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        if timeout is not None:
+            self._set(time.monotonic() + timeout)
 
     def tick(self) -> None:
         if not self.on:
             return
-        if self._options.stop_requests and not self._stop_asked:
-            self._stop_asked = True
-            budget = time.monotonic() + self._options.raftsup.turns.drain
-            self._deadline = min(self._deadline or budget, budget)
+        if self._options.stop_requests and self._latest == math.inf:
+            self._latest = time.monotonic() + self._options.raftsup.turns.drain
+            self._set(self._deadline or self._latest)
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._deadline = None
             self._interrupt()
+
+    def awaits(self, process: Any) -> bool:
+        """Whether the drain lasts until this one ends: if it hangs, nobody else would notice."""
+        stopping = process.state == ProcessStates.STOPPING
+        return self.on and stopping and process is self._dispatcher()
+
+    def _set(self, deadline: float) -> None:
+        self._deadline = min(deadline, self._latest)
 
     def _interrupt(self) -> None:
         process = self._dispatcher()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.states import RUNNING_STATES, STOPPED_STATES
+from supervisor.states import RUNNING_STATES, STOPPED_STATES, ProcessStates
 
 from raftsup.supervisor import programs
 
@@ -23,6 +23,8 @@ class Job:
     leaving: dict[str, Any] = field(default_factory=dict)
     coming: dict[str, Any] = field(default_factory=dict)
     changed: Collection[str] = ()
+    #: The processes of those of ``changed`` that an operator had stopped.
+    resting: dict[str, Any] = field(default_factory=dict)
     #: Why it was not carried out, or not to its end.
     refused: str = ""
     broken_off: str = ""
@@ -47,9 +49,15 @@ def go_on(job: Job, groups: Mapping[str, Any], tell: Callable[[str], None]) -> N
     for name, program in list(job.coming.items()):
         if name not in job.leaving and _profile(program) not in taken:
             del job.coming[name]
-            _add(groups[programs.ACCOUNTS], program)
-            _done(job, name, "restarted" if name in job.changed else "added", tell)
+            _add(groups[programs.ACCOUNTS], program, job.resting.get(name))
+            what = "restarted" if name in job.changed else "added"
+            _done(job, name, "rests" if name in job.resting else what, tell)
     job.over = not job.leaving and not job.coming
+
+
+def rests(process: Any) -> bool:
+    """Whether somebody has stopped it: then a change of its settings is no reason to start it."""
+    return bool(process.state == ProcessStates.STOPPED and process.laststart)
 
 
 def _left(process: Any) -> bool:
@@ -66,11 +74,13 @@ def _left(process: Any) -> bool:
     return True
 
 
-def _add(group: Any, program: Any) -> None:
+def _add(group: Any, program: Any, rested: Any) -> None:
     if program.name not in group.processes:
         group.config.process_configs.append(program)
-        # supervisor's loop starts it.
-        group.processes[program.name] = program.make_process(group)
+        process = group.processes[program.name] = program.make_process(group)
+        if rested is not None:
+            # supervisor's loop starts only what has never been started.
+            process.laststart, process.laststop = rested.laststart, rested.laststop
 
 
 def _done(job: Job, name: str, what: str, tell: Callable[[str], None]) -> None:

@@ -13,20 +13,18 @@ from typing import Any
 
 from supervisor.loggers import Handler
 from supervisor.medusa.asyncore_25 import ExitNow
-from supervisor.options import ServerOptions
 from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from raftsup import exits, flock
-from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import changes, conf, herald, notify, programs, roster, watch, watchdog
+from raftsup.supervisor import conf, heirloom, herald, notify, programs, watch, watchdog
 from raftsup.supervisor.draining import Drain
+from raftsup.supervisor.options import Options
 from raftsup.supervisor.reload import Reloads
 from raftsup.worker.preload import preload
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: Seconds that the main loop sleeps while something is about to change, and otherwise.
 _RESTLESS, _RESTFUL = 0.05, 0.5
 _PHASES = {
@@ -39,64 +37,6 @@ _SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
 #: A gap of so many seconds between two ticks, or of half the watchdog's limit, means that this
 #: host was not running (suspended, stopped).
 _PAUSED = 10.0
-
-
-class Options(ServerOptions):
-    """supervisord's settings from its file, its programs from the raftsup config."""
-
-    def __init__(
-        self,
-        config: Config,
-        load: Callable[[], Config],
-        state: StateDir,
-        environ: Mapping[str, str],
-        umask: int,
-    ) -> None:
-        super().__init__()
-        #: ``raftsup``: the config in force. ``load`` reads the file anew.
-        self.raftsup, self.load, self.state = config, load, state
-        self.environ = environ
-        self.stop_requests = 0
-        self._terminal = os.isatty(0)
-        self._umask, self._fresh = umask, True
-
-    def process_groups_from_parser(self, parser: Any) -> list[Any]:
-        if not self._fresh:  # at the first reading the config was read a moment ago
-            try:
-                wanted = self.load()
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
-            self.noted(wanted)
-            self.raftsup = changes.merged(self.raftsup, wanted, changes.BY_HAND)
-        self._fresh = False
-        roster.write(self.state, self.raftsup)
-        return self.groups_of(self.raftsup)
-
-    def noted(self, file: Config) -> None:
-        """The file was read and is good. The parent puts whoever wants to know in its place."""
-
-    def use(self, config: Config) -> None:
-        """Have ``config`` in force; whoever runs goes on as it is."""
-        self.raftsup = config
-        self.process_group_configs = self.groups_of(config)
-        try:
-            roster.write(self.state, config)
-        except OSError as error:  # a full disk: ``status`` then shows what was before
-            self.logger.error(f"the roster cannot be written: {error}")
-
-    def groups_of(self, config: Config) -> list[Any]:
-        """The programs of a host with this config."""
-        return programs.groups(
-            self, config, self.state, lambda: self.raftsup, self.environ, self._umask
-        )
-
-    def get_signal(self) -> int | None:
-        number: int | None = super().get_signal()
-        if number == signal.SIGHUP and self._terminal:
-            # The terminal of a host in the foreground was closed: that is its end, not a restart.
-            number = signal.SIGTERM
-        self.stop_requests += number in _STOP_SIGNALS
-        return number
 
 
 class Parent(Supervisor):
@@ -140,6 +80,12 @@ class Parent(Supervisor):
                     if process.pid:
                         os.killpg(process.pid, signal.SIGKILL)
 
+    def ending(self) -> str:
+        """Why nothing can be changed any more."""
+        if self.options.mood == SupervisorStates.RESTARTING:
+            return "the host is restarting, and reads the file anew then"
+        return f"the host is {'draining' if self.drain.on else 'stopping'}"
+
     def _kill_silent(self, now: float) -> None:
         limit = self.options.raftsup.supervisor.watchdog
         pulses = [
@@ -147,7 +93,7 @@ class Parent(Supervisor):
                 process.config.title, process.pid, process.laststart, self._beat(process)
             )
             for process in self._processes()
-            if process.pid and process.state in RUNNING_STATES
+            if process.pid and (process.state in RUNNING_STATES or self.drain.awaits(process))
         ]
         for pulse in watchdog.silent(pulses, now, limit, self._awake_since):
             self.options.logger.critical(
@@ -212,14 +158,18 @@ def run(
     # What is loaded by now is shared by all children: keep the collector from touching it.
     gc.collect()
     gc.freeze()
+    parent = Parent(options)
     with contextlib.suppress(ExitNow):
-        Parent(options).main()
+        parent.main()
     options.close_httpservers()
     options.close_logger()
     _let_go_of_stdout()
     if options.mood == SupervisorStates.RESTARTING:
-        # Start over with today's code and config; a file that is just being saved is no end.
+        # Start over with today's code and config; a file that is just being saved is no end, and
+        # one that is broken by now is none either.
         watch.await_whole(load)
+        heirloom.leave_config(parent.reloads.file, os.environ)
+        heirloom.leave_lock(lock, os.environ)
         os.umask(umask)
         os.execv(sys.executable, [sys.executable, "-m", "raftsup", *sys.argv[1:]])  # noqa: S606
     os.close(lock)

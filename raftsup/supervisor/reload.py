@@ -20,13 +20,11 @@ from raftsup.config.model import Config
 from raftsup.dispatcher import letters
 from raftsup.dispatcher import main as dispatcher
 from raftsup.paths import default_config_path
-from raftsup.supervisor import changes, programs, watch
-from raftsup.supervisor.changes import Change, Takes
-from raftsup.supervisor.job import Job, go_on
+from raftsup.supervisor import changes, programs, told, watch
+from raftsup.supervisor.changes import Takes
+from raftsup.supervisor.job import Job, go_on, rests
 from raftsup.supervisor.rpc import difference, spec
 
-#: Seconds. A file that is younger when the host starts is read a second time.
-_FRESH = 10.0
 #: Jobs of which one can still ask.
 _REMEMBERED = 8
 
@@ -38,11 +36,13 @@ class Reloads:
         self._parent, self._options = parent, parent.options
         config: Config = self._options.raftsup
         self._path = config.path or default_config_path(self._options.environ)
+        # It is read a second time: it may have been saved since the first, or be broken already
+        # (``heirloom``). A host that began without a file waits for one.
         seen = watch.look(self._path)
-        # Whoever saved it since it was read, a moment ago, must not have to save it again.
-        old = seen is None or time.time() - max(seen[3:]) / 1e9 > _FRESH
-        self._watched = watch.Watched(seen, time.monotonic(), done=old)
-        self._file = config
+        waits = seen is None and config.path is None
+        self._watched = watch.Watched(seen, time.monotonic(), done=waits)
+        #: What the file said when it was good last.
+        self.file = config
         self._problems: Sequence[Problem] = ()
         self._asked: deque[Job] = deque()
         self._job: Job | None = None
@@ -72,15 +72,12 @@ class Reloads:
 
     def state(self) -> dict[str, Any]:
         """How the config in force stands to the file."""
-        found = changes.open_changes(changes.changes(self._options.raftsup, self._file))
-        word = "refused" if self._problems else "differs" if found or self.busy() else "applied"
+        found = changes.open_changes(changes.changes(self._options.raftsup, self.file))
+        busy = self.busy() or self._options.mood == SupervisorStates.RESTARTING
         return {
-            "state": word,
             "path": str(self._path),
             "mode": self._mode(),
-            "problems": _told(self._problems),
-            "changes": _listed(found),
-            "next": "raftsup config check" if self._problems else changes.command_for(found),
+            **told.standing(found, self._problems, busy=busy),
         }
 
     def plan(self) -> dict[str, Any]:
@@ -88,18 +85,20 @@ class Reloads:
         try:
             wanted = self._options.load()
         except ConfigError as error:
-            return {"problems": _told(error.problems)}
+            return {"problems": told.problems(error.problems)}
         running, allowed = self._options.raftsup, self._by_hand()
         found = changes.open_changes(changes.changes(running, wanted))
         whole = Takes.HOST in allowed and any(c.takes is Takes.HOST for c in found)
         after = running if whole else changes.merged(running, wanted, allowed)
         added, changed, removed = self._difference(self._options.groups_of(after))
+        resting = [name for name in changed if rests(self._process(name))]
         return {
             "problems": [],
             "mode": self._mode(),
-            "changes": _listed(found),
+            "changes": told.changes(found),
             "added": added,
-            "restarted": changed,
+            "restarted": [name for name in changed if name not in resting],
+            "resting": resting,
             "removed": removed,
             "host": whole,
         }
@@ -108,7 +107,7 @@ class Reloads:
         """The file was read and is good."""
         if self._problems:
             self._options.logger.info(f"{self._path} is mended")
-        self._file, self._problems = file, ()
+        self.file, self._problems = file, ()
 
     def tell_dispatcher(self) -> None:
         """Send the config in force to a dispatcher that runs; a new one has it anyway."""
@@ -131,7 +130,7 @@ class Reloads:
 
     def _tick(self) -> None:
         if self._options.mood < SupervisorStates.RUNNING:
-            self._break_off("raftsup is stopping")
+            self._break_off(self._parent.ending())
             return
         if self._job is None and self._asked:
             self._job = self._asked.popleft()
@@ -159,8 +158,8 @@ class Reloads:
         self.noted(wanted)
         running, allowed = self._options.raftsup, changes.MODES[self._mode()]
         left = changes.changes(changes.merged(running, wanted, allowed), wanted)
-        found = changes.open_changes(changes.changes(running, wanted))
-        for change in found:
+        found = changes.changes(running, wanted)
+        for change in changes.open_changes(found):
             will = "left as it is" if change in left else "applied"
             self._options.logger.info(f"{self._path}: {change.path} changed: {will}")
         if any(change not in left for change in found):
@@ -180,7 +179,7 @@ class Reloads:
     def _begin(self, job: Job, allowed: frozenset[Takes]) -> None:
         self._job = job
         before = self._options.raftsup
-        host = [c.path for c in changes.changes(before, self._file) if c.takes is Takes.HOST]
+        host = [c.path for c in changes.changes(before, self.file) if c.takes is Takes.HOST]
         if host and Takes.HOST in allowed:
             # The rest of the change comes with it: the next host reads the whole file.
             job.say("", "restarting", host)
@@ -188,7 +187,7 @@ class Reloads:
             self._options.logger.warn(f"restarting the whole host: {', '.join(host)} changed")
             self._options.mood = SupervisorStates.RESTARTING
             return
-        after = changes.merged(before, self._file, allowed)
+        after = changes.merged(before, self.file, allowed)
         self._options.use(after)
         self.tell_dispatcher()
         if live := [c.path for c in changes.changes(before, after) if c.takes is Takes.LIVE]:
@@ -202,6 +201,7 @@ class Reloads:
         }
         job.coming = {name: wanted[name] for name in (*added, *job.changed)}
         job.leaving = {name: self._process(name) for name in (*removed, *job.changed)}
+        job.resting = {name: job.leaving[name] for name in job.changed if rests(job.leaving[name])}
         if host:
             job.say("", "host", host)
 
@@ -240,11 +240,3 @@ class Reloads:
         running = [group.config for group in self._parent.process_groups.values()]
         added, changed, removed = difference(running, wanted)
         return added, [name for name in changed if name != dispatcher.PROGRAM], removed
-
-
-def _listed(found: Sequence[Change]) -> list[dict[str, str]]:
-    return [{"path": change.path, "takes": str(change.takes)} for change in found]
-
-
-def _told(problems: Sequence[Problem]) -> list[dict[str, str]]:
-    return [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems]

@@ -36,19 +36,23 @@ def read(state: StateDir) -> Sequence[Account] | None:
         lines = orjson.loads(_path(state).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    return [
-        Account(
-            id=id,
-            enabled=enabled,
-            profile=profile,
-            agent_id=None,
-            command=(),
-            agent=None,
-            lane=lane,
-            problem=problem,
-        )
-        for id, enabled, profile, lane, problem in lines
-    ]
+    try:
+        return [_account(*line) for line in lines]
+    except TypeError:
+        return None  # spoilt, or of another version
+
+
+def _account(id: str, enabled: bool, profile: str, lane: str, problem: str | None) -> Account:
+    return Account(
+        id=id,
+        enabled=enabled,
+        profile=profile,
+        agent_id=None,
+        command=(),
+        agent=None,
+        lane=lane,
+        problem=problem,
+    )
 
 
 def _path(state: StateDir) -> Path:

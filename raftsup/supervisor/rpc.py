@@ -23,7 +23,7 @@ from supervisor.rpcinterface import (
     isRunning,
     make_allfunc,
 )
-from supervisor.states import STOPPED_STATES
+from supervisor.states import STOPPED_STATES, SupervisorStates
 from supervisor.xmlrpc import Faults, RPCError
 
 
@@ -59,6 +59,11 @@ class Interface(SupervisorNamespaceRPCInterface):
             self.supervisord.options.process_group_configs,
         )
         return [[added, changed, removed]]
+
+    def _update(self, text: str) -> None:
+        if self.supervisord.options.mood < SupervisorStates.RUNNING:
+            raise RPCError(Faults.SHUTDOWN_STATE, self.supervisord.ending())
+        super()._update(text)
 
     def applyConfig(self) -> int:
         """Have the config file applied; a number for ``applyProgress``."""

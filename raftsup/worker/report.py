@@ -90,4 +90,5 @@ def read(path: Path) -> dict[str, Any] | None:
         facts = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    return facts if isinstance(facts, dict) else None
+    good = isinstance(facts, dict) and isinstance(facts.get("bridge", {}), dict)
+    return facts if good else None

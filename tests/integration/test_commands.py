@@ -55,8 +55,9 @@ ACCOUNT_SHAPE: dict[str, Any] = {
 SHAPE: dict[str, Any] = {
     "version": str,
     "stateDir": str,
-    "supervisor": {"state": str, "pid": (int, type(None))},
-    "dispatcher": {"state": str, "pid": (int, type(None))},
+    "supervisor": {"state": str, "pid": (int, type(None)), "reason": str},
+    "dispatcher": {"state": str, "pid": (int, type(None)), "reason": str},
+    "ledger": {"reason": str},
     "config": (dict, type(None)),
     "source": str,
     "at": float,
@@ -117,8 +118,8 @@ def workers(host: Host) -> dict[str, tuple[int, int]]:
 def test_status_of_a_host_that_never_ran_is_whole_and_not_ready(host: Host) -> None:
     code, found = status(host)
     assert code == exits.NOT_READY
-    assert found["supervisor"] == {"state": "stopped", "pid": None}
-    assert found["dispatcher"] == {"state": "stopped", "pid": None}
+    assert found["supervisor"] == {"state": "stopped", "pid": None, "reason": ""}
+    assert found["dispatcher"] == {"state": "stopped", "pid": None, "reason": ""}
     assert {a["state"] for a in found["accounts"]} == {"down"}
     assert not host.state.root.exists(), "a look changes nothing"
 
@@ -128,7 +129,7 @@ def test_status_of_a_running_host_names_processes_that_live(calm: Host) -> None:
     assert code == exits.OK
     assert found["version"] == __version__
     assert found["stateDir"] == str(calm.state.root)
-    assert found["supervisor"] == {"state": "running", "pid": calm.parent()}
+    assert found["supervisor"] == {"state": "running", "pid": calm.parent(), "reason": ""}
     titles = {"dispatcher": found["dispatcher"]["pid"]}
     for account in found["accounts"]:
         titles[f"accounts:{account['account']}"] = account["endpoint"]["pid"]

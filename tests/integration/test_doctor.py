@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import socket
 import stat
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from raftsup import exits
+from raftsup.ledger import open_ledger
 from raftsup.sim import profiles
 from tests.integration.host import AGENT, RAFT, Host, running, wait_for
 
@@ -30,7 +32,18 @@ def doctor(host: Host, *words: str, **env: str) -> tuple[int, list[Found]]:
     done = host.run("doctor", "--json", *words, **env)
     assert not done.stderr, done.stderr
     found = json.loads(done.stdout)["findings"]
+    for finding in found:
+        typed(finding["mend"])
     return done.returncode, [f for f in found if f["severity"] != "good"]
+
+
+def typed(mend: str) -> None:
+    """A mend is a command line and nothing else: it is pasted."""
+    words = shlex.split(mend)
+    assert not mend or shutil.which(words[0]) or words[0] in ("raftsup", "sudo", "npm", "export"), (
+        mend
+    )
+    assert "`" not in mend and ", " not in mend, mend
 
 
 def only(host: Host, check: str, **env: str) -> Found:
@@ -38,7 +51,7 @@ def only(host: Host, check: str, **env: str) -> Found:
     code, found = doctor(host, **env)
     (one,) = [f for f in found if (f["check"], f["severity"]) != ("host", "warning")]
     assert one["check"] == check, one
-    assert one["why"] and one["mend"], one
+    assert one["why"] and (one["mend"] or one["advice"]), one
     assert code == (exits.UNWELL if one["severity"] == "bad" else exits.OK)
     return dict(one)
 
@@ -49,9 +62,11 @@ def well(host: Host, **env: str) -> None:
     assert [f for f in found if f["check"] != "host"] == []
 
 
-def obey(mend: str, **env: str) -> None:
-    """Type what is to be typed, in a shell."""
-    subprocess.run(mend, shell=True, check=True, env={**os.environ, **env})
+def obey(mend: str, host: Host, **env: str) -> None:
+    """Type what is to be typed, in a shell that has `raftsup`."""
+    typed = f'raftsup() {{ {shlex.join([sys.executable, "-m", "raftsup"])} "$@"; }}\n{mend}'
+    subprocess.run(["bash", "-c", typed], check=True, stdin=subprocess.DEVNULL, timeout=60,
+                   stdout=subprocess.DEVNULL, env={**host.environ(), **env})  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -93,7 +108,7 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
         assert code == exits.UNWELL
         raft = next(f for f in found if f["check"] == "raft")
         assert "no Raft CLI 'raft-of-test' on this shell's PATH" in raft["what"]
-        assert "npm i -g @botiverse/raft" in raft["mend"] and "restart the host" in raft["mend"]
+        assert raft["mend"] == "npm i -g @botiverse/raft" and "restart the host" in raft["advice"]
         cli = full / "raft-of-test"
         cli.write_text(f'#!/bin/sh\nexec {shlex.join(RAFT)} "$@"\n')
         cli.chmod(0o755)
@@ -101,7 +116,7 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
         code, found = doctor(host, PATH=with_cli)
         assert code == exits.UNWELL
         account = next(f for f in found if f["check"] == "host")
-        assert account["mend"].startswith("raftsup restart, from a shell")
+        assert account["mend"] == "raftsup restart" and "in a shell in which" in account["advice"]
         assert host.run("stop").returncode == exits.OK
         host.up(PATH=with_cli)
         host.ready()
@@ -119,13 +134,13 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         assert "PROFILE_NOT_FOUND" in support["what"] and "support" in support["what"]
         assert support["mend"].endswith("--profile support auth login")
         assert "agentId is agent-else" in sales["what"] and "agent-sales" in sales["what"]
-        assert f'write agentId: "agent-sales" for sales in {host.config_path}' in sales["mend"]
+        assert f'write agentId: "agent-sales" for sales in {host.config_path}' in sales["advice"]
         file.write_bytes(signed_in)  # as `auth login` would
         host.up()
         host.ready("support")
         wait_for(lambda: "BRIDGE_IDENTITY_MISMATCH" in host.account("sales")["reason"])
-        host.configure({"support": {}, "sales": {"agentId": "agent-sales"}})
-        assert host.run("reload").returncode == exits.OK
+        _, found = doctor(host)
+        obey(next(f for f in found if f["check"] == "profiles")["mend"], host)
         host.ready()
         assert doctor(host) == (exits.OK, [])
 
@@ -163,7 +178,7 @@ def test_a_second_bridge_of_a_profile_is_told_with_its_pid() -> None:
         assert f"pid {other.pid}" in found["what"]
         assert host.run("doctor", "--fix").returncode == exits.UNWELL
         assert other.poll() is None  # never touched by --fix
-        obey(found["mend"])
+        obey(found["mend"], host)
         other.wait(10)
         well(host)
 
@@ -184,7 +199,7 @@ def test_of_an_agent_that_never_calls_the_cli_is_told_what_can_be_seen_and_what_
         tree["channels"]["raft"]["command"] = [python.name, *RAFT[1:]]
         host.config_path.write_text(json.dumps(tree))
         found = only(host, "agents' reach", PATH=f"{python.parent}:{os.environ['PATH']}")
-        assert "cannot find" in found["what"] and "take PATH out" in found["mend"]
+        assert "cannot find" in found["what"] and "take PATH out" in found["advice"]
 
 
 def test_what_is_open_to_others_is_told_and_closed_and_the_host_goes_on() -> None:
@@ -199,12 +214,12 @@ def test_what_is_open_to_others_is_told_and_closed_and_the_host_goes_on() -> Non
         found = only(host, "state folder")
         assert str(host.state.root) in found["what"] and found["severity"] == "bad"
         fixed = host.run("doctor", "--fix")
-        assert fixed.returncode == exits.OK and "closed 2 files" in fixed.stdout
+        assert fixed.returncode == exits.OK and "closed to others: " in fixed.stdout
         assert stat.S_IMODE(host.state.root.stat().st_mode) == 0o700
         assert stat.S_IMODE(host.state.supervisord_conf.stat().st_mode) == 0o600
         assert stat.S_IMODE(theirs.stat().st_mode) == 0o755  # not of raftsup's making
         host.state.root.chmod(0o755)
-        obey(only(host, "state folder")["mend"])
+        obey(only(host, "state folder")["mend"], host)
         assert doctor(host) == (exits.OK, [])
         assert host.parent() == parent
 
@@ -224,12 +239,13 @@ def test_a_path_too_long_for_sockets_a_foreign_folder_and_a_broken_config_are_to
         host.config_path.write_text(good[:-2])
         found = only(host, "config")
         assert (
-            f"{host.config_path}:" in found["what"] and "close what is still open" in found["mend"]
+            f"{host.config_path}:" in found["what"]
+            and "close what is still open" in found["advice"]
         )
         agent = {**AGENT, "env": {**AGENT["env"], "KEY": "${KEY_OF_TEST}"}}
         host.configure({"support": {"agent": agent}})
         _, found_all = doctor(host)
-        assert found_all[0]["mend"] == "export KEY_OF_TEST=…"
+        assert found_all[0]["mend"].endswith("export KEY_OF_TEST")
         well(host, KEY_OF_TEST="x")
         host.config_path.write_text(good)
         host.config_path.chmod(0o666)
@@ -254,24 +270,48 @@ def test_what_a_killed_host_left_is_told_and_cleared_and_its_processes_are_named
         marks = {"RAFTSUP_STATE_DIR": str(host.state.root), "RAFTSUP_TURN": "3"}
         host.start("60", argv=["sleep"], **marks)
         stray = host.started[-1]
-        obey(f"{shlex.join([sys.executable, '-m', 'raftsup'])} doctor --fix >{os.devnull}",
-             **host.environ())  # fmt: skip
+        obey("raftsup doctor --fix", host)
         assert not any(path.exists() for path in left)
         assert theirs.exists()
         found = only(host, "strays")
         assert f"pid {stray.pid}" in found["what"] and "turn 3" in found["what"]
-        obey(found["mend"])
+        obey(found["mend"], host)
         stray.wait(10)
         well(host)
 
 
-def test_a_broken_ledger_is_a_finding_of_its_own() -> None:
+@pytest.mark.parametrize("how", ["garbage", "cut short"])
+def test_a_broken_ledger_is_told_by_all_without_a_fault_and_put_aside(how: str) -> None:
     with one() as host:
         host.state.prepare()
-        (host.state.ledger / "data.mdb").write_bytes(b"x" * 8192)
-        (host.state.ledger / "data.mdb").chmod(0o600)
+        file = host.state.ledger / "data.mdb"
+        open_ledger(host.state.ledger).close()
+        # Cut short: to read what is missing of its map kills the process that reads it.
+        file.write_bytes(file.read_bytes()[:5000] if how == "cut short" else b"x" * 8192)
         found = only(host, "ledger")
-        assert "cannot open the ledger" in found["what"] and found["severity"] == "bad"
+        assert found["severity"] == "bad" and str(host.state.ledger) in found["what"]
+        for command in (["health"], ["inspect", "support"]):
+            told = host.run(*command)
+            assert told.returncode in (exits.OK, exits.NOT_RUNNING) and not told.stderr
+        obey(found["mend"], host)
+        assert (host.state.root / "ledger.old" / "data.mdb").exists()
+        well(host)
+
+
+def test_where_the_folder_is_none_of_ours_nothing_else_is_told() -> None:
+    with one() as host:
+        host.state.root.touch()  # also root cannot look into that
+        code, (found,) = doctor(host)
+        assert (code, found["check"]) == (exits.UNWELL, "state folder")
+        health = host.run("health")
+        assert health.returncode == exits.STATE_DIR and health.stdout.startswith("unknown: ")
+        obey(found["mend"], host)
+        well(host)
+        if os.getuid() == 0:
+            host.state.prepare()
+            os.chown(host.state.root, 65534, -1)
+            _, (found,) = doctor(host)
+            assert found["mend"].startswith("sudo -u ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="units of systemd")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from raftsup import exits
+from raftsup.cli.main import main
 from tests.integration.host import AGENT, Host, running, wait_for
 
 
@@ -60,7 +61,7 @@ def test_a_drain_with_a_timeout_interrupts_what_outlasts_it_and_names_it(host: H
     begin(host, RAFT_SIM_AGENT_HANG="1")
     done = host.run("drain", "--timeout", "0.5")
     assert done.returncode == exits.FAILED
-    assert "turn 1 did not finish in time" in done.stderr
+    assert "turn 1 has not ended" in done.stderr
     assert "waiting" not in done.stderr, "quiet where nobody watches"
     host.gone()
     assert host.account("support")["turns"]["queued"] == 2
@@ -74,3 +75,13 @@ def test_a_stop_hurries_a_drain_into_its_own_budget(host: Host) -> None:
     assert host.run("stop").returncode == exits.OK
     assert drain.wait(20) == exits.FAILED
     host.gone()
+
+
+@pytest.mark.parametrize("time", ["-1", "nan", "inf", "5m"])
+def test_a_drain_for_no_time_that_there_is_is_refused(
+    time: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["drain", f"--timeout={time}", "--state-dir", "/nowhere"])
+    assert end.value.code == exits.USAGE
+    assert f"invalid number of seconds value: '{time}'" in capsys.readouterr().err

@@ -171,8 +171,8 @@ def test_a_keeper_that_was_killed_while_it_waited_is_replaced() -> None:
 
 def test_an_unused_keeper_ends_with_its_owner() -> None:
     code = (
-        "import time\nfrom raftsup import kept\nprint(kept.prepare().pid, flush=True)\n"
-        "time.sleep(600)"
+        "import time\nfrom raftsup import kept\nwaiting = kept.prepare()\n"
+        "print(waiting.pid, flush=True)\ntime.sleep(600)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None

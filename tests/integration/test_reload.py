@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,6 +15,9 @@ import pytest
 
 from raftsup import exits
 from raftsup.dispatcher import client
+from raftsup.ledger import open_ledger
+from raftsup.ops import reload, rpc
+from raftsup.paths import StateDir
 from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running, wait_for
 
 #: Another name of the same CLI: a worker must know it.
@@ -172,7 +176,10 @@ def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Ho
     for words in (("reload",), ("reload", "--dry-run")):
         done = host.run(*words)
         assert (done.returncode, done.stdout) == (exits.CONFIG, "")
-        assert "nothing was changed" in done.stderr
+        assert ("would refuse it" if len(words) > 1 else "nothing was changed") in done.stderr
+    done = host.run("restart")
+    assert (done.returncode, done.stdout) == (exits.CONFIG, "")
+    assert "nothing was stopped" in done.stderr
     assert workers(host) == first
     assert parents_log(host).count("the config is refused") == 1, "once is enough"
 
@@ -186,6 +193,17 @@ def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Ho
     with pytest.raises(client.DispatcherRefused, match="raftsup reload"):
         client.request(host.state.dispatcher_socket, "reload")
     assert standing(host)["state"] == "refused"
+
+    # Nor is a restart the host's end.
+    parent, dispatcher = host.parent(), host.status()["dispatcher"]["pid"]
+    os.kill(parent, signal.SIGHUP)
+    # All the time there is a host: without one, ``status`` would refuse the file.
+    wait_for(lambda: host.status()["dispatcher"]["pid"] not in (None, dispatcher), what="a restart")
+    assert host.parent() == parent
+    host.ready()
+    assert concurrency(host) == 7
+    assert "The host restarts with the config that was good before" in host.said()
+    reaches(host, "refused", "hybrid")
 
     mended = json.loads(good)
     mended["turns"]["concurrency"] = 8
@@ -210,16 +228,25 @@ def test_reloads_at_the_same_time_apply_the_change_once_and_all_succeed(host: Ho
 
 def test_two_accounts_swap_their_profiles_without_two_bridges_on_one(host: Host) -> None:
     ids = {name: {"profile": name, "agentId": f"agent-{name}"} for name in ("support", "sales")}
-    edit(host, "hybrid", {"support": ids["support"], "sales": ids["sales"]})
+    edit(host, "off", {"support": ids["support"], "sales": ids["sales"]})
     host.up()
     host.ready()
-    edit(host, "hybrid", {"support": ids["sales"], "sales": ids["support"]})
+    edit(host, "off", {"support": ids["sales"], "sales": ids["support"]})
     assert host.run("reload").returncode == exits.OK
     accounts = host.ready()
     assert {name: a["profile"] for name, a in accounts.items()} == {
         "support": "sales", "sales": "support",
     }  # fmt: skip
     assert "BRIDGE_ALREADY_RUNNING" not in host.said()
+
+    host.run("ctl", "stop", "accounts:sales")
+    edit(host, "off", {"support": ids["sales"], "sales": {**ids["support"], **OTHER}})
+    planned, done = host.run("reload", "--dry-run").stdout, host.run("reload").stdout
+    assert "accounts:sales: would have new settings, and stay stopped" in planned
+    assert "accounts:sales: has new settings; it stays stopped" in done
+    host.run("ctl", "start", "accounts:sales")
+    sales = host.ready()["sales"]
+    assert "-B" in psutil.Process(sales["bridge"]["pid"]).cmdline()
 
 
 def test_without_a_host_a_dry_run_says_what_the_next_start_would_run(host: Host) -> None:
@@ -231,3 +258,26 @@ def test_without_a_host_a_dry_run_says_what_the_next_start_would_run(host: Host)
     assert found == {"running": False, "accounts": ["support"]}
     host.config_path.write_text("{")
     assert host.run("reload", "--dry-run").returncode == exits.CONFIG
+
+
+def test_who_removes_an_account_is_told_what_becomes_of_its_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = StateDir(tmp_path)
+    state.prepare()
+    ledger = open_ledger(state.ledger, 1 << 20)
+    turns = [ledger.owe("support", "operator", now=1.0) for _ in range(3)]
+    ledger.claim(turns[0].id, now=2.0)
+    ledger.close()
+    removed = [
+        {"program": f"accounts:{name}", "what": "removed", "paths": []}
+        for name in ("support", "sales")
+    ]
+    progress = json.dumps({"done": removed, "over": True, "refused": "", "brokenOff": ""})
+    answers = {"applyConfig": 1, "applyProgress": progress}
+    monkeypatch.setattr(rpc, "call", lambda state, method, *args: answers[method])
+    assert [reload.sentence(one) for one in reload.apply(state)] == [
+        "accounts:support: removed; its running turn goes on;"
+        " 2 turns stay owed until it runs again, see `raftsup turn list`",
+        "accounts:sales: removed",
+    ]

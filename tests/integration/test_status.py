@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+from pathlib import Path
+
+import pytest
 
 from raftsup import exits
 from raftsup.dispatcher.client import request
+from raftsup.ops import host_state, rpc
+from raftsup.paths import StateDir
+from raftsup.supervisor import conf
 from tests.integration.host import AGENT, running, wait_for
 
 
@@ -88,3 +96,67 @@ def test_an_agent_that_is_away_is_told_beside_the_accounts_that_need_it_and_no_o
         assert host.run("reload").returncode == exits.OK
         host.answered("hello")
         host.ready()
+
+
+def test_a_part_that_a_signal_stopped_is_named_with_what_lets_it_go_on() -> None:
+    with running(("support", "sales")) as host:
+        host.up()
+        host.ready()
+        now = host.status()
+        parent, dispatcher = now["supervisor"]["pid"], now["dispatcher"]["pid"]
+        worker = host.account("support")["endpoint"]["pid"]
+        # The parent first: it would restart what is silent.
+        stopped = (parent, dispatcher, worker)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_for(lambda: all(map(host_state.stopped, stopped)))
+            shown = host.run("status").stdout
+            assert [f"`kill -CONT {pid}`" in shown for pid in stopped] == [True] * 3, shown
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        host.ready()
+
+
+def test_files_of_the_state_folder_that_are_spoilt_cost_what_they_tell_and_no_more() -> None:
+    with running(("support", "sales")) as host:
+        host.up()
+        host.ready()
+        key, told = host.state.probe_key("support"), host.state.report("support")
+        key.write_bytes(b"\xff\n")
+        shown = host.run("status", "--probe").stdout
+        assert "NO  wake" in shown and "(it was spoilt)" in shown
+        (host.state.root / "roster.json").write_text("[1, 2]")
+        host.state.supervisord_conf.write_text("no section")
+        told.write_text('{"pid": 1, "bridge": []}')
+        (host.state.reports / "third.lock").mkdir()
+        host.configure({"support": {}, "sales": {}, "third": {}})
+        found = {a["account"]: a for a in host.status()["accounts"]}
+        assert host.status()["supervisor"]["state"] == "starting"
+        assert "cannot be read" in host.status()["supervisor"]["reason"]
+        assert "tells nothing of itself" in found["support"]["reason"]
+        assert found["sales"]["state"] == "ready" and found["third"]["state"] == "down"
+
+
+def test_a_ledger_or_a_folder_that_cannot_be_read_is_told_as_that(tmp_path: Path) -> None:
+    with running(("support",)) as host:
+        host.state.ledger.mkdir(parents=True)
+        assert host.status()["ledger"]["reason"] == ""
+        (host.state.ledger / "data.mdb").write_text("no ledger")
+        assert "not an LMDB file" in host.status()["ledger"]["reason"]
+        (tmp_path / "file").touch()
+        done = host.run("status", "--state-dir", str(tmp_path / "file"))
+        assert done.returncode == exits.STATE_DIR and "Not a directory" in done.stderr
+
+
+def test_a_parent_that_takes_a_question_and_gives_no_answer_is_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    state = StateDir(tmp_path)
+    conf.write(state, 1)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(state.supervisor_socket))
+        silent.listen()
+        with pytest.raises(rpc.ParentSilent, match="gives no answer"):
+            rpc.call(state, "getState", patience=0.05)

@@ -38,7 +38,8 @@ def test_the_screen_is_drawn_in_place_and_the_terminal_left_as_it_was(end: signa
             child.expect_exact(ENTERED)
             child.expect_exact(b"\x1b[H")
             child.expect_exact(b"\x1b[32menabled\x1b[0m")
-            child.expect_exact(b"\x1b[J\x1b[H")  # the next frame lies over the first
+            child.expect_exact(b"\x1b[J")
+            child.expect_exact(b"\x1b[H")  # the next frame lies over the first
             assert b"\n" * 24 not in child.before
             child.sendcontrol("z")  # nobody is there to let it go on: it goes on by itself
             child.expect_exact(LEFT)

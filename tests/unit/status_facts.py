@@ -31,8 +31,9 @@ def status(*accounts: dict[str, Any], source: str = "host") -> dict[str, Any]:
     return {
         "version": "0.1.0",
         "stateDir": "/tmp/x",
-        "supervisor": {"state": "running", "pid": 10},
-        "dispatcher": {"state": "stopped", "pid": None},
+        "supervisor": {"state": "running", "pid": 10, "reason": ""},
+        "dispatcher": {"state": "stopped", "pid": None, "reason": ""},
+        "ledger": {"reason": ""},
         "source": source,
         "at": NOW,
         "accounts": list(accounts),

@@ -32,6 +32,12 @@ WELL = Found(
         (replace(WELL, lane="lane support is paused"), "degraded", "lane support is paused"),
         (replace(WELL, answers=False), "degraded", "does not answer"),
         (replace(WELL, answers=False, process="starting"), "starting", "does not listen yet"),
+        (replace(WELL, answers=False, stopped=7), "degraded", "`kill -CONT 7`"),
+        (
+            replace(WELL, answers=False, reported=False),
+            "degraded",
+            "`raftsup ctl restart accounts:support`",
+        ),
         (replace(WELL, bridge="starting", reason="connecting"), "starting", "connecting"),
         (replace(WELL, bridge="replaying", reason="replays"), "starting", "replays"),
         (replace(WELL, bridge="waiting", reason="exited with 1"), "degraded", "exited with 1"),

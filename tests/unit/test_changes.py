@@ -57,7 +57,9 @@ CONFIGS = st.builds(
     ),
     dedupe=st.builds(Dedupe, max_entries=st.integers(1, 2)),
     ledger=st.builds(LedgerSettings, map_size=st.sampled_from([1 << 20, 1 << 21])),
-    supervisor=st.builds(Supervisor, watchdog=st.sampled_from([20.0, 30.0])),
+    supervisor=st.builds(
+        Supervisor, watchdog=st.sampled_from([20.0, 30.0]), reload=st.sampled_from(["off", "hot"])
+    ),
 )
 MODES = st.sampled_from(sorted(changes.MODES))
 
@@ -119,6 +121,11 @@ def test_an_account_comes_goes_and_does_not_matter_while_it_does_not_run() -> No
 def test_no_key_of_an_account_and_no_section_is_forgotten() -> None:
     known = {*changes._OF_ACCOUNT, "id", "enabled", "problem"}
     assert {field.name for field in fields(Account)} == known
+    # What ``turns`` has is the dispatcher's, which takes it live.
+    others = {f"{s}.{f.name}" for s in changes._SECTIONS for f in fields(getattr(CONFIG, s))}
+    assert {f for f in others if not f.startswith("turns.")} == {
+        *(f for f in changes._NOT_LIVE if not f.startswith("turns.")), "supervisor.reload",
+    }  # fmt: skip
     sections = {*changes._SECTIONS, "path", "accounts", "default_account"}
     assert {field.name for field in fields(Config)} == sections
 
@@ -162,6 +169,17 @@ def test_a_mode_lets_in_all_that_it_allows_and_nothing_else(
             assert account is not None and account.profile in profiles
     if mode == "restart":
         assert found == new
+
+
+@given(CONFIGS, CONFIGS, MODES)
+def test_what_was_let_in_once_is_in_and_by_hand_only_a_whole_restart_is_left(
+    old: Config, new: Config, mode: str
+) -> None:
+    found = changes.merged(old, new, changes.MODES[mode])
+    assert changes.merged(found, new, changes.MODES[mode]) == found
+    by_hand = changes.merged(found, new, changes.BY_HAND | changes.MODES[mode])
+    assert {c.takes for c in changes.changes(by_hand, new)} <= {Takes.HOST}
+    assert changes.merged(old, new, changes.EVERYTHING) == new
 
 
 @given(CONFIGS, CONFIGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,12 +13,24 @@ import pytest
 
 from raftsup.config.model import Account, OpenClawAgent
 from raftsup.config.problems import Outside, Problem
-from raftsup.ops.doctor import bridges, config, folder, host, ledger, profiles, raft, table
+from raftsup.ops.doctor import (
+    bridges,
+    config,
+    folder,
+    host,
+    ledger,
+    modes,
+    profiles,
+    raft,
+    table,
+)
+from raftsup.ops.doctor.addressed import addressed
 from raftsup.ops.doctor.finding import Finding, NotMended, Severity, bad, good, warning
 from raftsup.ops.doctor.processes import Process, above
 from raftsup.ops.doctor.scene import Scene
 from raftsup.ops.doctor.table import Check, Examined
 from raftsup.ops.raft_cli import CliTrouble, Whoami
+from raftsup.paths import StateDir
 from raftsup.turn import State, Turn
 
 NOTHING = cast(Scene, None)
@@ -124,7 +137,8 @@ def test_a_profile_that_keeps_its_bridge_from_running_is_told_with_what_mends_it
 ) -> None:
     found = profiles.judge(account, answer, "f.json5")
     assert found.severity == severity
-    assert all(word in f"{found.what} {found.mend}" for word in words), found
+    said = f"{found.what} {found.mend} {found.advice}"
+    assert all(word in said for word in words), found
     assert "`x`" not in found.what
 
 
@@ -154,14 +168,16 @@ def test_a_second_bridge_is_one_of_our_profiles_that_is_not_below_our_host() -> 
     [
         (("bash",), "kill 5"),
         (("openclaw", "gateway"), "channels.raft.enabled: false"),
-        (("raftsup: accounts:x", ""), "status --deep"),
+        (("raftsup: accounts:x", ""), "raftsup stop --state-dir /s"),
     ],
 )
 def test_whoever_keeps_a_second_bridge_decides_how_it_is_stopped(
     parent: tuple[str, ...], words: str
 ) -> None:
     other = bridge(5, 4)
-    assert words in bridges.judge_other("a", other, {5: other, 4: Process(4, 1, parent)}).mend
+    all_ = {5: other, 4: Process(4, 1, parent), 1: Process(1)}
+    found = bridges.judge_other("a", other, all_, lambda pid: Path("/s") if pid == 1 else None)
+    assert words in found.mend + found.advice
 
 
 def test_an_orphan_has_our_marks_is_not_below_our_host_and_is_not_who_asks() -> None:
@@ -223,18 +239,19 @@ def test_an_old_cli_is_told(said: str | None, severity: str) -> None:
 
 def test_a_cli_that_only_this_shell_finds_is_not_said_to_be_uninstalled() -> None:
     here = raft.missing("raft", "the service's", "/opt/raft")
-    assert '"/opt/raft"' in here.mend and "npm" not in here.mend
+    assert here.mend == "raftsup restart" and '"/opt/raft"' in here.advice
     assert "npm i -g" in raft.missing("raft", "the service's", None).mend
 
 
 def test_a_variable_that_only_the_running_host_needs_is_a_warning() -> None:
     problem = Problem("f: a", "the environment variable KEY is not set", "set it")
     assert config.judge(problem, True).severity is Severity.WARNING
-    assert config.judge(problem, False) == bad(
-        "f: a: the environment variable KEY is not set in this shell",
-        "a host that is started here refuses its config",
-        "export KEY=…",
-    )
+    found = config.judge(problem, False)
+    assert found.what == "f: a: the environment variable KEY is not set in this shell"
+    assert found.severity is Severity.BAD
+    typed = subprocess.run(["bash", "-c", f'{found.mend}; echo "[$KEY]"'], input="a secret\n",
+                           capture_output=True, text=True, check=True)  # fmt: skip
+    assert typed.stdout.endswith("[a secret]\n")
 
 
 def test_a_key_in_the_file_itself_is_told_from_one_that_a_variable_gives() -> None:
@@ -263,3 +280,71 @@ def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
     account["bridge"]["state"] = "revoked"
     if severity != "good":
         assert host.judge_account(account).mend == "raft --profile p auth login"
+
+
+def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
+    account: dict[str, Any] = {
+        "account": "a", "profile": "p", "state": "degraded", "bridge": {"state": "waiting"},
+        "reason": "bridge exited with 1 (BRIDGE_IDENTITY_MISMATCH)",
+    }  # fmt: skip
+    assert host.judge_account(account).mend.startswith("raftsup setup --account a --profile p ")
+    account["reason"] = "the worker, pid 7, is stopped by a signal; `kill -CONT 7` lets it go on"
+    assert host.judge_account(account).mend == "kill -CONT 7"
+    account["reason"] = "bridge exited with 1 (PROFILE_NOT_FOUND)"
+    assert host.judge_account(account, "npx raft").mend == "npx raft --profile p auth login"
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "mend"),
+    [
+        ([], {}, "sudo raftsup install && raftsup restart"),
+        (["--name", "x"], {}, "sudo raftsup --name x install && raftsup --name x restart"),
+        ([], {"A": "/b c"}, "sudo A='/b c' raftsup install && A='/b c' raftsup restart"),
+    ],
+)
+def test_a_command_is_about_the_instance_that_the_doctor_was_asked_of(
+    words: list[str], variables: dict[str, str], mend: str
+) -> None:
+    fixed = warning("", "", "sudo raftsup install && raftsup restart", lambda: "done",
+                    advice="see /home/raftsup x")  # fmt: skip
+    named = warning("", "", "raftsup --name y start")
+    (one,) = addressed([Examined(Check("c", lambda _: ()), (fixed, named))], words, variables)
+    assert one.findings[0].mend == mend
+    assert one.findings[0].advice == "see /home/raftsup x" and one.findings[0].fix is not None
+    assert "--name x" not in one.findings[1].mend
+
+
+def test_a_folder_of_another_user_is_told_with_how_to_look_as_him() -> None:
+    found = folder.foreign(Path("/s t"), 0, "/no/such/file")
+    assert found.severity is Severity.BAD and "belongs to uid 0 (root)" in found.what
+    assert found.mend == "sudo -u root raftsup doctor --state-dir '/s t'"
+
+
+def test_what_is_open_to_others_or_closed_to_its_user_is_told_and_mended_by_either_way(
+    tmp_path: Path,
+) -> None:
+    state = StateDir(tmp_path / "s")
+    state.prepare()
+    assert list(modes.judge(state)) == []
+
+    def spoil() -> None:
+        for number, mode in enumerate((0o644, 0o400, 0o200, 0o755)):
+            path = state.logs / f"{number}.log"
+            path.touch()
+            path.chmod(mode)
+
+    spoil()
+    shut, opened = modes.judge(state)
+    assert "closed to this user" in shut.what and "open to others" in opened.what
+    subprocess.run(["bash", "-c", f"{shut.mend} && {opened.mend}"], check=True)
+    assert list(modes.judge(state)) == []
+    spoil()
+    for found in modes.judge(state):
+        assert found.fix is not None and "s/logs" in found.fix()
+    assert list(modes.judge(state)) == []
+    state.turns.rmdir()
+    state.turns.touch(mode=0o600)
+    (found,) = modes.judge(state)
+    assert "is not a folder" in found.what
+    subprocess.run(["bash", "-c", found.mend], check=True)
+    assert list(modes.judge(state)) == []

@@ -9,6 +9,7 @@ import pytest
 
 from raftsup.ops import raft_cli
 from raftsup.ops.raft_cli import CliTrouble, Whoami, profiles, whoami
+from tests.processes import alive, until
 
 
 @pytest.fixture
@@ -64,7 +65,18 @@ def test_an_answer_that_is_none_is_told_with_what_to_do(
 ) -> None:
     monkeypatch.setattr(raft_cli, "PATIENCE", 0.2 if "sleep" in script else 30.0)
     with pytest.raises(CliTrouble, match=told):
-        whoami(cli(tmp_path, f"exec {script}" if "sleep" in script else script), "p q", environ)
+        whoami(cli(tmp_path, script), "p q", environ)
+
+
+def test_a_cli_that_hangs_is_ended_with_all_that_it_started(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    command = cli(tmp_path, f"sleep 300 &\necho $$ $! > {tmp_path}/pids\nwait")
+    with pytest.raises(CliTrouble, match="gave no answer"):
+        whoami(command, "p", environ, 1.0)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    until(lambda: not any(map(alive, pids)))
 
 
 def test_a_missing_cli_is_told_with_how_to_install_it(environ: dict[str, str]) -> None:

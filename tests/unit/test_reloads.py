@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 from supervisor.states import ProcessStates, SupervisorStates
 
-from raftsup.config.model import Config, Turns
+from raftsup.config.load import ConfigError, Problem
+from raftsup.config.model import Config, LedgerSettings, Turns
+from raftsup.ops.reload import standing_lines
+from raftsup.paths import StateDir
 from raftsup.supervisor import reload
-from raftsup.supervisor.job import Job, go_on
+from raftsup.supervisor.job import Job, go_on, rests
+from raftsup.supervisor.options import Options as ParentsOptions
 from raftsup.supervisor.reload import Reloads
-from raftsup.supervisor.watch import SETTLED
+from raftsup.supervisor.watch import BROKEN, SETTLED
 
 
 @dataclass
@@ -26,6 +30,8 @@ class Process:
     config: Any
     group: Any
     state: int = ProcessStates.RUNNING
+    laststart: float = 0.0
+    laststop: float = 0.0
 
     def stop(self) -> None:
         self.state = ProcessStates.STOPPING
@@ -98,9 +104,31 @@ def test_one_that_supervisorctl_replaced_meanwhile_is_left_as_it_is() -> None:
     assert other.state == ProcessStates.RUNNING
 
 
+def test_one_that_an_operator_has_stopped_gets_its_settings_and_is_not_started() -> None:
+    accounts = group(a="p", b="q")
+    a, b = accounts.processes.values()
+    a.state, a.laststart, b.laststart = ProcessStates.STOPPED, 5.0, 5.0
+    assert [rests(a), rests(b)] == [True, False]
+    work = job(accounts, {"a": "r", "b": "s"})
+    work.resting = {"accounts:a": a}
+    go_on(work, {"accounts": accounts}, print)
+    assert said(work) == [("accounts:a", "rests")]
+    b.state = ProcessStates.STOPPED
+    go_on(work, {"accounts": accounts}, print)
+    assert said(work)[1:] == [("accounts:b", "restarted")]
+    # supervisor's loop starts what has never been started.
+    assert {n: p.laststart for n, p in accounts.processes.items()} == {"a": 5.0, "b": 0.0}
+
+
+def test_one_that_was_only_just_added_is_not_taken_for_stopped() -> None:
+    (process,) = group(a="p").processes.values()
+    process.state = ProcessStates.STOPPED
+    assert not rests(process)
+
+
 @dataclass
 class Options:
-    """A parent's options over a file that holds a number: ``turns.concurrency``."""
+    """A parent's options over a file that holds ``turns.concurrency`` and ``defaultAccount``."""
 
     path: Path
     during: Callable[[], None] = lambda: None
@@ -114,9 +142,9 @@ class Options:
         self.raftsup = self.load()
 
     def load(self) -> Config:
-        number = int(self.path.read_text())
+        number, _, default = self.path.read_text().partition(" ")
         self.during()
-        return Config(self.path, (), turns=Turns(concurrency=number))
+        return Config(self.path, (), default or None, turns=Turns(concurrency=int(number)))
 
     def use(self, config: Config) -> None:
         self.raftsup = config
@@ -129,9 +157,6 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def time(self) -> float:
-        return 2e9  # the file is old
-
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
@@ -141,10 +166,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def reloads(path: Path) -> tuple[Reloads, Options]:
+def reloads(path: Path, clock: Clock) -> tuple[Reloads, Options]:
     path.write_text("1")
     options = Options(path)
-    return Reloads(SimpleNamespace(options=options, process_groups={})), options
+    made = Reloads(parent(options))
+    settle(made, clock)  # it reads the file once by itself
+    return made, options
+
+
+def parent(options: Options) -> Any:
+    return SimpleNamespace(options=options, process_groups={}, ending=lambda: "the host stops")
 
 
 def settle(made: Reloads, clock: Clock) -> None:
@@ -156,7 +187,7 @@ def settle(made: Reloads, clock: Clock) -> None:
 def test_a_file_that_is_saved_again_while_it_is_read_is_not_applied_half(
     tmp_path: Path, clock: Clock
 ) -> None:
-    made, options = reloads(tmp_path / "file")
+    made, options = reloads(tmp_path / "file", clock)
     options.path.write_text("22")
 
     def save() -> None:
@@ -171,7 +202,7 @@ def test_a_file_that_is_saved_again_while_it_is_read_is_not_applied_half(
 
 
 def test_an_error_of_our_own_ends_a_reload_and_not_the_host(tmp_path: Path, clock: Clock) -> None:
-    made, options = reloads(tmp_path / "file")
+    made, options = reloads(tmp_path / "file", clock)
     before = options.raftsup
     first, second = made.ask(), made.ask()
     options.path.write_text("not what load expects")
@@ -189,23 +220,80 @@ def test_an_error_of_our_own_ends_a_reload_and_not_the_host(tmp_path: Path, cloc
 
 
 def test_a_host_that_stops_breaks_off_what_was_asked(tmp_path: Path, clock: Clock) -> None:
-    made, options = reloads(tmp_path / "file")
+    made, options = reloads(tmp_path / "file", clock)
     number = made.ask()
     options.mood = SupervisorStates.SHUTDOWN
     made.tick()
     progress = made.progress(number)
-    assert progress and progress["brokenOff"] == "raftsup is stopping"
+    assert progress and progress["brokenOff"] == "the host stops"
 
 
-def test_a_file_that_is_as_young_as_the_host_is_read_a_second_time(
-    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_was_saved_while_the_host_started_is_read_a_second_time(
+    tmp_path: Path, clock: Clock
 ) -> None:
     path = tmp_path / "file"
     path.write_text("1")
     options = Options(path)
     # Saved after the host had read it and before the host began to watch.
     path.write_text("2")
-    monkeypatch.setattr(clock, "time", lambda: path.stat().st_mtime)
-    made = Reloads(SimpleNamespace(options=options, process_groups={}))
+    made = Reloads(parent(options))
     settle(made, clock)
     assert options.raftsup.turns.concurrency == 2
+
+
+@pytest.mark.parametrize(("named", "there", "state"), [
+    (True, False, "refused"), (True, True, "refused"), (False, True, "refused"),
+    (False, False, "applied"),
+])  # fmt: skip
+def test_a_file_that_went_or_came_while_the_host_started_is_noticed(
+    named: bool, there: bool, state: str, tmp_path: Path, clock: Clock
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("1")
+    options = Options(path)
+    path.write_text("{") if there else path.unlink()
+    options.load = refused  # type: ignore[method-assign]
+    options.environ = {"RAFTSUP_CONFIG_PATH": str(path)}
+    options.raftsup = replace(options.raftsup, path=path if named else None)
+    made = Reloads(parent(options))
+    made.tick()
+    clock.now += BROKEN
+    made.tick()
+    assert made.state()["state"] == state
+
+
+def refused() -> Config:
+    raise ConfigError([Problem("file", "is broken", "mend it")])
+
+
+def test_a_change_that_nobody_who_runs_notices_is_in_force_too(
+    tmp_path: Path, clock: Clock
+) -> None:
+    made, options = reloads(tmp_path / "file", clock)
+    options.path.write_text("1 support")
+    settle(made, clock)
+    assert options.raftsup.default_account == "support"
+    assert made.state()["state"] == "applied"
+
+
+def test_while_the_host_restarts_there_is_nothing_to_type(tmp_path: Path, clock: Clock) -> None:
+    made, options = reloads(tmp_path / "file", clock)
+    made.noted(replace(options.raftsup, ledger=LedgerSettings(map_size=1)))
+    assert (made.state()["state"], made.state()["next"]) == ("differs", "raftsup restart")
+    options.mood = SupervisorStates.RESTARTING
+    assert (made.state()["state"], made.state()["next"]) == ("differs", "")
+    assert standing_lines(made.state()) == ["is being applied"]
+
+
+def test_a_file_that_is_gone_is_refused_where_the_environment_alone_would_do(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    found = [Config(None, ())]
+    options = ParentsOptions(Config(path, ()), lambda: found[0], StateDir(tmp_path), {}, 0o022)
+    with pytest.raises(ConfigError, match="the config file is gone"):
+        options.load()
+    found[0] = Config(path, ())
+    assert options.load() is found[0]
+    options.raftsup = found[0] = Config(None, ())
+    assert options.load() is found[0], "it began without one"

@@ -38,13 +38,25 @@ def test_eighty_columns_show_all_that_one_looks_for_first() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_name_too_long_costs_what_is_looked_for_last_and_not_its_end() -> None:
-    name = "a-name-of-thirty-characters-ab"
-    head, row = columns.table(columns.RUNNING, [account(name)], NOW, 80)
+@pytest.mark.parametrize("name", ["a-name-of-thirty-characters-ab", "x" * 30 + "-of-forty"])
+def test_a_name_too_long_loses_its_middle_before_a_screen_loses_what_one_looks_for(
+    name: str,
+) -> None:
+    facts = [account(name, "misconfigured", "why"), account("b")]
+    head, row, _ = columns.table(columns.RUNNING, facts, NOW, 80)
     assert [cell.strip() for cell in head] == [
         "ACCOUNT", "STATE", "BRIDGE", "LAST WAKE", "QUEUED", "LAST TURN",
     ]  # fmt: skip
-    assert row[0] == name
+    begin, end = row[0].split("…")
+    assert name.startswith(begin) and name.endswith(end) and len(row[0]) >= 20
+    assert columns.table(columns.RUNNING, facts, NOW, 200)[1][0].strip() == name
+
+
+def test_a_screen_that_is_drawn_again_keeps_its_columns_while_states_come_and_go() -> None:
+    before, after = account("support", "starting", "why"), account("support")
+    after["turns"]["last"] = after["endpoint"]["url"] = None
+    heads = [columns.table(columns.RUNNING, [facts], NOW, 80)[0] for facts in (before, after)]
+    assert heads[0] == heads[1]
 
 
 @given(st.lists(st.tuples(NAMES, STATES, ENDS), max_size=4), st.integers(40, 200), st.booleans())
@@ -60,7 +72,8 @@ def test_no_row_is_wider_than_the_screen_and_each_tells_the_state(
     for row, fact in zip(rows[1:], facts, strict=True):
         state = fact["state"] if runs else columns.written_state(fact)
         assert row.split()[1] == state
-        assert fact["account"].startswith(row.split()[0].removesuffix("…"))
+        begin, _, end = row.split()[0].partition("…")
+        assert fact["account"].startswith(begin) and fact["account"].endswith(end)
 
 
 @given(st.integers(40, 200))
@@ -107,7 +120,7 @@ def test_colour_changes_how_it_looks_and_not_what_it_says(state: str) -> None:
     facts = status({**account(state, state, "why"), "probe": checks}, account("other", state, "x"))
     plain, coloured = render.screen(facts, colour=False), render.screen(facts, colour=True)
     assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
-    assert coloured.count("\x1b[") == 2 * (4 + len(checks))
+    assert coloured.count("\x1b[") == 2 * (5 + len(checks))
 
 
 def test_a_program_without_a_pid_shows_none() -> None:
@@ -132,6 +145,43 @@ def test_a_step_of_a_probe_stands_below_its_account_with_all_its_words() -> None
     lines = render.screen(status(probed), colour=False, width=80).splitlines()[6:]
     assert lines[0].split()[:2] == ["NO", "runner"]
     assert " ".join(lines).split()[2:] == text.split() and max(map(len, lines)) <= 80
+
+
+def test_with_many_accounts_the_steps_of_each_that_are_well_share_a_line() -> None:
+    checks = [
+        {"check": "cli", "good": True, "text": "/usr/bin/raft, version 1.2", "brief": "1.2"},
+        {"check": "profile", "good": False, "text": "it is signed out", "brief": ""},
+        {"check": "bridge", "good": True, "text": "it listens, pid 3", "brief": ""},
+        {"check": "runner", "good": None, "text": "not tried: no KEY", "brief": ""},
+    ]
+    probed = [{**account(name), "probe": checks} for name in "abc"]
+    few = render.screen(status(*probed[:2]), colour=False)
+    assert few.count("ok  cli         /usr/bin/raft, version 1.2\n") == 2
+    many = render.screen(status(*probed), colour=False)
+    assert many.count("    ok  cli 1.2, bridge\n") == 3
+    assert many.count("    NO  profile     it is signed out\n") == 3
+    assert many.count("    -   runner      not tried: no KEY\n") == 3
+    assert len(many.splitlines()) == 6 + 3 * 4
+
+
+def test_the_accounts_are_counted_by_state_where_there_are_some() -> None:
+    text = render.screen(
+        status(account("a"), account("b"), account("c", "down", "x")), colour=False
+    )
+    assert "accounts    2 ready, 1 down\n" in text
+    assert "accounts " not in render.screen(status(account("a")), colour=False)
+
+
+def test_a_program_or_a_ledger_that_is_not_well_has_its_reason_below() -> None:
+    facts = status(account("a"))
+    facts["dispatcher"] = {"state": "fatal", "pid": None, "reason": "it died " * 20}
+    facts["ledger"] = {"reason": "not an LMDB file"}
+    lines = render.screen(facts, colour=False, width=80).splitlines()
+    assert "dispatcher  fatal" in lines and max(map(len, lines[:-1])) <= 80
+    assert lines[lines.index("dispatcher  fatal") + 1].startswith("    it died")
+    for source in ("host", "config"):
+        text = render.screen({**facts, "source": source}, colour=False)
+        assert "ledger      unreadable: wakes and turns are not known\n    not an LMDB" in text
 
 
 def test_what_else_is_on_the_machine_has_its_hint_and_nothing_is_said_so() -> None:

@@ -30,7 +30,7 @@ def test_where_no_key_can_be_kept_nothing_is_a_probe(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_left_no_key_is_told_of(tmp_path: Path) -> None:
-    with pytest.raises(ProbeFailed, match="left no probe key there"):
+    with pytest.raises(ProbeFailed, match="raftsup ctl restart accounts:support"):
         send("http://127.0.0.1:9/wake", tmp_path / "support.probe", 1.0)
 
 

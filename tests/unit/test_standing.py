@@ -39,7 +39,7 @@ def test_a_difference_is_told_with_what_applies_it() -> None:
 def test_a_plan_says_for_each_program_what_would_happen(host: bool) -> None:
     plan = {
         "running": True, "host": host, "added": ["accounts:a"], "removed": ["accounts:b"],
-        "restarted": ["accounts:c"],
+        "restarted": ["accounts:c"], "resting": ["accounts:d"],
         "changes": [{"path": "x", "takes": "live"}, {"path": "y", "takes": "host"}],
     }  # fmt: skip
     lines = reload.plan_lines(plan)
@@ -48,6 +48,7 @@ def test_a_plan_says_for_each_program_what_would_happen(host: bool) -> None:
     else:
         assert lines == [
             "accounts:b: would be removed", "accounts:c: would be restarted",
+            "accounts:d: would have new settings, and stay stopped",
             "accounts:a: would be added", "without a restart, from the next turn on: x",
             "not by a reload, only by `raftsup restart`: y",
         ]  # fmt: skip

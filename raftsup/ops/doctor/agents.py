@@ -20,7 +20,8 @@ def agents(scene: Scene) -> Iterator[Finding]:
         return
     if scene.problems:
         yield warning("agents are not tried: the config is not whole", "they may be away",
-                      "raftsup doctor, once the config is good")  # fmt: skip
+                      "raftsup config check", advice="once that is good, `raftsup doctor` tries"
+                      " them")  # fmt: skip
         return
     if not scene.ours or not scene.state.lock.exists():
         # Trying one may make this host's identity there.
@@ -39,8 +40,8 @@ def judge(tried: Tried) -> Iterator[Finding]:
         else:
             what, _, mend = found.text.partition("; ")
             yield bad(f"{which}: {what}", "wakes are accepted and kept, no turn of it runs",
-                      mend or "start it, or correct its address; then `raftsup config check"
-                      " --live`")  # fmt: skip
+                      advice=f"{mend or 'start it, or correct its address'}; then `raftsup config"
+                      " check --live` tries it again")  # fmt: skip
 
 
 def reach(scene: Scene) -> Iterator[Finding]:
@@ -51,16 +52,18 @@ def reach(scene: Scene) -> Iterator[Finding]:
         raft = shlex.join([*account.command, "--profile", account.profile or ""])
         if not isinstance(agent, CommandAgent | AcpAgent):
             behind.append(account.id)
+        elif raft_cli.located(account.command, scene.env) is None:
+            continue  # nobody finds it: told by that check
         elif raft_cli.located(account.command, {**scene.env, **agent.env}) is None:
             yield bad(f"account {account.id}: its agent cannot find {account.command[0]} on its own"
                       " PATH", f"it can neither read (`{raft} message check`) nor answer",
-                      f"take PATH out of its env in {scene.file}, or add the CLI's folder to"
+                      advice=f"take PATH out of its env in {scene.file}, or add the CLI's folder to"
                       " it")  # fmt: skip
         elif isinstance(agent, AcpAgent) and agent.permissions == "deny":
             yield warning(f"account {account.id}: its agent is refused whatever it asks leave for",
                           "one that asks before it runs a command cannot call the Raft CLI",
-                          'permissions: ["execute"] for its agent, if its turns send no'
-                          " reply")  # fmt: skip
+                          advice='write permissions: ["execute"] for its agent in'
+                          f" {scene.file}, if its turns send no reply")  # fmt: skip
     if behind:
         yield good(f"whether the agents of {', '.join(behind)} may run the Raft CLI is not seen"
                    " from here: if turns end without a reply in Raft, let their tool policy run"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from raftsup.config.model import Account
 from raftsup.ops import raft_cli
@@ -22,6 +25,7 @@ _MARKS = ("RAFTSUP_TURN", "RAFTSUP_LANE")
 
 def locks(scene: Scene) -> Iterator[Finding]:
     argv_of: dict[int, Sequence[str]] = {p.pid: p.argv for p in scene.processes.values()}
+    found = not scene.accounts
     for account in scene.accounts:
         for path in lock_files(scene, account):
             profile = account.profile or ""
@@ -30,7 +34,10 @@ def locks(scene: Scene) -> Iterator[Finding]:
             except OSError:
                 continue
             if verdict.stale:
+                found = True
                 yield judge_lock(path, profile, verdict.why)
+    if not found:
+        yield good("no stale lock of these profiles' bridges")
 
 
 def lock_files(scene: Scene, account: Account) -> list[Path]:
@@ -67,7 +74,7 @@ def others(scene: Scene) -> Iterator[Finding]:
     found = not accounts
     for profile, process in strangers(accounts, scene.processes, scene.running, scene.env):
         found = True
-        yield judge_other(accounts[profile], process, scene.processes)
+        yield judge_other(accounts[profile], process, scene.processes, folder_of)
     if not found:
         yield good("no other bridge of these profiles runs on this machine")
 
@@ -95,30 +102,52 @@ def _place(env: Mapping[str, str]) -> str | None:
     return env.get("RAFT_PROFILE_DIR") or env.get("HOME")
 
 
-def judge_other(account: str, process: Process, processes: Mapping[int, Process]) -> Finding:
-    mend, whose = f"kill {process.pid}", ""
-    for parent in list(above(process.pid, processes))[1:]:
+def judge_other(
+    account: str,
+    process: Process,
+    processes: Mapping[int, Process],
+    folder_of: Callable[[int], Path | None],
+) -> Finding:
+    """``folder_of``: the state folder that a pid is the host of."""
+    mend, advice, whose = f"kill {process.pid}", "", ""
+    parents = list(above(process.pid, processes))[1:]
+    for parent in parents:
         line = " ".join(parent.argv).strip()
         if line.startswith("raftsup: accounts"):
             whose = f", below another raftsup (worker pid {parent.pid})"
-            mend = "stop the other host (`raftsup status --deep` shows it), or disable the account"\
-                   " in one of the two"  # fmt: skip
+            folder = next(filter(None, (folder_of(p.pid) for p in parents)), None)
+            mend = "raftsup status --deep"
+            if folder:
+                mend = f"raftsup stop --state-dir {shlex.quote(str(folder))}"
+            advice = "that is to stop the other host; or disable the account in one of the two"
             break
         if "openclaw" in line:
-            whose = f", below an OpenClaw Gateway (pid {parent.pid})"
-            mend = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
+            whose, mend = f", below an OpenClaw Gateway (pid {parent.pid})", ""
+            advice = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
             break
     return bad(
         f"account {account}: another bridge of its profile runs: pid {process.pid}{whose}",
         "one bridge a profile can listen: either of the two gets no wakes",
         mend,
+        advice=advice,
     )
+
+
+def folder_of(pid: int) -> Path | None:
+    """The state folder that a host keeps locked; None for another process."""
+    try:
+        files = [Path(file.path) for file in psutil.Process(pid).open_files()]
+    except psutil.Error:
+        return None
+    return next((file.parent for file in files if file.name == "raftsup.lock"), None)
 
 
 def strays(scene: Scene) -> Iterator[Finding]:
     """Processes of this host's turns that no dispatcher keeps any more."""
-    root = str(scene.state.root)
-    for process in orphans(root, scene.processes, scene.running, os.getpid()):
+    left = list(orphans(str(scene.state.root), scene.processes, scene.running, os.getpid()))
+    if not left:
+        yield good("no process of a turn whose host is gone")
+    for process in left:
         env = process.environ
         turn = env.get("RAFTSUP_TURN")
         of = f"turn {turn}" if turn else f"lane {env.get('RAFTSUP_LANE')}"

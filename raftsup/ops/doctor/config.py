@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import fields
@@ -14,29 +15,32 @@ from raftsup.config.source import unset_variable
 from raftsup.ops.doctor.finding import Finding, Severity, bad, good, warning
 from raftsup.ops.doctor.scene import Scene
 
+_ASKS = "type its value then, it is not shown; a service: `raftsup install --force` says where"
 _CHECK = "`raftsup config check` tells when it is good"
 
 
 def config(scene: Scene) -> Iterator[Finding]:
-    told = [judge(problem, bool(scene.pid)) for problem in scene.problems]
+    there = Path(scene.file).exists()
+    told = [judge(problem, bool(scene.pid), there) for problem in scene.problems]
     yield from told
     if scene.config is None:
         return
     for account in scene.config.accounts:
         if account.enabled and account.problem is not None:
             told.append(bad(f"account {account.id}: {account.problem}", "it does not run",
-                            f"mend it in {scene.file}, then `raftsup reload`"))  # fmt: skip
+                            advice=f"mend it in {scene.file}, then `raftsup reload`"))  # fmt: skip
             yield told[-1]
     if not scene.accounts:
+        idle = next((a.id for a in scene.config.accounts if not a.enabled), None)
         yield warning(f"{scene.file}: no account runs", "no wake of any Raft agent is taken",
-                      "raftsup account list")  # fmt: skip
+                      f"raftsup account enable {idle}" if idle else "raftsup setup")  # fmt: skip
     elif not any(finding.severity is Severity.BAD for finding in told):
         count = f"{len(scene.accounts)} account{'s' * (len(scene.accounts) > 1)}"
         yield good(f"{scene.config.path or 'RAFT_PROFILE'} is good, for {count}")
 
 
-def judge(problem: Problem, running: bool) -> Finding:
-    """``running``: a host runs, which read its file when it could."""
+def judge(problem: Problem, running: bool, there: bool = True) -> Finding:
+    """``running``: a host runs, which read its file when it could. ``there``: the file is."""
     name = unset_variable(problem)
     if name is None:
         why = (
@@ -44,12 +48,20 @@ def judge(problem: Problem, running: bool) -> Finding:
             if running
             else "no host can start"
         )
-        return bad(f"{problem.where}: {problem.what}", why, f"{problem.hint}; {_CHECK}")
+        mend = "" if there else "raftsup setup"
+        return bad(f"{problem.where}: {problem.what}", why, mend,
+                   advice=f"{problem.hint}; {_CHECK}")  # fmt: skip
     what = f"{problem.where}: {problem.what} in this shell"
     if running:
         return warning(what, "the running host may have it; one that is started here would not",
-                       f"export {name}=… before `raftsup up`")  # fmt: skip
-    return bad(what, "a host that is started here refuses its config", f"export {name}=…")
+                       asked_for(name), advice=_ASKS)  # fmt: skip
+    return bad(what, "a host that is started here refuses its config", asked_for(name),
+               advice=_ASKS)  # fmt: skip
+
+
+def asked_for(name: str) -> str:
+    """A command that asks for a variable's value: a secret stays out of the shell's history."""
+    return f"printf '{name}: ' && read -rs {name} && export {name}"
 
 
 def secrecy(scene: Scene) -> Iterator[Finding]:
@@ -61,18 +73,19 @@ def secrecy(scene: Scene) -> Iterator[Finding]:
             mode = stat.S_IMODE(path.stat().st_mode)
         except OSError:
             continue
+        quoted = shlex.quote(str(path))
         if mode & 0o002:
             yield bad(f"{path} can be changed by anybody (mode {mode:04o})",
-                      "who changes it runs commands as this user", f"chmod go-w {path}",
+                      "who changes it runs commands as this user", f"chmod go-w {quoted}",
                       partial(_restrict, path, mode & ~0o022))  # fmt: skip
         elif mode & 0o077 and path != file:
             yield bad(f"{path} is open to others (mode {mode:04o})", "it holds keys",
-                      f"chmod 600 {path}", partial(_restrict, path, 0o600))  # fmt: skip
+                      f"chmod 600 {quoted}", partial(_restrict, path, 0o600))  # fmt: skip
         elif mode & 0o044 and keys:
-            # Not by us: a service's own user may read it that way.
             yield warning(f"{path} is open to others (mode {mode:04o}) and a key is written in it",
-                          "who reads it can use the agent", f"chmod 600 {path}; or write"
-                          " ${NAME} in its place")  # fmt: skip
+                          "who reads it can use the agent", f"chmod 600 {quoted}",
+                          advice="or write ${NAME} in its place: not by --fix, a service of"
+                          " another user may read the file that way")  # fmt: skip
 
 
 def holds_key(account: Account) -> bool:

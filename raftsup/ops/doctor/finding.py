@@ -29,8 +29,10 @@ class Finding:
     what: str
     #: What it does to the host or its accounts.
     why: str = ""
-    #: The command to type, or the words to write and where.
+    #: The command to type, as it is; "" where no command mends it.
     mend: str = ""
+    #: What to do without one, or what else would mend it.
+    advice: str = ""
     fix: Fix | None = field(default=None, compare=False, repr=False)
 
 
@@ -38,9 +40,13 @@ def good(what: str, fix: Fix | None = None) -> Finding:
     return Finding(Severity.GOOD, what, fix=fix)
 
 
-def warning(what: str, why: str, mend: str, fix: Fix | None = None) -> Finding:
-    return Finding(Severity.WARNING, what, why, mend, fix)
+def warning(
+    what: str, why: str, mend: str = "", fix: Fix | None = None, *, advice: str = ""
+) -> Finding:
+    return Finding(Severity.WARNING, what, why, mend, advice, fix)
 
 
-def bad(what: str, why: str, mend: str, fix: Fix | None = None) -> Finding:
-    return Finding(Severity.BAD, what, why, mend, fix)
+def bad(
+    what: str, why: str, mend: str = "", fix: Fix | None = None, *, advice: str = ""
+) -> Finding:
+    return Finding(Severity.BAD, what, why, mend, advice, fix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import shlex
 import socket
 import stat
@@ -12,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from raftsup import flock
+from raftsup.ops.doctor import modes
 from raftsup.ops.doctor.finding import Finding, NotMended, bad, good, warning
 from raftsup.ops.doctor.scene import Scene
 from raftsup.paths import MAX_SOCKET_PATH, StateDir
@@ -20,10 +23,8 @@ _MB = 1 << 20
 #: Free bytes below which turns and wakes are about to be refused, and are soon.
 _LITTLE, _SCARCE = 50 * _MB, 500 * _MB
 _INODES = 1000
-_SHOWN = 3
-#: What raftsup makes in the state folder itself, and what it renames there when it is whole.
-_FILES = ("raftsup.lock", "dispatcher.lock", "supervisord.conf", "supervisord.pid", "roster.json",
-          "device.pem", "supervisor.sock", "dispatcher.sock")  # fmt: skip
+_ELSEWHERE = 'export RAFTSUP_STATE_DIR="$HOME/.raftsup"'
+#: What is renamed when it is whole.
 _UNFINISHED = ("roster.new", "supervisord.new")
 
 
@@ -34,37 +35,52 @@ def folder(scene: Scene) -> Iterator[Finding]:
         return
     try:
         info = state.root.stat()
+        if info.st_uid != os.getuid():
+            yield foreign(state.root, info.st_uid, scene.file)
+            return
         names = {entry.name for entry in state.root.iterdir()}
     except FileNotFoundError:
         yield good(f"{state.root} is not there yet; the first `raftsup up` makes it")
         return
     except OSError as error:
-        yield bad(f"{state.root}: {error.strerror}", "no host can run on it",
-                  "run as its owner, or set RAFTSUP_STATE_DIR to another folder")  # fmt: skip
-        return
-    if info.st_uid != os.getuid():
-        yield bad(f"{state.root} belongs to uid {info.st_uid}, this is uid {os.getuid()}",
-                  "only its owner can run the host, and look at it",
-                  f"sudo -u '#{info.st_uid}' raftsup doctor --state-dir"
-                  f" {shlex.quote(str(state.root))}")  # fmt: skip
+        yield closed(state.root, error)
         return
     mode = stat.S_IMODE(info.st_mode)
     if mode & 0o077 and names and state.lock.name not in names:
         yield bad(f"{state.root} is open to others and holds other things",
                   "raftsup needs a folder to itself and does not start here",
-                  "export RAFTSUP_STATE_DIR=<a new or empty folder>")  # fmt: skip
+                  _ELSEWHERE, advice="or another new or empty folder")  # fmt: skip
         return
-    opened = open_to_others(state)
-    if not opened:
-        yield good(f"{state.root}: this user's alone")
-        return
-    shown = ", ".join(str(path) for path in opened[:_SHOWN])
-    more = f" and {len(opened) - _SHOWN} more" if len(opened) > _SHOWN else ""
-    say = bad if mode & 0o077 else warning
-    yield say(f"open to others: {shown}{more}",
-              "transcripts, keys and the host's sockets are this user's alone",
-              f"chmod go-rwx {shlex.join(map(str, opened))}" if not more else
-              "raftsup doctor --fix", lambda: _close(opened))  # fmt: skip
+    told = list(modes.judge(state))
+    yield from told or [good(f"{state.root}: this user's alone; its sockets' paths are short"
+                             f" enough ({length} of {MAX_SOCKET_PATH} bytes)")]  # fmt: skip
+
+
+def closed(root: Path, error: OSError) -> Finding:
+    """``error``: what came of looking into the folder."""
+    mend, quoted = "", shlex.quote(str(root))
+    with contextlib.suppress(OSError):
+        if (info := root.stat()).st_uid == os.getuid():
+            is_folder = stat.S_ISDIR(info.st_mode)
+            mend = f"chmod u+rwx {quoted}" if is_folder else f"mv {quoted} {quoted}.old"
+    return bad(f"{root}: {error.strerror}", "no host can run on it, and nothing more can be told",
+               mend, advice="" if mend else "run as its owner, or set RAFTSUP_STATE_DIR to another"
+               " folder")  # fmt: skip
+
+
+def foreign(root: Path, uid: int, file: str) -> Finding:
+    """A folder of the user ``uid``, who has another environment than we: nothing that we find of
+    the config, the CLI or the profiles is his.
+    """
+    try:
+        whose = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        whose = f"#{uid}"
+    places = shlex.join(["--state-dir", str(root), *(["--config", file] if Path(file).exists()
+                                                     else [])])  # fmt: skip
+    return bad(f"{root} belongs to uid {uid} ({whose}), this is uid {os.getuid()}",
+               "only its owner can run the host; what is found as another is not so for it",
+               f"sudo -u {shlex.quote(whose)} raftsup doctor {places}")  # fmt: skip
 
 
 def too_long(root: Path, length: int) -> Finding:
@@ -72,35 +88,9 @@ def too_long(root: Path, length: int) -> Finding:
         f"{root}: its sockets' paths would be {length} bytes long, this system takes"
         f" {MAX_SOCKET_PATH}",
         "no host can start on it",
-        "export RAFTSUP_STATE_DIR=<a shorter path>",
+        _ELSEWHERE,
+        advice="or another short path",
     )
-
-
-def open_to_others(state: StateDir) -> list[Path]:
-    """What others may read, write or enter of what raftsup makes there, and of nothing else: who
-    named their home the state folder has other things in it.
-    """
-    rooms = [state.ledger, state.logs, state.reports, state.heartbeats, state.turns, state.agents]
-    files = [state.root / name for name in _FILES]
-    inside = [path for room in rooms if room.is_dir() for path in room.iterdir()]
-    found = []
-    for path in (state.root, *files, *rooms, *inside):
-        try:
-            info = path.lstat()
-        except OSError:
-            continue  # not there, or gone meanwhile
-        if not stat.S_ISLNK(info.st_mode) and stat.S_IMODE(info.st_mode) & 0o077:
-            found.append(path)
-    return found
-
-
-def _close(paths: list[Path]) -> str:
-    for path in paths:
-        try:
-            path.chmod(stat.S_IMODE(path.lstat().st_mode) & 0o700)
-        except FileNotFoundError:
-            continue
-    return f"closed {len(paths)} files and folders to others, the first {paths[0]}"
 
 
 def leftovers(scene: Scene) -> Iterator[Finding]:
@@ -165,12 +155,15 @@ def disk(scene: Scene) -> Iterator[Finding]:
 def judge_room(place: str, free: int, inodes: int | None) -> Finding:
     """``free``: bytes; ``inodes``: files that can still be made, None where that has no limit."""
     shown = f"{place}: {free / _MB:,.0f} MB free on its disk"
-    mend = f"make room: `du -xh {shlex.quote(place)} | sort -h | tail`"
+    mend = f"du -xh {shlex.quote(place)} | sort -h | tail"
+    advice = "that shows what takes the room: remove or move what is not needed"
     if inodes is not None and inodes < _INODES:
         return bad(f"{place}: its disk can take {inodes} more files",
-                   "no turn can start without its transcript", mend)  # fmt: skip
+                   "no turn can start without its transcript", mend, advice=advice)  # fmt: skip
     if free < _LITTLE:
-        return bad(shown, "wakes are refused (Raft sends them again) and no turn starts", mend)
+        return bad(shown, "wakes are refused (Raft sends them again) and no turn starts", mend,
+                   advice=advice)  # fmt: skip
     if free < _SCARCE:
-        return warning(shown, "at the end of it wakes are refused and no turn starts", mend)
+        return warning(shown, "at the end of it wakes are refused and no turn starts", mend,
+                       advice=advice)  # fmt: skip
     return good(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,12 +24,24 @@ _STATES = {
     AccountState.MISCONFIGURED: bad,
     AccountState.STARTING: warning,
 }
-#: By the state of its bridge, where that says more than the log does.
-_MENDS = {
-    "missing": "raftsup restart, from a shell in which `raft --help` works",
-    "revoked": "raft --profile {profile} auth login",
-    "blocked": "stop the other bridge: `ps -ef | grep 'agent bridge'`, see `other bridges` above",
+#: What mends an account, and words about it, by what its bridge said.
+_SETUP = ("raftsup setup --account {account} --profile {profile} --no-check --yes"
+             " && raftsup reload", "that writes the agentId of its profile's agent")  # fmt: skip
+_LOGIN = ("{raft} --profile {profile} auth login", "")
+_CODES = {
+    "BRIDGE_IDENTITY_MISMATCH": _SETUP,
+    "BRIDGE_EXPECTED_AGENT_REQUIRED": _SETUP,
+    "PROFILE_NOT_FOUND": _LOGIN,
+    "AUTH_REVOKED": _LOGIN,
 }
+#: The same by the state of a bridge.
+_MENDS = {
+    "missing": ("raftsup restart", "type it in a shell in which `raft --help` works; a service:"
+                " `raftsup install --force` first"),
+    "revoked": _LOGIN,
+    "blocked": ("raftsup ctl restart accounts:{account}", "once the other bridge has ended, see"
+                " `other bridges` above; it is also tried again by itself"),
+}  # fmt: skip
 
 
 def host(scene: Scene) -> Iterator[Finding]:
@@ -38,21 +51,37 @@ def host(scene: Scene) -> Iterator[Finding]:
         return
     if scene.pid:
         yield good(f"the host runs, pid {scene.pid}")
+    for program in ("supervisor", "dispatcher"):
+        if reason := (scene.status or {}).get(program, {}).get("reason"):
+            yield bad(f"{program}: {reason}", "no turn starts while that is so",
+                      _let_go(reason) or "raftsup restart")  # fmt: skip
+    clis = {account.id: shlex.join(account.command) for account in scene.accounts}
     for account in (scene.status or {}).get("accounts", ()):
-        yield judge_account(account)
+        yield judge_account(account, clis.get(account["account"], "raft"))
 
 
-def judge_account(account: dict[str, Any]) -> Finding:
-    """``account``: as ``status --json`` has it."""
+def judge_account(account: dict[str, Any], raft: str = "raft") -> Finding:
+    """``account``: as ``status --json`` has it. ``raft``: its Raft CLI."""
     who, state = f"account {account['account']}", AccountState(account["state"])
     say = _STATES.get(state)
     if say is None:
         return good(f"{who} is {state}")
-    usual = "raftsup logs {account} --since 10m"
+    usual = ("", "see what `raftsup logs {account} --since 10m` tells")
     if state is AccountState.MISCONFIGURED:
-        usual = "raftsup reload, once it is mended in the config"
-    mend = _MENDS.get(account["bridge"]["state"], usual).format_map(account)
-    return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now", mend)
+        usual = ("raftsup reload", "once it is mended in the config")
+    said = (mend for code, mend in _CODES.items() if code in account["reason"])
+    mend, advice = next(said, _MENDS.get(account["bridge"]["state"], usual))
+    if stopped := _let_go(account["reason"]):
+        mend, advice = stopped, ""
+    words = {**account, "raft": raft}
+    return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now",
+               mend.format_map(words), advice=advice.format_map(words))  # fmt: skip
+
+
+def _let_go(reason: str) -> str:
+    """The command for a process that is stopped by a signal, which its reason names; "" if none."""
+    found = re.search(r"`(kill -CONT \d+)`", reason)
+    return found[1] if found else ""
 
 
 def service(scene: Scene) -> Iterator[Finding]:
@@ -64,7 +93,7 @@ def service(scene: Scene) -> Iterator[Finding]:
     if len(several) > 1:
         yield bad(f"{' and '.join(str(s.path) for s in several)} run one state folder",
                   "the second to start refuses, again and again",
-                  f"raftsup uninstall --{several[1].scope}")  # fmt: skip
+                  f"{_raftsup(several[1])} uninstall --{several[1].scope}")  # fmt: skip
     file = service_variables(unit, scene.environ).get("RAFTSUP_CONFIG_PATH")
     if file is not None and file != scene.file:
         yield warning(f"the service reads {file}, this shell's raftsup {scene.file}",
@@ -84,7 +113,7 @@ def service(scene: Scene) -> Iterator[Finding]:
     for note in notes:
         what, _, mend = note.partition(": ")
         yield warning(f"{unit.path}: {what}", "the service has another environment than this shell",
-                      mend or _again(unit))  # fmt: skip
+                      "" if mend else _again(unit), advice=mend)  # fmt: skip
     yield compare(unit, text)
     if install.ends_with_login(wanted):
         yield warning(f"{unit.path} ends when {wanted.user} logs out",
@@ -104,10 +133,15 @@ def compare(unit: Installed, text: str) -> Finding:
 
 
 def _again(unit: Installed) -> str:
+    raftsup, scope = _raftsup(unit), " --system" if unit.scope is Scope.SYSTEM else ""
+    return f"{raftsup} install{scope} --force && {raftsup} restart"
+
+
+def _raftsup(unit: Installed) -> str:
+    """The command that is about a service, with what it has to begin with."""
     name = unit.unit.removeprefix("raftsup").removeprefix("-")
     named = f" --name {name}" if name else ""
-    sudo, scope = ("sudo ", " --system") if unit.scope is Scope.SYSTEM else ("", "")
-    return f"{sudo}raftsup{named} install{scope} --force && raftsup{named} restart"
+    return f"{'sudo ' if unit.scope is Scope.SYSTEM else ''}raftsup{named}"
 
 
 def program_of(unit: Installed) -> str | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops.doctor.finding import Finding, bad, good, warning
 from raftsup.ops.doctor.scene import Scene
+from raftsup.paths import StateDir
 from raftsup.turn import State, Turn
 
 #: Shares of the map: from the second on new wakes are refused (``ledger.store.RESERVE_SHARE``).
@@ -26,8 +31,8 @@ _ONE = threading.Lock()
 
 @contextlib.contextmanager
 def _opened(scene: Scene) -> Iterator[Ledger | None]:
-    """The ledger, to read; None if there is none yet, or it is another user's."""
-    if not scene.ours or not (scene.state.ledger / "data.mdb").exists():
+    """The ledger, to read; None if there is none yet, or its folder is closed to this user."""
+    if not scene.ours or not _enterable(scene.state) or not _file(scene.state).exists():
         yield None
         return
     size = scene.config.ledger.map_size if scene.config else 1 << 30
@@ -39,34 +44,56 @@ def ledger(scene: Scene) -> Iterator[Finding]:
     try:
         with _opened(scene) as opened:
             if opened is None:
-                if scene.ours or not scene.state.root.exists():
+                if _enterable(scene.state):
                     yield good("there is no ledger yet; the first `raftsup up` makes it")
                 return
             contradictions = opened.verify()
             used, size = opened.fill()
     except (LedgerError, LedgerUnavailable) as error:
-        yield bad(str(error), "no wake can be accepted and no turn started",
-                  "raftsup ledger verify")  # fmt: skip
+        yield unusable(scene.state.ledger, str(error), bool(scene.pid))
         return
     if contradictions:
         yield bad(f"the ledger contradicts itself {len(contradictions)} times, first:"
                   f" {contradictions[0]}", "turns may be lost or never start",
-                  "raftsup ledger backup ledger.copy, and report what `raftsup ledger verify`"
-                  " prints")  # fmt: skip
+                  set_aside(scene.state.ledger, bool(scene.pid)), advice="keep the old one, and"
+                  " report what `raftsup ledger verify` prints of it")  # fmt: skip
     else:
         yield good(f"{scene.state.ledger} is consistent")
     yield judge_fill(used, size)
+
+
+def _file(state: StateDir) -> Path:
+    return state.ledger / "data.mdb"
+
+
+def _enterable(state: StateDir) -> bool:
+    """Whether the ledger's folder can be looked into, or is not there yet: else that is told by
+    the check of the folder.
+    """
+    return os.access(state.ledger, os.R_OK | os.X_OK) or not os.path.lexists(state.ledger)
+
+
+def unusable(folder: Path, why: str, running: bool) -> Finding:
+    return bad(why, "no wake can be accepted and no turn started", set_aside(folder, running),
+               advice="that begins a new ledger: Raft sends again what no agent has read; turns"
+               " that were owed stay in the old one")  # fmt: skip
+
+
+def set_aside(folder: Path, running: bool) -> str:
+    """A command that puts a ledger out of the way. ``running``: of a host that runs."""
+    aside = f"mv {shlex.quote(str(folder))} {shlex.quote(str(folder))}.old"
+    return f"raftsup stop && {aside} && raftsup start" if running else aside
 
 
 def judge_fill(used: int, size: int) -> Finding:
     """``used`` and ``size``: bytes that hold something, and that it may grow to."""
     share = used / size
     shown = f"the ledger is {share:.0%} full ({used:,} of {size:,} bytes)"
-    mend = "raise ledger.mapSize in the config, then `raftsup restart`; or keep fewer (turns.keep)"
+    advice = "raise ledger.mapSize in the config, then `raftsup restart`; or keep less (turns.keep)"
     if share >= _FULL:
-        return bad(shown, "new wakes are refused until turns end and are swept away", mend)
+        return bad(shown, "new wakes are refused until turns end and are swept away", advice=advice)
     if share >= _FILLING:
-        return warning(shown, f"from {_FULL:.0%} on new wakes are refused", mend)
+        return warning(shown, f"from {_FULL:.0%} on new wakes are refused", advice=advice)
     return good(shown)
 
 
@@ -87,7 +114,8 @@ def judge_clock(newest: float, now: float) -> Finding:
     say = warning if ahead <= _HARMLESS else bad
     return say(f"the clock is {ahead:.0f} s behind the newest time in the ledger: it was set back",
                "wakes are remembered, turns kept and lanes paused for that much longer",
-               "timedatectl set-ntp true (macOS: sudo sntp -sS time.apple.com)")  # fmt: skip
+               "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else
+               "sudo timedatectl set-ntp true")  # fmt: skip
 
 
 def turns(scene: Scene) -> Iterator[Finding]:
@@ -109,8 +137,8 @@ def judge_turn(turn: Turn, now: float, running: bool) -> Finding:
     who = f"account {turn.account}: its latest turn, {turn.id},"
     if turn.state in (State.FAILED, State.TIMED_OUT):
         return warning(f"{who} {turn.state}: {turn.reason}", "its wake was not answered",
-                       f"raftsup turn show {turn.id} --transcript; then `raftsup turn retry"
-                       f" {turn.id}`")  # fmt: skip
+                       f"raftsup turn retry {turn.id}", advice="first see `raftsup turn show"
+                       f" {turn.id} --transcript`: what its agent said")  # fmt: skip
     if turn.state is State.QUEUED and running and now - turn.owed_at > _LONG:
         return warning(f"{who} has waited for {now - turn.owed_at:.0f} s", turn.reason or
                        "something keeps its lane", f"raftsup turn show {turn.id}")  # fmt: skip

@@ -27,7 +27,7 @@ def profiles(scene: Scene) -> Iterator[Finding]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda account: _ask(account, scene.env), asked))
     for account, answer in zip(asked, answers, strict=True):
-        yield judge(account, answer, scene.file)
+        yield judge(account, answer, scene.file, bool(scene.pid))
     agents = {a.id: w.agent_id for a, w in zip(asked, answers, strict=True)
               if isinstance(w, Whoami)}  # fmt: skip
     yield from shared(agents)
@@ -40,8 +40,10 @@ def _ask(account: Account, env: Mapping[str, str]) -> Whoami | CliTrouble:
         return error
 
 
-def judge(account: Account, answer: Whoami | CliTrouble, file: str) -> Finding:
-    """``file``: where the account is written."""
+def judge(
+    account: Account, answer: Whoami | CliTrouble, file: str, running: bool = False
+) -> Finding:
+    """``file``: where the account is written. ``running``: by a host."""
     who, profile = f"account {account.id}", account.profile
     raft = shlex.join([*account.command, "--profile", profile or ""])
     if isinstance(answer, CliTrouble):
@@ -50,17 +52,22 @@ def judge(account: Account, answer: Whoami | CliTrouble, file: str) -> Finding:
         what = f"{who}: profile {profile} cannot be asked whose it is: {said}"
         if any(word in said for word in _UNREACHABLE):
             return warning(what, "without Raft its bridge cannot connect; it tries again by itself",
-                           f"{raft} auth whoami, once the network is back")  # fmt: skip
+                           f"{raft} auth whoami", advice="it answers once the network is"
+                           " back")  # fmt: skip
         return bad(what, "its bridge ends at once: it takes no wake", f"{raft} auth login")
     told = f'agentId: "{answer.agent_id}"'
-    write = f"write {told} for {account.id} in {file}, then `raftsup reload`"
+    mend = shlex.join(["raftsup", "setup", "--account", account.id, "--profile", profile or "",
+                       "--agent-id", answer.agent_id, "--no-check", "--yes"])  # fmt: skip
+    mend += " && raftsup reload" * running
+    write = f"or write {told} for {account.id} in {file}, then `raftsup reload`"
     if account.agent_id is None:
         return bad(f"{who}: it has no agentId, its profile {profile} is of {answer.agent_id}",
-                   "the Raft CLI refuses to start its bridge without", write)  # fmt: skip
+                   "the Raft CLI refuses to start its bridge without", mend,
+                   advice=write)  # fmt: skip
     if account.agent_id != answer.agent_id:
         return bad(f"{who}: its agentId is {account.agent_id}, and profile {profile} is signed in"
                    f" as {answer.agent_id}", "its bridge ends at once, so that no wake of another"
-                   " agent is taken", f"{write}; or `{raft} auth login` as the right"
+                   " agent is taken", mend, advice=f"{write}; or `{raft} auth login` as the right"
                    " agent")  # fmt: skip
     return good(f"{who}: profile {profile} is signed in as {answer.agent_id} on {answer.server}")
 

@@ -37,14 +37,18 @@ def cli(scene: Scene) -> Iterator[Finding]:
 
 def missing(program: str, whose: str, elsewhere: str | None) -> Finding:
     """``whose``: PATH it is not on; ``elsewhere``: where this shell finds it."""
-    mend = (
-        f"restart the host from this shell (a service: `raftsup install --force && raftsup"
-        f" restart`), or write command: [{orjson.dumps(elsewhere).decode()}] below channels.raft"
-        if elsewhere
-        else "npm i -g @botiverse/raft; check with `raft --help`, then restart the host"
-    )
-    return bad(f"there is no Raft CLI {program!r} on {whose} PATH",
-               "no bridge can be started: no account takes a wake", mend)  # fmt: skip
+    why = "no bridge can be started: no account takes a wake"
+    if "/" in program:
+        return bad(f"there is no Raft CLI {program!r} that this user may run", why,
+                   advice="correct command below channels.raft in the config")  # fmt: skip
+    what = f"there is no Raft CLI {program!r} on {whose} PATH"
+    if elsewhere:
+        path = orjson.dumps(elsewhere).decode()
+        return bad(what, why, "raftsup restart", advice="from this shell, which finds it (a"
+                   " service: `raftsup install --force` first); or write command:"
+                   f" [{path}] below channels.raft")  # fmt: skip
+    return bad(what, why, "npm i -g @botiverse/raft",
+               advice="check with `raft --help`, then restart the host")  # fmt: skip
 
 
 def judge_version(program: str, said: str | None) -> Finding:
@@ -68,10 +72,13 @@ def node(scene: Scene) -> Iterator[Finding]:
         programs.setdefault(account.command, scene.env)
         if isinstance(account.agent, CommandAgent | AcpAgent):
             programs.setdefault(account.agent.command, {**scene.env, **account.agent.env})
-    for command, env in programs.items():
-        if (script := node_script(command, env)) is not None:
+    scripts = [(node_script(command, env), env) for command, env in programs.items()]
+    for script, env in scripts:
+        if script is not None:
             version = _said(["node", "--version"], env)
             yield judge_node(str(script), wanted_node(script), version)
+    if scripts and not any(script for script, _ in scripts):
+        yield good("neither the Raft CLI nor an agent is a script of node's")
 
 
 def node_script(command: Sequence[str], env: Mapping[str, str]) -> Path | None:
@@ -110,11 +117,13 @@ def judge_node(program: str, wanted: str | None, version: str | None) -> Finding
     """``wanted``: a range of npm's; ``version``: what ``node --version`` printed, None: no node."""
     if version is None:
         return bad(f"{program} runs on node, and there is none on its PATH",
-                   "it cannot be started", f"install node {wanted or ''}".strip())  # fmt: skip
+                   "it cannot be started",
+                   advice=f"install node {wanted or ''}".strip())  # fmt: skip
     if wanted is None or _satisfies(version, wanted):
         return good(f"{program}: node {version}")
     return bad(f"{program} wants node {wanted}, its PATH has {version}",
-               "it may end at once, or act oddly", f"install node {wanted}")  # fmt: skip
+               "it may end at once, or act oddly", advice=f"install node {wanted}, first on that"
+               " PATH")  # fmt: skip
 
 
 def _satisfies(version: str, wanted: str) -> bool:

@@ -19,7 +19,7 @@ from raftsup.ops.doctor.processes import Process, belongs, snapshot
 from raftsup.ops.service import found, launchd, systemd
 from raftsup.ops.service.described import read_secrets
 from raftsup.ops.service.found import Installed, Manager
-from raftsup.paths import StateDir, default_config_path
+from raftsup.paths import StateDir, StateDirError, default_config_path
 
 #: Reads the config within an environment.
 Load = Callable[[Mapping[str, str]], Config]
@@ -63,6 +63,17 @@ class Scene:
             return self.state.root.stat().st_uid == os.getuid()
         except OSError:
             return False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the state folder is there, and not to be looked into as its host would."""
+        try:
+            os.scandir(self.state.root).close()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return not self.ours
 
     @property
     def running(self) -> frozenset[int]:
@@ -122,7 +133,7 @@ def _status(state: StateDir, config: Config | None) -> dict[str, Any] | None:
 
     try:
         return status.collect(status.accounts_of(state, written), state)
-    except (ConfigError, OSError):
+    except (ConfigError, StateDirError, OSError):
         return None
 
 

@@ -36,6 +36,7 @@ def whole(
                 "what": finding.what,
                 "why": finding.why,
                 "mend": finding.mend,
+                "advice": finding.advice,
                 "fixable": finding.fix is not None,
             }
             for one in examined
@@ -78,6 +79,10 @@ def _entry(check: str, finding: Finding, colour: bool, width: int) -> Iterator[s
     if finding.mend:
         # In one piece: it is there to be copied.
         yield f"{indent}mend: {finding.mend}"
+    label = "note" if finding.mend else "mend"
+    for line in _wrapped(f"{label}: {finding.advice}", width - len(head), "      "):
+        if finding.advice:
+            yield indent + line
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:

@@ -50,7 +50,12 @@ class Examined:
     findings: tuple[Finding, ...]
 
 
-def examine(scene: Scene, checks: Sequence[Check] = CHECKS) -> list[Examined]:
+def due(scene: Scene) -> Sequence[Check]:
+    """The checks that can tell the truth here: of another user's host just whose it is."""
+    return [check for check in CHECKS if check.look is folder.folder or not scene.closed]
+
+
+def examine(scene: Scene, checks: Sequence[Check]) -> list[Examined]:
     """Carry out the checks side by side, each within its deadline."""
     begun, found = time.monotonic(), [Slot() for _ in checks]
     for check, slot in zip(checks, found, strict=True):

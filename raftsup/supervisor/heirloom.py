@@ -1,0 +1,90 @@
+"""What a host leaves to the one that takes its place by exec: its lock and the last good config.
+
+The next host reads the file anew. A file that was broken in the meantime must not be its end: it
+then runs with the config that it was left, as a host that was not restarted would. That goes
+through a pipe, as a config holds keys. The lock stays held, so that nobody takes a host that
+restarts for one that has ended. The environment tells the descriptors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pickle
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+
+from raftsup import __version__
+from raftsup.config.load import ConfigError
+from raftsup.config.model import Config
+from raftsup.dispatcher import letters
+
+CONFIG, LOCK = "RAFTSUP_LEFT_CONFIG", "RAFTSUP_LEFT_LOCK"
+
+
+def leave_lock(lock: int, environ: MutableMapping[str, str]) -> None:
+    """``lock``: the descriptor that holds the state folder."""
+    os.set_inheritable(lock, True)
+    environ[LOCK] = str(lock)
+
+
+def lock(path: Path, environ: MutableMapping[str, str]) -> int | None:
+    """The descriptor that holds ``path``, if that was left to us."""
+    try:
+        descriptor = int(environ.pop(LOCK, ""))
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (OSError, ValueError):
+        return None
+    os.set_inheritable(descriptor, False)
+    return descriptor
+
+
+def leave_config(config: Config, environ: MutableMapping[str, str]) -> None:
+    """One that no pipe takes is not left."""
+    body = letters.pickled((__version__, config))
+    reading, writing = os.pipe()
+    with contextlib.suppress(OSError, AttributeError):  # more than usual, where that can be had
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, len(body))
+    os.set_blocking(writing, False)
+    try:
+        whole = os.write(writing, body) == len(body)
+    except OSError:
+        whole = False
+    os.close(writing)
+    if whole:
+        os.set_inheritable(reading, True)
+        environ[CONFIG] = str(reading)
+    else:
+        os.close(reading)
+
+
+def load_or_left(
+    load: Callable[[], Config],
+    environ: MutableMapping[str, str],
+    complain: Callable[[ConfigError], None],
+) -> Config:
+    """The config in the file; where that cannot be used (``complain`` is told), the one that was
+    left to us. Raises ``ConfigError`` where there is neither.
+    """
+    left = _take(environ)
+    try:
+        return load()
+    except ConfigError as error:
+        if left is None:
+            raise
+        complain(error)
+        return left
+
+
+def _take(environ: MutableMapping[str, str]) -> Config | None:
+    number = environ.pop(CONFIG, "")
+    try:
+        with os.fdopen(int(number), "rb") as pipe:
+            version, config = pickle.load(pipe)  # noqa: S301 - from ourselves, before the exec
+    except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+        return None
+    # Another version's may lack what this one looks for.
+    return config if version == __version__ else None

@@ -1,0 +1,92 @@
+"""A restart is no end of a host whose file is broken by then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from raftsup import flock
+from raftsup.config.load import ConfigError, Problem
+from raftsup.config.model import Account, CommandAgent, Config
+from raftsup.supervisor import heirloom
+
+AGENT = CommandAgent(("agent",), env=MappingProxyType({"KEY": "secret"}))
+GOOD = Config(Path("/file"), (Account("a", True, "p", None, ("raft",), AGENT, "a"),))
+
+
+def broken() -> Config:
+    raise ConfigError([Problem("/file", "is not JSON5", "close it")])
+
+
+def taken(environ: dict[str, str], load: Callable[[], Config]) -> tuple[Config, list[str]]:
+    told: list[str] = []
+    return heirloom.load_or_left(load, environ, lambda error: told.append(str(error))), told
+
+
+def test_the_last_good_config_is_used_where_the_file_is_broken_and_only_there() -> None:
+    environ: dict[str, str] = {}
+    heirloom.leave_config(GOOD, environ)
+    assert "secret" not in str(environ)
+    assert taken(environ, broken) == (GOOD, ["/file: is not JSON5; close it"])
+    heirloom.leave_config(GOOD, environ)
+    newer = Config(Path("/file"), ())
+    assert taken(environ, lambda: newer) == (newer, [])
+
+
+def test_it_is_taken_once_and_nothing_of_it_is_left_open() -> None:
+    environ: dict[str, str] = {}
+    heirloom.leave_config(GOOD, environ)
+    descriptor = int(environ[heirloom.CONFIG])
+    assert os.get_inheritable(descriptor)
+    taken(environ, broken)
+    assert environ == {}
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(descriptor)
+
+
+@pytest.mark.parametrize("left", [{}, {heirloom.CONFIG: "x"}, {heirloom.CONFIG: "99999"}])
+def test_without_one_a_broken_file_is_what_it_is(left: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="not JSON5"):
+        taken(left, broken)
+
+
+def test_that_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ: dict[str, str] = {}
+    heirloom.leave_config(GOOD, environ)
+    monkeypatch.setattr(heirloom, "__version__", "another")
+    with pytest.raises(ConfigError, match="not JSON5"):
+        taken(environ, broken)
+
+
+def test_one_that_no_pipe_takes_is_not_left_half() -> None:
+    environ: dict[str, str] = {}
+    accounts = tuple(
+        Account(f"a{i}", True, "p" * 1000, f"{i}" * 9000, (), None, "a") for i in range(500)
+    )
+    heirloom.leave_config(Config(None, accounts), environ)
+    assert environ == {}
+
+
+def test_the_lock_stays_held_and_is_nobody_elses(tmp_path: Path) -> None:
+    path, other = tmp_path / "lock", tmp_path / "other"
+    environ: dict[str, str] = {}
+    held = flock.take(path)
+    heirloom.leave_lock(held, environ)
+    assert os.get_inheritable(held)
+    assert flock.holder(path) == os.getpid()
+    assert heirloom.lock(path, environ) == held
+    assert environ == {} and not os.get_inheritable(held)
+    assert flock.holder(path) == os.getpid()
+
+    other.touch()
+    heirloom.leave_lock(held, environ)
+    assert heirloom.lock(other, environ) is None, "of another state folder"
+    with path.open() as unheld:
+        environ[heirloom.LOCK] = str(unheld.fileno())
+        assert heirloom.lock(path, environ) is None, "open, but not what holds it"
+    assert heirloom.lock(path, {}) is None
+    os.close(held)
