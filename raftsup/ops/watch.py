@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -63,8 +62,10 @@ def redraw(show: Callable[[int], str], seconds: float, out: TextIO) -> None:
     """
     with _terminal(out), _resized() as resized:
         while True:
-            size = shutil.get_terminal_size()
-            out.write(frame(f"{show(size.columns)}\n{_foot(seconds)}", size.lines))
+            # The terminal's own: an exported LINES would hold on to what it once was. One that
+            # was never given a size says 0.
+            columns, lines = os.get_terminal_size(out.fileno())
+            out.write(frame(f"{show(columns or 80)}\n{_foot(seconds)}", lines or 24))
             out.flush()
             if select.select([resized], [], [], seconds)[0]:
                 os.read(resized, 512)
