@@ -6,8 +6,8 @@ import argparse
 import os
 
 from raftsup import exits, flock
-from raftsup.cli import start
-from raftsup.cli.context import state_of
+from raftsup.cli import main, start
+from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.stop import tell
 from raftsup.config.load import ConfigError, load
@@ -20,11 +20,9 @@ def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     service = found.of(state.root)
     try:
-        _check(state, service)
         if service is None:
-            if pid := lifecycle.stop(state, arguments.timeout, tell):
-                print(f"raftsup stopped (pid {pid})")
-            return start.by_hand(state)
+            return _by_hand(state, arguments.timeout)
+        _check(state)
         lifecycle.restart(state, service, arguments.timeout, tell)
     except ConfigError as error:
         return complain(f"nothing was stopped, as it would not start again: {error}", exits.CONFIG)
@@ -38,11 +36,24 @@ def run(arguments: argparse.Namespace) -> int:
     return start.started(state)
 
 
-def _check(state: StateDir, service: found.Installed | None) -> None:
+def _by_hand(state: StateDir, timeout: float) -> int:
+    """As it was started: with its flags, in its folder; with this shell's environment."""
+    pid = flock.holder(state.lock)
+    words, folder = (lifecycle.started_as(pid) if pid else None) or ([], None)
+    if folder is not None:
+        os.chdir(folder)  # its flags may name files relative to it
+    os.environ["RAFTSUP_STATE_DIR"] = str(state.root)  # if its own shell's said so, and no flag
+    if words:
+        loader_of(main.parser().parse_args(words))()
+    else:
+        load(None, os.environ)
+    if pid := lifecycle.stop(state, timeout, tell):
+        print(f"raftsup stopped (pid {pid})")
+    return start.by_hand(state, words)
+
+
+def _check(state: StateDir) -> None:
     """A config that is broken must not end a host that is well."""
-    if service is None:
-        load(None, os.environ)  # as ``by_hand`` does, with this shell's environment
-        return
     if not flock.holder(state.lock):
         return
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Sequence
 
 from raftsup import exits, flock
 from raftsup.cli.context import state_of
@@ -34,10 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     return started(state)
 
 
-def by_hand(state: StateDir) -> int:
-    """Start it where no service manager is to."""
+def by_hand(state: StateDir, words: Sequence[str] = ()) -> int:
+    """Start it where no service manager is to. ``words``: a command line of ``up``, if not the
+    plain one.
+    """
     state.prepare()
-    code = detached(state, ["up", "--state-dir", str(state.root)])
+    code = detached(state, [*words] or ["up", "--state-dir", str(state.root)])
     return code or started(state)
 
 

@@ -11,7 +11,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from raftsup import flock
 from raftsup.config.load import ConfigError
@@ -30,6 +33,8 @@ _LOOK, _WORD = 0.05, 2.0
 _SETTLE = 30.0
 #: Seconds until a host that launchd was asked for is there.
 _APPEAR = 5.0
+#: Words of ``up`` that are not for its restart.
+_HOW = ("-d", "--detach", "--force", "--quiet")
 
 
 class StillRuns(Exception):
@@ -88,6 +93,20 @@ def _stopped_by_manager(service: Installed, say: Say) -> Unit | None:
         say(f"the service manager did not do it, stopping the host itself: {error}")
         return None
     return unit
+
+
+def started_as(pid: int) -> tuple[list[str], str] | None:
+    """The words after ``raftsup`` that the host ``pid`` was started with, but those that say how
+    to start, and the folder that it was started in. None where they cannot be told.
+    """
+    try:
+        process = psutil.Process(pid)
+        argv, folder = process.cmdline(), process.cwd()
+    except psutil.Error:
+        return None
+    after = next((n for n, word in enumerate(argv) if Path(word).name == "raftsup"), None)
+    words = [word for word in argv[after + 1 :] if word not in _HOW] if after is not None else []
+    return (words, folder) if "up" in words and "--dev" not in words else None
 
 
 def restart(state: StateDir, service: Installed, timeout: float, say: Say) -> None:

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raftsup import exits, flock
 from raftsup.ops import lifecycle
 from raftsup.ops.service import found, systemd
-from tests.integration.host import Host, running, wait_for
+from tests.integration.host import RAFTSUP, Host, running, wait_for
 
 SYSTEMCTL = f"""#!/bin/sh
 echo "$*" >> "$FAKE/calls"
@@ -238,6 +239,28 @@ def test_without_a_service_start_and_restart_do_it_themselves(service: Service) 
     assert f"stopped (pid {first})" in restarted.stdout
     assert service.host.parent() != first
     assert service.calls() == []
+
+
+def test_a_restart_by_hand_keeps_the_flags_and_the_folder_of_the_start(service: Service) -> None:
+    host = service.host
+    host.config_path.rename(host.root / "other.json5")
+    flags = ("--config", "other.json5", "--set", "turns.concurrency=7")
+    done = subprocess.run(
+        [*RAFTSUP, "up", "-d", *flags], cwd=host.root, env=host.environ(), capture_output=True,
+        stdin=subprocess.DEVNULL, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == exits.OK, done.stderr
+    first = host.parent()
+    restarted = service.run("restart")
+    assert restarted.returncode == exits.OK, restarted.stderr
+    second = host.parent()
+    assert second is not None and second != first
+    assert " ".join(flags) in " ".join(psutil.Process(second).cmdline())
+    (host.root / "other.json5").write_text("{")
+    refused = service.run("restart")
+    assert refused.returncode == exits.CONFIG
+    assert "nothing was stopped" in refused.stderr and "other.json5" in refused.stderr
+    assert host.parent() == second
 
 
 def test_a_host_that_ends_while_its_start_is_awaited_is_no_success(
