@@ -28,14 +28,6 @@ def pytest_unconfigure() -> None:
         os._exit(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files side by side (``-n 2 --dist loadgroup``), but one Gateway for all that share it."""
-    for item in items:
-        shares = "shared_openclaw" in getattr(item, "fixturenames", ())
-        group = "openclaw" if shares else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 class Serve(Protocol):
     def __call__(self, argv: Sequence[str], env: Mapping[str, str], pattern: str) -> Path:
         """Start ``argv``, wait for a line that matches ``pattern``; the file of its output."""

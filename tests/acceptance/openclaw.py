@@ -28,6 +28,11 @@ import pytest
 from raftsup.sim.model import Model, running_model
 from raftsup.sim.openclaw import Gateway
 
+#: What a Gateway 2026.9.6 says when its own workers are in each other's way, seldom and for reasons
+#: that we could not provoke: it begins no run then, some until it is restarted. The host tells it
+#: and tries again, as it should: that is no fault of it.
+STUCK = ("owns state-lifecycle", "Agent database cleanup failed")
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "openclaw-env"
 
 

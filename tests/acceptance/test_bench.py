@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_run.py"
 CASES = ["1.", "2.", "3.", "4.", "5.", "6.", "7.", "8.", "9."]
 #: One row of each promise of the bench, with whether it is held against an aim.
@@ -21,6 +23,7 @@ ROWS = {
 }
 
 
+@pytest.mark.openclaw
 def test_the_short_form_measures_all_cases() -> None:
     words = [sys.executable, str(SCRIPT), "--quick", "--json"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=150)

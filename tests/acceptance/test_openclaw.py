@@ -21,14 +21,11 @@ from raftsup.dispatcher import client
 from raftsup.ledger import open_ledger
 from raftsup.sim import model_turn
 from raftsup.turn import ENDED, State, Turn
-from tests.acceptance.openclaw import OpenClaw, gateway, installed
+from tests.acceptance.openclaw import STUCK, OpenClaw, gateway, installed
 from tests.integration.host import Host, running, wait_for
 
 MARKER = "the-quick-brown-marker"
 
-#: A Gateway on a busy machine sometimes stumbles over its own workers' lock, and fails a run before
-#: the model is asked. The host tells it and tries again, as it should: that is no fault of it.
-STUMBLED = "another OpenClaw process owns state-lifecycle"
 
 SEED = int(os.environ.get("RAFTSUP_SEED", "20261121"))
 #: By account, which of the Gateway's agents; two share one, each in a session of its own.
@@ -91,7 +88,7 @@ def first_attempts(host: Host, turns: list[Turn]) -> None:
     told = (host.state.logs / "dispatcher.log").read_text()
     assert {turn.state for turn in turns} == {State.DONE}, turns
     more = sum(turn.attempt - 1 for turn in turns)
-    assert more == len(re.findall(f"action=turn.(?:retry|postpone) .*{STUMBLED}", told)), told
+    assert more == len(re.findall(f"action=turn.postpone .*({'|'.join(STUCK)})", told)), told
 
 
 def answered(host: Host, *texts: str) -> None:
@@ -315,7 +312,9 @@ def test_a_gateway_that_is_down_is_told_and_what_was_owed_meanwhile_runs_when_it
         host.ready()
 
 
+@pytest.mark.openclaw
 @pytest.mark.timeout(300)
+@pytest.mark.flaky(reruns=1, only_rerun=list(STUCK))
 def test_every_message_is_answered_once_and_each_run_is_accounted_for_under_sigkill() -> None:
     dice = random.Random(SEED)
     with gateway() as openclaw:
@@ -399,7 +398,8 @@ class Fire:
         try:
             wait()
         except AssertionError:
-            if not any(STUMBLED in (turn.reason or "") for turn in turns_of(self.host)):
+            reasons = [turn.reason for turn in turns_of(self.host)]
+            if not any(words in reason for words in STUCK for reason in reasons):
                 raise
             self.openclaw.stop()
             self.openclaw.start()
@@ -454,17 +454,16 @@ class Fire:
         runs = self.openclaw.model.told()["runs"]
         resumed = sum(run["resumed"] for run in runs)
         again = [reason for action, _, reason in self._log() if action == "interrupt"]
-        failed = [reason for action, _, reason in self._log() if action == "retry"]
         late = sum(action == "postpone" for action, _, _ in self._log())
-        assert all(STUMBLED in reason for reason in failed), failed
+        assert "retry" not in {action for action, _, _ in self._log()}
         unsent = sum("the dispatcher died" in reason for reason in again)
         sum_ = (
             f"{len(ended)} turns, {sum(turn.attempt for turn in ended)} attempts, of them"
             f" {len(again)} again, {unsent} of these since the dispatcher died before it asked,"
-            f" {len(failed)} failed by the Gateway before it asked the model and {late} postponed;"
+            f" and {late} postponed by the Gateway before it asked the model;"
             f" {len(runs)} runs, {resumed} of them resumed by the Gateway; {len(self.cut)} cut off"
         )
-        begun = len(ended) + len(again) + len(failed) + late
+        begun = len(ended) + len(again) + late
         assert sum(turn.attempt for turn in ended) == begun, sum_
         assert len(runs) - resumed == len(ended) + len(again) - unsent, sum_
         # What a killed Gateway cut off was either resumed by it or begun again by us: not both.

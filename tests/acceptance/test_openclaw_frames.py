@@ -221,6 +221,7 @@ async def _first(look: Callable[[], str], seconds: float = 20.0) -> str:
     return found
 
 
+@pytest.mark.openclaw
 def test_a_host_from_elsewhere_names_its_request_and_works_once_it_is_approved(
     proxied: OpenClaw, state: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,10 @@ def test_the_text_is_that_of_the_final_reply(wait: dict[str, Any], text: str) ->
     assert outcomes.text_of(wait) == text
 
 
-def test_a_run_that_the_gateway_could_not_begin_costs_no_attempt() -> None:
-    told = outcomes.of("error", error="another OpenClaw process owns state-lifecycle")
+@pytest.mark.parametrize(
+    "error", ["another OpenClaw process owns state-lifecycle", "Agent database cleanup failed"]
+)
+def test_a_run_that_the_gateway_could_not_begin_costs_no_attempt(error: str) -> None:
+    told = outcomes.of("error", error=error)
     assert told.kind is OutcomeKind.POSTPONED
-    assert "could not begin" in told.reason
+    assert "cannot begin" in told.reason

@@ -8,9 +8,9 @@ from typing import Any
 from raftsup.runners.openclaw.frames import one_line
 from raftsup.turn import Outcome, OutcomeKind
 
-#: What a Gateway says when a run failed for its own trouble, before any model was asked: under
-#: load one of its workers may miss the lock of another (seen with 2026.9.6).
-_ITS_OWN = ("owns state-lifecycle",)
+#: What a Gateway says when a run failed for its own trouble, before any model was asked: its
+#: workers are in each other's way (seen with 2026.9.6), some of them until it is restarted.
+_ITS_OWN = ("owns state-lifecycle", "Agent database cleanup failed")
 
 
 def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") -> Outcome:
@@ -30,7 +30,10 @@ def of(status: str, *, error: str = "", stop_reason: str = "", phase: str = "") 
         where = f" (while {phase})" if phase else ""
         return Outcome(OutcomeKind.TIMED_OUT, f"the Gateway ended the run at a time limit{where}")
     if any(words in said for words in _ITS_OWN):
-        return Outcome(OutcomeKind.POSTPONED, f"the Gateway could not begin the run: {said}")
+        advice = "if that lasts, restart the Gateway"
+        return Outcome(
+            OutcomeKind.POSTPONED, f"the Gateway cannot begin the run ({advice}): {said}"
+        )
     return Outcome(OutcomeKind.FAILED, f"the Gateway's run failed: {said or status or 'no reason'}")
 
 
