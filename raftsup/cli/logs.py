@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from raftsup import exits
 from raftsup.cli.context import colour_wanted, state_of
 from raftsup.cli.main import complain
-from raftsup.ops import log_lines, log_shown, logs
-from raftsup.ops.log_lines import Record
+from raftsup.ops.logs import merged, parsed, printed
+from raftsup.ops.logs.parsed import Record
 
 #: Records shown where neither a number nor a span of time is asked for; before what follows.
 _LAST, _LAST_BEFORE_NEW = 200, 20
@@ -23,23 +23,23 @@ _LAST, _LAST_BEFORE_NEW = 200, 20
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     account = arguments.account and arguments.account.lower()
-    since = log_lines.since_of(arguments.since, time.time()) if arguments.since else ""
+    since = parsed.since_of(arguments.since, time.time()) if arguments.since else ""
     if since is None:
         told = "write a duration like 10m, 2h or 1d, or a time like 2026-11-21T08:00Z"
         return complain(f"--since {arguments.since}: {told}", exits.USAGE)
     if arguments.lines is not None and arguments.lines < 0:
         return complain(f"--lines {arguments.lines}: write how many, 0 or more", exits.USAGE)
-    known = logs.accounts(state)
+    known = merged.accounts(state)
     if account and account not in known:
         here = f"there are {', '.join(known)}" if known else "there are none yet"
         return complain(f"no account {account} in {state.root}; {here}", exits.FAILED)
-    wanted = log_lines.Wanted(account, arguments.turn, since, arguments.level.upper())
+    wanted = parsed.Wanted(account, arguments.turn, since, arguments.level.upper())
     shown = _as_json if arguments.json else _as_text
     try:
         if arguments.follow:
-            logs.follow(state, wanted, _most(arguments), lambda r: _print(r, shown), _wait)
+            merged.follow(state, wanted, _most(arguments), lambda r: _print(r, shown), _wait)
         else:
-            _print(logs.last(state, wanted, _most(arguments)), shown)
+            _print(merged.last(state, wanted, _most(arguments)), shown)
     except BrokenPipeError:
         # The reader has seen enough; what is still in the buffer must not be tried again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,11 +63,11 @@ def _print(records: Sequence[Record], shown: Callable[[Record], str]) -> None:
 
 def _as_json(record: Record) -> str:
     # Not orjson: a file's name in a field may be no Unicode, and the line is to move no terminal.
-    return json.dumps(log_shown.as_json(record)) + "\n"
+    return json.dumps(printed.as_json(record)) + "\n"
 
 
 def _as_text(record: Record) -> str:
-    return log_shown.as_text(record, colour=colour_wanted())
+    return printed.as_text(record, colour=colour_wanted())
 
 
 def _wait(seconds: float) -> bool:

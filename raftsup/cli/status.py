@@ -15,8 +15,8 @@ import orjson
 from raftsup import exits
 from raftsup.cli.context import colour_wanted, loader_of, loader_within, state_of
 from raftsup.config.load import ConfigError
-from raftsup.ops import render
 from raftsup.ops import status as ops
+from raftsup.ops.status import render
 from raftsup.paths import StateDirError
 
 
@@ -40,11 +40,11 @@ def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
     def look() -> dict[str, Any]:
         status = ops.collect(ops.accounts_of(state, load), state)
         if arguments.probe:
-            from raftsup.ops import probe
+            from raftsup.ops.status import probe
 
             status = probe.probe(status, within, state, os.environ, arguments.timeout)
         if arguments.deep:
-            from raftsup.ops import deep
+            from raftsup.ops.status import deep
 
             status["others"] = deep.find(state, os.environ)
         return status
@@ -53,7 +53,7 @@ def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
 
 
 def _watch(look: Callable[[], dict[str, Any]], arguments: argparse.Namespace) -> int:
-    from raftsup.ops import watch
+    from raftsup.ops.status import watch
 
     look()  # what cannot be shown at all is said before the screen is taken
     if not arguments.json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":

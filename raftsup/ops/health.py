@@ -11,7 +11,7 @@ from raftsup import flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
-from raftsup.ops.account_state import AccountState
+from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import roster
 

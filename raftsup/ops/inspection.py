@@ -12,7 +12,8 @@ from raftsup.config.model import Config
 from raftsup.dispatcher import client
 from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
-from raftsup.ops import log_files, status, turns
+from raftsup.ops import status, turns
+from raftsup.ops.logs import rotated
 from raftsup.paths import StateDir
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.turn import Turn
@@ -96,7 +97,7 @@ def _recent(id_: str, state: StateDir) -> list[dict[str, Any]]:
 
 def _files(id_: str, state: StateDir, config: str | None) -> dict[str, Any]:
     names = (f"{ACCOUNTS}-{id_}.log", "dispatcher.log")
-    there = [str(path) for path in log_files.bases(state.logs) if path.name in names]
+    there = [str(path) for path in rotated.bases(state.logs) if path.name in names]
     report = state.report(id_)
     return {
         "config": config,

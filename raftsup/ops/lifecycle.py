@@ -20,10 +20,10 @@ from raftsup import flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
-from raftsup.ops.account_state import AccountState
 from raftsup.ops.service import control, found
 from raftsup.ops.service.control import Unit, Verb
 from raftsup.ops.service.found import Installed, Manager
+from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir
 
 Say = Callable[[str], None]

@@ -18,9 +18,9 @@ from supervisor.loggers import RotatingFileHandler
 
 from raftsup import exits
 from raftsup.dispatcher.client import request
-from raftsup.ops import log_shown, logs
-from raftsup.ops.log_lines import Record, Wanted, source_of
-from raftsup.ops.logs import Tail
+from raftsup.ops.logs import merged, printed
+from raftsup.ops.logs.merged import Tail
+from raftsup.ops.logs.parsed import Record, Wanted, source_of
 from raftsup.paths import StateDir
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 from tests.processes import until
@@ -48,7 +48,7 @@ def state_with(folder: Path, **files: str) -> StateDir:
 
 
 def texts(records: list[Record]) -> str:
-    return "".join(log_shown.as_text(record, colour=False) for record in records)
+    return "".join(printed.as_text(record, colour=False) for record in records)
 
 
 @contextmanager
@@ -94,12 +94,12 @@ def test_whatever_is_written_and_rotated_is_read_once_and_in_order(steps: list[o
         raw = written.decode(errors="replace").split("\n")[:-1]
         # What is split between two pieces is decoded when its line is whole.
         assert written.endswith(b"\n")
-        plain = "".join(log_shown._harmless(text) + "\n" for text in raw)
+        plain = "".join(printed._harmless(text) + "\n" for text in raw)
         assert told == plain
         state = state_with(Path(folder) / "s")
         for file in Path(folder).glob("x.log*"):
             file.rename(state.logs / file.name)
-        assert texts(logs.last(state, Wanted(), None)) == plain
+        assert texts(merged.last(state, Wanted(), None)) == plain
 
 
 def test_programs_are_merged_in_time_order_over_rotated_files(tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def test_programs_are_merged_in_time_order_over_rotated_files(tmp_path: Path) ->
     )
     (state.logs / "accounts-support.log").rename(state.logs / "accounts-support.log.1")
     (state.logs / "accounts-support.log").write_text(line(6, "f"))
-    found = logs.last(state, Wanted(), None)
+    found = merged.last(state, Wanted(), None)
     assert [record.message for record in found] == ["a", "b", "d", "e", "f"]
     assert found[1].more == ("Traceback",)
-    assert [r.message for r in logs.last(state, Wanted(), 2)] == ["e", "f"]
+    assert [r.message for r in merged.last(state, Wanted(), 2)] == ["e", "f"]
     since = Wanted(since="2026-11-21T08:00:05.000Z")
-    assert [r.message for r in logs.last(state, since, None)] == ["e", "f"]
+    assert [r.message for r in merged.last(state, since, None)] == ["e", "f"]
 
 
 def test_the_last_lines_of_a_big_log_cost_one_look_at_its_end(
@@ -123,9 +123,9 @@ def test_the_last_lines_of_a_big_log_cost_one_look_at_its_end(
 ) -> None:
     big = "".join(line(n % 3600, f"action=a n={n}") for n in range(50_000))
     state = state_with(tmp_path / "s", dispatcher=big, accounts__support=big)
-    read, pread = [], logs.os.pread
+    read, pread = [], merged.os.pread
     monkeypatch.setattr("os.pread", lambda *a: read.append(a[1]) or pread(*a))
-    assert [r.fields["n"] for r in logs.last(state, Wanted(account="support"), 2)] == [
+    assert [r.fields["n"] for r in merged.last(state, Wanted(account="support"), 2)] == [
         "49998",
         "49999",
     ]

@@ -11,7 +11,8 @@ import pytest
 
 from raftsup import exits
 from raftsup.dispatcher.client import request
-from raftsup.ops import host_state, rpc
+from raftsup.ops import rpc
+from raftsup.ops.status import host_state
 from raftsup.paths import StateDir
 from raftsup.supervisor import conf
 from tests.integration.host import AGENT, running, wait_for

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pexpect
 import pytest
 
-from raftsup.ops.watch import ENTER, LEAVE
+from raftsup.ops.status.watch import ENTER, LEAVE
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 
 ENTERED, LEFT = ENTER.encode(), LEAVE.encode()

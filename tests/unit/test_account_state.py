@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.config.model import Account, CommandAgent
-from raftsup.ops.account_state import AccountState, Found, judge
+from raftsup.ops.status.account_state import AccountState, Found, judge
 from raftsup.worker.bridge_life import BridgeState
 
 ACCOUNT = Account(

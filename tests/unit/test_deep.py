@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftsup.ops.deep import Process, orphans
+from raftsup.ops.status.deep import Process, orphans
 
 BRIDGE = ["raft", "--profile", "support", "agent", "bridge", "--wake-channel-endpoint"]
 URL, GONE = "http://127.0.0.1:1/wake", "http://127.0.0.1:2/wake"

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.ops.account_state import AccountState
 from raftsup.ops.health import Word, judge
+from raftsup.ops.status.account_state import AccountState
 
 STATES = st.lists(st.sampled_from(list(AccountState)))
 

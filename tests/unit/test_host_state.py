@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.ops import host_state
 from raftsup.ops.rpc import ParentDown, ParentRefused, ParentSilent
+from raftsup.ops.status import host_state
 
 ANSWER = {"draining": False, "pid": 7}
 WORDS = ["stopped", "starting", "running", "backoff", "stopping", "exited", "fatal", "unknown"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.ops import columns, render
+from raftsup.ops.status import columns, render
 from tests.unit.status_facts import NOW, account, status
 
 NAMES = st.text("abcdefghijk-", min_size=1, max_size=40)

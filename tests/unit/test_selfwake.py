@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.ops.selfwake import ProbeFailed, send
+from raftsup.ops.status.selfwake import ProbeFailed, send
 from raftsup.worker.selfwake import is_probe, new_key
 
 

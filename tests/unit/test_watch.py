@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.ops.watch import frame, news, settled
+from raftsup.ops.status.watch import frame, news, settled
 from tests.unit.status_facts import account, status
 
 COLUMNS, ROWS = 20, 8

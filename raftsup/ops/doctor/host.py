@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.config.load import ConfigError
-from raftsup.ops.account_state import AccountState
 from raftsup.ops.doctor.finding import Finding, bad, good, warning
 from raftsup.ops.doctor.scene import Scene, service_variables
 from raftsup.ops.service import found, install
 from raftsup.ops.service.described import Described, Scope, describe
 from raftsup.ops.service.found import Installed
+from raftsup.ops.status.account_state import AccountState
 
 #: How an account that is not ready is told of; what is not named is good.
 _STATES = {

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.config.source import unset_variable
-from raftsup.ops import live, raft_cli, selfwake
+from raftsup.ops import live, raft_cli
 from raftsup.ops.apply import UNSET
-from raftsup.ops.status import lives
+from raftsup.ops.status import lives, selfwake
 from raftsup.paths import StateDir
 
 #: Seconds that one step may take.

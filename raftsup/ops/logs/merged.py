@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 
-from raftsup.ops import log_files, log_lines
-from raftsup.ops.log_lines import Record, Source, Wanted
+from raftsup.ops.logs import parsed, rotated
+from raftsup.ops.logs.parsed import Record, Source, Wanted
 from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import roster
 
@@ -27,7 +27,7 @@ def programs(state: StateDir) -> dict[Source, Path]:
             f"there are no logs in {state.root}: no host has run on this state folder; start one"
             " with `raftsup up`, or name another with --state-dir or RAFTSUP_STATE_DIR"
         )
-    return {log_lines.source_of(path.name): path for path in log_files.bases(state.logs)}
+    return {parsed.source_of(path.name): path for path in rotated.bases(state.logs)}
 
 
 def accounts(state: StateDir) -> list[str]:
@@ -40,7 +40,7 @@ def accounts(state: StateDir) -> list[str]:
 class Mark:
     """How far a program's log has been read: a file, and the bytes of it."""
 
-    file: log_files.Identity
+    file: rotated.Identity
     offset: int
 
 
@@ -57,15 +57,15 @@ def last(
     with contextlib.ExitStack() as stack:
         streams = []
         for source, path in programs(state).items():
-            files = log_files.open_chain(path)
-            stack.callback(log_files.close, files)
+            files = rotated.open_chain(path)
+            stack.callback(rotated.close, files)
             mark = None
             if until is not None:
                 mark = until.get(source)
                 _drop_newer(files, mark)
-            lines = log_files.lines_backwards(files, mark.offset if mark else None)
-            oldest = log_lines.stamp(os.fstat(files[0]).st_mtime if files else 0.0)
-            records = log_lines.backwards(lines, source, oldest)
+            lines = rotated.lines_backwards(files, mark.offset if mark else None)
+            oldest = parsed.stamp(os.fstat(files[0]).st_mtime if files else 0.0)
+            records = parsed.backwards(lines, source, oldest)
             # Within a program time runs forward: what stands before an old record is old.
             streams.append(takewhile(lambda record: record.at >= wanted.since, records))
         merged = heapq.merge(*streams, key=lambda record: record.key, reverse=True)
@@ -74,7 +74,7 @@ def last(
 
 def _drop_newer(files: list[int], mark: Mark | None) -> None:
     """Close what is newer than the mark's file."""
-    while files and (mark is None or log_files.identity(os.fstat(files[0])) != mark.file):
+    while files and (mark is None or rotated.identity(os.fstat(files[0])) != mark.file):
         os.close(files.pop(0))
 
 
@@ -93,8 +93,8 @@ def follow(
         marks = {source: mark for source, tail in tails.items() if (mark := tail.mark())}
         show(last(state, wanted, most, marks))
         while not wait(LOOK_EVERY):
-            for path in log_files.bases(state.logs):
-                source = log_lines.source_of(path.name)
+            for path in rotated.bases(state.logs):
+                source = parsed.source_of(path.name)
                 if source not in tails:
                     tails[source] = Tail(path, source, begin=True)
             new = [record for tail in tails.values() for record in tail.read()]
@@ -113,16 +113,16 @@ class Tail:
         self._last: Record | None = None
         self._rest = b""
         self._offset = 0
-        if not begin and (files := log_files.open_chain(path)):
-            log_files.close(files[1:])
+        if not begin and (files := rotated.open_chain(path)):
+            rotated.close(files[1:])
             self._file = files[0]
-            self._offset = log_files.end_of_lines(self._file)
+            self._offset = rotated.end_of_lines(self._file)
 
     def mark(self) -> Mark | None:
         """How far it is read; None if there was nothing to read."""
         if self._file is None:
             return None
-        return Mark(log_files.identity(os.fstat(self._file)), self._offset)
+        return Mark(rotated.identity(os.fstat(self._file)), self._offset)
 
     def close(self) -> None:
         if self._file is not None:
@@ -139,8 +139,8 @@ class Tail:
         if not newline:
             return []
         lines = [line.decode(errors="replace") for line in whole.split(b"\n")]
-        now = log_lines.stamp(time.time())
-        found = log_lines.forwards(lines, self._source, self._last, now)
+        now = parsed.stamp(time.time())
+        found = parsed.forwards(lines, self._source, self._last, now)
         self._last = found[-1]
         return found
 
@@ -158,18 +158,18 @@ class Tail:
 
     def _newer(self) -> list[int]:
         """The files begun since the one that is being read, oldest first, opened."""
-        mine = None if self._file is None else log_files.identity(os.fstat(self._file))
+        mine = None if self._file is None else rotated.identity(os.fstat(self._file))
         try:
-            if log_files.identity(self._path.stat()) == mine:
+            if rotated.identity(self._path.stat()) == mine:
                 return []
         except FileNotFoundError:
             return []
         newer: list[int] = []
-        files = log_files.open_chain(self._path)
+        files = rotated.open_chain(self._path)
         for number, file in enumerate(files):
             # None of them: it is rotated away, or there was none; then all are newer.
-            if log_files.identity(os.fstat(file)) == mine:
-                log_files.close(files[number:])
+            if rotated.identity(os.fstat(file)) == mine:
+                rotated.close(files[number:])
                 break
             newer.append(file)
         return newer[::-1]

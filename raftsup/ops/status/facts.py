@@ -22,9 +22,10 @@ from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
-from raftsup.ops import account_state, host_state, reload
-from raftsup.ops.account_state import AccountState, Found
-from raftsup.ops.host_state import HostState
+from raftsup.ops import reload
+from raftsup.ops.status import account_state, host_state
+from raftsup.ops.status.account_state import AccountState, Found
+from raftsup.ops.status.host_state import HostState
 from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import roster
 from raftsup.supervisor.programs import ACCOUNTS

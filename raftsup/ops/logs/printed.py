@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 
-from raftsup.ops.log_lines import Record
+from raftsup.ops.logs.parsed import Record
 
 _LEVELS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _ACCOUNTS = ("36", "35", "32", "34", "96", "95", "92", "94")

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from raftsup.ops import columns, reload
+from raftsup.ops import reload
+from raftsup.ops.status import columns
 
 _COLOURS = {
     "ready": "32",

@@ -1,0 +1,1 @@
+"""``raftsup logs``: the logs of all programs as one."""

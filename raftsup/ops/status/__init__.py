@@ -1,0 +1,7 @@
+"""``raftsup status``: found out, judged and shown."""
+
+from __future__ import annotations
+
+from raftsup.ops.status.facts import accounts_of, all_ready, collect, lives
+
+__all__ = ["accounts_of", "all_ready", "collect", "lives"]
