@@ -25,7 +25,7 @@ def info(word: str, up: int = 60, why: str = "") -> dict[str, Any]:
         (None, ParentDown("none"), False, "stopped", ""),
         (9, None, False, "running", ""),
         (9, ParentDown("no socket yet"), False, "starting", "no socket yet"),
-        (9, ParentRefused("raftsup is stopping"), False, "stopping", ""),
+        (9, ParentRefused("the host is draining"), False, "stopping", "the host is draining"),
         (9, ParentSilent("no answer"), False, "hung", "kill -KILL 9"),
         (9, None, True, "hung", "kill -CONT 9"),
     ],

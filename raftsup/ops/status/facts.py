@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -113,14 +114,24 @@ def _past(state: StateDir) -> Past:
     try:
         ledger = open_ledger(state.ledger, readonly=True)
     except (LedgerError, LedgerUnavailable, OSError) as error:
-        # Without its file there is nothing to be told yet.
-        return Past(str(error) if (state.ledger / "data.mdb").exists() else "")
+        return Past(str(error) if _is_there(state.ledger / "data.mdb") else "")
     try:
         return Past("", ledger.counts(), ledger.latest())
     except LedgerError as error:
         return Past(str(error))
     finally:
         ledger.close()
+
+
+def _is_there(path: Path) -> bool:
+    """Also where nobody may look: that is no sign that nothing has happened yet."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _account(state: StateDir, host: HostState, past: Past, account: Account) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def of_supervisor(
         case rpc.ParentSilent():
             return "hung", f"it gives no answer; `kill -KILL {parent}` if it stays so"
         case rpc.ParentRefused():
-            return "stopping", ""
+            return "stopping", str(trouble)  # or draining, or on its way to a restart
         case _:
             return "starting", str(trouble)
 
