@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -47,7 +46,7 @@ def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
     account = arguments.account and arguments.account.lower()
     found = ledger.recent(account, arguments.limit)
     if arguments.json:
-        print(orjson.dumps([asdict(turn) for turn in found]).decode())
+        print(orjson.dumps([turns.as_json(turn) for turn in found]).decode())
         return exits.OK
     for turn in found:
         print(turns.line(turn))
@@ -60,7 +59,7 @@ def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
     turn = ledger.get(arguments.turn)
     attempts = turns.transcripts(turn, state)
     if arguments.json:
-        record = {**asdict(turn), "transcripts": attempts}
+        record = {**turns.as_json(turn), "transcripts": attempts}
         print(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
     elif arguments.transcript:
         _print_transcripts([Path(attempt["path"]) for attempt in attempts])

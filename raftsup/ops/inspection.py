@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from raftsup.config.describe import describe
@@ -16,7 +15,6 @@ from raftsup.ops import status, turns
 from raftsup.ops.logs import rotated
 from raftsup.paths import StateDir
 from raftsup.supervisor.programs import ACCOUNTS
-from raftsup.turn import Turn
 
 _RECENT = 5
 _TIMEOUT = 2.0
@@ -92,7 +90,14 @@ def _recent(id_: str, state: StateDir) -> list[dict[str, Any]]:
         return []
     finally:
         ledger.close()
-    return [{**asdict(turn), "transcripts": turns.transcripts(turn, state)} for turn in found]
+    return [
+        {
+            **turns.as_json(turn),
+            "text": turns.line(turn),
+            "transcripts": turns.transcripts(turn, state),
+        }
+        for turn in found
+    ]
 
 
 def _files(id_: str, state: StateDir, config: str | None) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def page(found: Mapping[str, Any], now: float) -> str:
     """One page for people, ending in a newline."""
     lines = [f"{name:<11}{_plain(value)}".rstrip() for name, value in _facts(found, now) if value]
     for number, turn in enumerate(found["recent"]):
-        lines.append(f"{'' if number else 'turns':<11}{turns.line(_turn(turn))}")
+        lines.append(f"{'' if number else 'turns':<11}{turn['text']}")
         lines += [f"{'':<13}{attempt['path']}" for attempt in turn["transcripts"]]
     return "\n".join(lines) + "\n"
 
@@ -173,7 +178,3 @@ def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
             yield from _flat(item, f"{path}.")
         elif item is not None and item != []:
             yield path, " ".join(map(str, item)) if isinstance(item, list) else str(item)
-
-
-def _turn(record: Mapping[str, Any]) -> Turn:
-    return Turn(**{name: value for name, value in record.items() if name != "transcripts"})

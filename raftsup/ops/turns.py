@@ -9,6 +9,24 @@ from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
 
 
+def as_json(turn: Turn) -> dict[str, Any]:
+    """A turn in the words of ``status --json``; times in Unix seconds, None for what was not."""
+    return {
+        "turn": turn.id,
+        "account": turn.account,
+        "state": turn.state,
+        "source": turn.source,
+        "attempt": turn.attempt,
+        "failures": turn.failures,
+        "interruptions": turn.interruptions,
+        "owedAt": turn.owed_at,
+        "startedAt": turn.started_at or None,
+        "endedAt": turn.ended_at or None,
+        "reason": turn.reason,
+        "handle": turn.handle,
+    }
+
+
 def line(turn: Turn) -> str:
     """A turn in one line."""
     words = [f"{turn.id}  {_stamp(turn.owed_at)}  {turn.account}  {turn.state}"]

@@ -112,7 +112,7 @@ def test_a_turn_that_sent_no_reply_is_done_and_what_its_agent_said_is_in_its_tra
     host = ward.host
     (*_, turn) = json.loads(host.run("turn", "list", "mute", "--json").stdout)
     assert turn["state"] == "done"
-    shown = host.run("turn", "show", str(turn["id"]), "--transcript")
+    shown = host.run("turn", "show", str(turn["turn"]), "--transcript")
     assert shown.returncode == exits.OK and TALK in shown.stdout
     assert TALK not in {reply.text for reply in host.raft.workspace.replies()}
     assert TALK not in host.said()

@@ -224,8 +224,8 @@ def test_the_list_is_newest_first_and_can_be_narrowed(host: Host) -> None:
     def listed(*words: str) -> list[int]:
         lines = host.run("turn", "list", *words).stdout.splitlines()
         found = json.loads(host.run("turn", "list", *words, "--json").stdout)
-        assert [turn["id"] for turn in found] == [int(line.split()[0]) for line in lines]
-        return [turn["id"] for turn in found]
+        assert [turn["turn"] for turn in found] == [int(line.split()[0]) for line in lines]
+        return [turn["turn"] for turn in found]
 
     assert listed("--limit", "3") == [last, other, first]
     assert listed("support", "--limit", "2") == [last, first]
@@ -240,12 +240,12 @@ def test_the_list_is_newest_first_and_can_be_narrowed(host: Host) -> None:
         assert host.run("turn", "list", "--limit", wrong).returncode == exits.USAGE
 
 
-def test_the_json_of_a_turn_has_the_keys_of_the_record_and_its_transcripts(host: Host) -> None:
+def test_the_json_of_a_turn_has_the_words_of_status_and_its_transcripts(host: Host) -> None:
     turn = int(host.run("turn", "run", "support").stdout.split()[1])
     (listed,) = json.loads(host.run("turn", "list", "--limit", "1", "--json").stdout)
     assert list(listed) == [
-        "id", "account", "state", "source", "attempt", "failures", "interruptions", "owed_at",
-        "started_at", "ended_at", "reason", "handle",
+        "turn", "account", "state", "source", "attempt", "failures", "interruptions", "owedAt",
+        "startedAt", "endedAt", "reason", "handle",
     ]  # fmt: skip
     shown = record(host, turn)
     path = host.state.transcript(turn, 1)
@@ -253,8 +253,8 @@ def test_the_json_of_a_turn_has_the_keys_of_the_record_and_its_transcripts(host:
         {"attempt": 1, "path": str(path), "bytes": path.stat().st_size}
     ]
     assert shown == listed
-    assert (listed["id"], listed["state"], listed["source"]) == (turn, "done", "operator")
-    assert listed["owed_at"] <= listed["started_at"] <= listed["ended_at"]
+    assert (listed["turn"], listed["state"], listed["source"]) == (turn, "done", "operator")
+    assert listed["owedAt"] <= listed["startedAt"] <= listed["endedAt"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(host: Host) -> None:
