@@ -21,3 +21,5 @@ HUNG = 8
 INCONSISTENT = 9
 #: ``doctor``: something that the config asks for does not work, or is open to others.
 UNWELL = 10
+#: Ctrl-C ended the command, not what it looked at (as shells have it: 128 + SIGINT).
+INTERRUPTED = 130

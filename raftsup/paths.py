@@ -161,13 +161,21 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     """``RAFTSUP_STATE_DIR``, else the instance's folder in the XDG state folder."""
     if chosen := environ.get("RAFTSUP_STATE_DIR"):
         return Path(chosen).expanduser().absolute()
-    base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "~")) / ".local" / "state"
-    return Path(base).expanduser().absolute() / instance(environ)
+    return xdg(environ, "XDG_STATE_HOME", ".local/state") / instance(environ)
 
 
 def default_config_path(environ: Mapping[str, str]) -> Path:
     """``RAFTSUP_CONFIG_PATH``, else ``<instance>/raftsup.json5`` in the XDG config folder."""
     if chosen := environ.get("RAFTSUP_CONFIG_PATH"):
         return Path(chosen).expanduser().absolute()
-    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~")) / ".config"
-    return Path(base).expanduser().absolute() / instance(environ) / "raftsup.json5"
+    return xdg(environ, "XDG_CONFIG_HOME", ".config") / instance(environ) / "raftsup.json5"
+
+
+def xdg(environ: Mapping[str, str], variable: str, usual: str) -> Path:
+    """A folder of the XDG base directory specification, by which a relative path counts for
+    nothing; ``usual``: where it is within the home folder.
+    """
+    chosen = Path(environ.get(variable, "")).expanduser()
+    home = Path(environ.get("HOME", "~")).expanduser()
+    # Not the folder that the command happens to run in: the next one would find nothing.
+    return chosen if chosen.is_absolute() else Path("/") / home / usual

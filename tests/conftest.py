@@ -1,9 +1,10 @@
-"""Long-running servers for tests, as processes of their own (pytest-xprocess)."""
+"""What many tests stand on: a state folder, and servers as processes of their own (xprocess)."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import uuid
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 
 import pytest
 from xprocess import ProcessStarter
+
+from raftsup.paths import StateDir
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that a test presses it in.
@@ -26,6 +29,22 @@ def pytest_unconfigure() -> None:
         sys.stderr.write(f"these threads did not end: {left}\n")
         sys.stdout.flush()
         os._exit(1)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDir:
+    """A state folder that is ready for use."""
+    state = StateDir(tmp_path / "s")
+    state.prepare()
+    return state
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 class Serve(Protocol):

@@ -7,15 +7,14 @@ import os
 from functools import partial
 from typing import Any
 
-import orjson
-
 from raftsup import exits
-from raftsup.cli.context import state_of
+from raftsup.cli.context import account_id, chosen_by, state_of
 from raftsup.cli.main import complain
-from raftsup.config.accounts import normalise_id
+from raftsup.cli.output import print_json
 from raftsup.config.edit import EditRefused
 from raftsup.ops import account, apply
-from raftsup.ops.accounts import NotSo
+from raftsup.ops.accounts import ChangeRefused
+from raftsup.ops.addressed import addressed
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.paths import default_config_path
 
@@ -24,18 +23,19 @@ def run(arguments: argparse.Namespace) -> int:
     target = target_of(arguments)
     if arguments.action == "list":
         return _list(account.listed(target), arguments.json)
-    id_ = normalise_id(arguments.account)
+    id_, chosen = account_id(arguments.account), chosen_by(arguments)
     try:
         if arguments.action == "add":
-            edits = account.added(target, id_, _values(arguments))
+            # As it was typed: under an id that was made of it nobody would look for the account.
+            edits = account.added(target, arguments.account.lower(), _values(arguments))
         elif arguments.action == "remove":
-            edits = partial(account.removed, id_=id_)
+            edits = partial(account.removed, id_=id_, environ=os.environ)
         else:
             edits = partial(account.enabled, id_=id_, on=arguments.action == "enable")
-        for line in account.change(target, edits, now=not arguments.no_reload):
-            print(line, flush=True)
-    except (NotSo, EditRefused, CliTrouble, apply.Refused) as error:
-        return complain(str(error), exits.FAILED)
+        for line in account.change(target, edits, tell_host=not arguments.no_reload):
+            print(addressed(line, *chosen), flush=True)
+    except (ChangeRefused, EditRefused, CliTrouble, apply.Refused) as error:
+        return complain(addressed(str(error), *chosen), exits.FAILED)
     return exits.OK
 
 
@@ -58,7 +58,7 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _list(accounts: list[dict[str, Any]], as_json: bool) -> int:
     if as_json:
-        print(orjson.dumps(accounts, option=orjson.OPT_INDENT_2).decode())
+        print_json(accounts)
         return exits.OK
     width = max((len(one["account"]) for one in accounts), default=0)
     for one in accounts:

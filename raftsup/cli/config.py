@@ -6,10 +6,9 @@ import argparse
 import os
 from dataclasses import asdict
 
-import orjson
-
 from raftsup import exits
 from raftsup.cli.context import loader_of, state_of
+from raftsup.cli.output import print_json
 from raftsup.config.describe import describe
 from raftsup.config.model import Account, Config
 from raftsup.ops import live
@@ -22,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
         described = describe(config)
         if arguments.live:
             described["live"] = [asdict(one) for one in tried]
-        print(orjson.dumps(described, option=orjson.OPT_INDENT_2).decode())
+        print_json(described)
     else:
         print(f"{config.path or 'no file, RAFT_PROFILE only'}: good")
         for account in config.accounts:

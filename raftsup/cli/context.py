@@ -1,13 +1,13 @@
-"""What most commands need: the state folder and the config that the command line means."""
+"""What most commands need: the state folder, the config and the account that are meant."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from raftsup.config.accounts import normalise_id
 from raftsup.config.load import ConfigError, load
 from raftsup.config.model import Config
 from raftsup.config.problems import Problem
@@ -32,14 +32,30 @@ def loader_within(arguments: argparse.Namespace) -> Callable[[Mapping[str, str]]
     return lambda environ: load(path, environ, overrides)
 
 
+def account_id(text: str) -> str:
+    """The id that ``text`` stands for; what can be none is left as it was typed."""
+    return normalise_id(text) or text
+
+
+def chosen_by(arguments: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
+    """The instance that a command line is about, in words before the command and in variables:
+    what ``ops.addressed`` takes.
+    """
+    paths = {
+        "RAFTSUP_STATE_DIR": arguments.state_dir,
+        "RAFTSUP_CONFIG_PATH": getattr(arguments, "config", None),
+    }
+    flags = {name: str(path.expanduser().absolute()) for name, path in paths.items() if path}
+    if arguments.dev:
+        return ["--dev"], flags
+    if arguments.instance and flags:
+        # The word --name would count for more than these, the variable does not.
+        return [], {"RAFTSUP_NAME": arguments.instance, **flags}
+    return ["--name", arguments.instance] if arguments.instance else [], flags
+
+
 def _setting(text: str) -> tuple[str, str]:
     path, equals, value = text.partition("=")
     if not equals:
         raise ConfigError([Problem(f"--set {text}", "has no value", "write --set PATH=VALUE")])
     return path, value
-
-
-def colour_wanted() -> bool:
-    """Whether to colour standard output: a terminal that knows colours, without ``NO_COLOR``."""
-    dumb = os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not dumb and not os.environ.get("NO_COLOR")

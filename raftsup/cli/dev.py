@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _host({**os.environ, **dev.variables(folder)}, words)
     except flock.Held as held:
         return complain(
-            f"a throwaway host runs already, pid {held.pid or 'unknown'}: look at it with"
+            f"a throwaway host already runs: pid {held.pid or 'unknown'}. Look at it with"
             " `raftsup --dev status`",
             exits.ALREADY_RUNNING,
         )

@@ -7,10 +7,9 @@ import os
 import shutil
 import sys
 
-import orjson
-
 from raftsup import exits
-from raftsup.cli.context import colour_wanted, loader_within, state_of
+from raftsup.cli.context import chosen_by, loader_within, state_of
+from raftsup.cli.output import colour_wanted, print_json
 from raftsup.ops.doctor import shown, table
 from raftsup.ops.doctor.addressed import addressed
 from raftsup.ops.doctor.finding import Severity
@@ -28,10 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
         if again:
             # Anew: what was mended may be what kept the others from looking.
             examined = _examine(state, load)
-    examined = addressed(examined, *_chosen(arguments))
+    examined = addressed(examined, *chosen_by(arguments))
     if arguments.json:
-        whole = shown.whole(state, examined, mended)
-        print(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode())
+        print_json(shown.whole(state, examined, mended))
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
         print(shown.page(state, examined, mended, colour=colour_wanted(), width=width), end="")
@@ -41,11 +39,3 @@ def run(arguments: argparse.Namespace) -> int:
 def _examine(state: StateDir, load: Load) -> list[Examined]:
     scene = look_around(state, os.environ, load)
     return table.examine(scene, table.due(scene))
-
-
-def _chosen(arguments: argparse.Namespace) -> tuple[list[str], dict[str, str]]:
-    """The instance that this command line is about, in words and in variables."""
-    words = ["--name", arguments.instance] if arguments.instance else []
-    flags = {"RAFTSUP_STATE_DIR": arguments.state_dir, "RAFTSUP_CONFIG_PATH": arguments.config}
-    chosen = {name: str(path.expanduser().absolute()) for name, path in flags.items() if path}
-    return ["--dev"] if arguments.dev else words, chosen

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-import orjson
-
 from raftsup import exits
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
-from raftsup.cli.stop import tell
+from raftsup.cli.output import print_json, tell
 from raftsup.ops import drain, rpc
 
 
@@ -26,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     if end is None:
         return complain(f"no host runs on {state.root}", exits.NOT_RUNNING)
     if arguments.json:
-        print(orjson.dumps(asdict(end)).decode())
+        print_json(asdict(end))
     else:
         turns = "turn" if len(end.finished) == 1 else "turns"
         print(f"raftsup drained (pid {end.pid}): {len(end.finished)} running {turns} finished")

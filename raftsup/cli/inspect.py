@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 import time
 
-import orjson
-
 from raftsup import exits
-from raftsup.cli.context import loader_of, state_of
+from raftsup.cli.context import account_id, loader_of, state_of
 from raftsup.cli.main import complain
-from raftsup.config.accounts import normalise_id
+from raftsup.cli.output import print_json
 from raftsup.ops import inspection
 
 
 def run(arguments: argparse.Namespace) -> int:
-    id_ = normalise_id(arguments.account)
+    id_ = account_id(arguments.account)
     try:
         found = inspection.collect(id_, state_of(arguments), loader_of(arguments))
     except inspection.Unknown as error:
         return complain(str(error), exits.FAILED)
     if arguments.json:
-        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print_json(found)
     else:
         print(inspection.page(found, time.time()), end="")
     return exits.OK

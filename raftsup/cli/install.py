@@ -16,6 +16,9 @@ from raftsup.ops.service.described import Scope
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.dev:
+        return complain("the throwaway instance ends with its terminal: it is no service",
+                        exits.USAGE)  # fmt: skip
     scope = Scope(arguments.scope or Scope.USER)
     user = _user(scope, arguments.run_as)
     if user is None:
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         if install.ends_with_login(service):
             print(f"it stops when {user.pw_name} logs out: sudo loginctl enable-linger"
                   f" {user.pw_name}")  # fmt: skip
-        print(f"next: {install.next_word(service)}")
+        print(f"next: {install.next_word(service, plan.place)}")
     return exits.OK
 
 

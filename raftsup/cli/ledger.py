@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from raftsup import exits
 from raftsup.cli.context import state_of
@@ -13,19 +14,14 @@ from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     try:
-        ledger = open_ledger(state.ledger, readonly=True)
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            if arguments.action == "verify":
+                return _verify(ledger)
+            ledger.backup(arguments.file)
     except (LedgerError, LedgerUnavailable) as error:
         return complain(str(error), exits.FAILED)
-    try:
-        if arguments.action == "verify":
-            return _verify(ledger)
-        ledger.backup(arguments.file)
-        print(f"copied to {arguments.file}")
-        return exits.OK
-    except (LedgerError, LedgerUnavailable) as error:
-        return complain(str(error), exits.FAILED)
-    finally:
-        ledger.close()
+    print(f"copied to {arguments.file}")
+    return exits.OK
 
 
 def _verify(ledger: Ledger) -> int:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from raftsup import exits
-from raftsup.cli.context import colour_wanted, state_of
+from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
+from raftsup.cli.output import colour_wanted
 from raftsup.ops.logs import merged, parsed, printed
 from raftsup.ops.logs.parsed import Record
 
@@ -22,7 +23,7 @@ _LAST, _LAST_BEFORE_NEW = 200, 20
 
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
-    account = arguments.account and arguments.account.lower()
+    account = arguments.account and account_id(arguments.account)
     since = parsed.since_of(arguments.since, time.time()) if arguments.since else ""
     if since is None:
         told = "write a duration like 10m, 2h or 1d, or a time like 2026-11-21T08:00Z"

@@ -31,7 +31,8 @@ examples:
 The config is $RAFTSUP_CONFIG_PATH (default ~/.config/raftsup/raftsup.json5), the state folder
 $RAFTSUP_STATE_DIR (default ~/.local/state/raftsup). Exit codes: 0 good, 1 failed, 2 usage, 3 an
 account is not ready, 4 not running, 5 already running, 6 bad config, 7 bad state folder, 8 a
-worker's endpoint hung, 9 the ledger contradicts itself, 10 the doctor found something bad.
+worker's endpoint hung, 9 the ledger contradicts itself, 10 the doctor found something bad, 130
+Ctrl-C.
 """
 
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return exits.OK
     except KeyboardInterrupt:
-        return 130
+        return exits.INTERRUPTED
     except OSError as error:
         # A full disk under our output, a state folder of another user: a sentence, no traceback.
         return complain(str(error), exits.FAILED)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-import orjson
-
 from raftsup import exits
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
+from raftsup.cli.output import print_json
 from raftsup.ops import reload, rpc
 
 
@@ -29,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     found = reload.plan(state_of(arguments), loader_of(arguments))
     if arguments.json:
-        print(_json(found))
+        print_json(found)
     else:
         print("\n".join(reload.plan_lines(found)))
     return exits.OK
@@ -42,11 +41,7 @@ def _apply(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print(reload.sentence(one), flush=True)
     if arguments.json:
-        print(_json({"done": done}))
+        print_json({"done": done})
     elif not done:
         print("nothing to apply: the host runs what the file says")
     return exits.OK
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

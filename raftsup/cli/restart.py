@@ -9,7 +9,7 @@ from raftsup import exits, flock
 from raftsup.cli import main, start
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
-from raftsup.cli.stop import tell
+from raftsup.cli.output import tell
 from raftsup.config.load import ConfigError, load
 from raftsup.ops import lifecycle, reload, rpc
 from raftsup.ops.service import control, found
@@ -17,6 +17,8 @@ from raftsup.paths import StateDir
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.dev:
+        return complain(start.THROWAWAY, exits.USAGE)
     state = state_of(arguments)
     service = found.of(state.root)
     try:

@@ -9,11 +9,13 @@ import sys
 
 from raftsup import exits
 from raftsup.cli.account import target_of
+from raftsup.cli.context import chosen_by
 from raftsup.cli.main import complain
 from raftsup.config.edit import EditRefused
 from raftsup.ops import apply
 from raftsup.ops.account import agent_of
-from raftsup.ops.accounts import NotSo
+from raftsup.ops.accounts import ChangeRefused
+from raftsup.ops.addressed import addressed
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.ops.setup import flow, plan
 from raftsup.ops.setup.ask import Missing, Person, Unasked
@@ -21,31 +23,50 @@ from raftsup.ops.setup.openclaw import usual_path
 
 
 def run(arguments: argparse.Namespace) -> int:
-    target = target_of(arguments)
+    if wrong := _wrong(arguments):
+        return complain(wrong, exits.USAGE)
+    target, chosen = target_of(arguments), chosen_by(arguments)
     try:
         agreed = flow.agree(_given(arguments), target, Unasked() if arguments.yes else Person())
     except (EOFError, KeyboardInterrupt) as ended:
         print(file=sys.stderr)
         complain("nothing was changed", exits.FAILED)
-        return exits.FAILED if isinstance(ended, EOFError) else 130
+        return exits.FAILED if isinstance(ended, EOFError) else exits.INTERRUPTED
     except Missing as error:
         return complain(str(error), exits.USAGE)
-    except (NotSo, EditRefused, CliTrouble) as error:
+    except (ChangeRefused, EditRefused, CliTrouble) as error:
         return complain(f"nothing was changed: {error}", exits.FAILED)
     if agreed is None:
         print("Nothing was changed.")
         return exits.FAILED
     try:
-        for line in apply.change(target, agreed.over, now=not arguments.no_reload):
-            print(line, flush=True)
+        for line in apply.change(target, agreed.over, tell_host=not arguments.no_reload):
+            print(addressed(line, *chosen), flush=True)
     except (EditRefused, apply.Refused) as error:
-        return complain(str(error), exits.FAILED)
+        return complain(addressed(str(error), *chosen), exits.FAILED)
     for note in agreed.notes:
         print(f"\n{note}")
     print()
     for line in plan.next_words(agreed.unset, target.path, runs=target.host is not None):
-        print(line)
+        print(addressed(line, *chosen))
     return exits.OK
+
+
+def _wrong(arguments: argparse.Namespace) -> str | None:
+    """What is wrong with the command line; None: nothing."""
+    if arguments.dev:
+        return "the throwaway instance makes its own config: `raftsup --dev up` starts it"
+    one = (arguments.profile, arguments.account, arguments.agent_id, arguments.agent)
+    if arguments.from_openclaw and any(one):
+        return (
+            "--from-openclaw takes over all accounts and their agent: leave out --profile,"
+            " --account, --agent-id and --agent"
+        )
+    try:
+        shlex.split(arguments.raft or "")
+    except ValueError as error:
+        return f"--command {arguments.raft}: {error}"
+    return None
 
 
 def _given(arguments: argparse.Namespace) -> flow.Given:

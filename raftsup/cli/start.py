@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from raftsup import exits, flock
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
-from raftsup.cli.stop import tell
+from raftsup.cli.output import tell
 from raftsup.cli.up import detached
 from raftsup.ops import lifecycle
 from raftsup.ops.service import control, found
@@ -19,11 +19,16 @@ from raftsup.ops.service.described import Scope
 from raftsup.ops.service.found import Manager
 from raftsup.paths import StateDir
 
+#: What is said where ``--dev`` chose an instance that has no service and no second start.
+THROWAWAY = "the throwaway instance is started by `raftsup --dev up`, and ends with that"
+
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.dev:
+        return complain(THROWAWAY, exits.USAGE)
     state = state_of(arguments)
     if pid := flock.holder(state.lock):
-        print(f"raftsup runs already: pid {pid}")
+        print(f"a host already runs on {state.root}: pid {pid}")
         return exits.OK
     service = found.of(state.root)
     if service is None:

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from raftsup import exits
-from raftsup.cli.context import colour_wanted, loader_of, loader_within, state_of
+from raftsup.cli.context import loader_of, loader_within, state_of
+from raftsup.cli.output import colour_wanted, print_json
 from raftsup.config.load import ConfigError
 from raftsup.ops import status as ops
 from raftsup.ops.status import render
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _watch(look, arguments)
     status = look()
     if arguments.json:
-        print(orjson.dumps(status, option=orjson.OPT_INDENT_2).decode())
+        print_json(status)
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print(render.screen(status, colour=colour_wanted(), width=width), end="")

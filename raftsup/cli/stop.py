@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from raftsup import exits
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
+from raftsup.cli.output import tell
 from raftsup.ops import lifecycle
 
 
@@ -21,9 +21,3 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(f"no host runs on {state.root}", exits.NOT_RUNNING)
     print(f"raftsup stopped (pid {pid})")
     return exits.OK
-
-
-def tell(text: str) -> None:
-    """A word to the person who waits; nothing to a script."""
-    if sys.stderr.isatty():
-        print(f"raftsup: {text}", file=sys.stderr)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 
-import orjson
-
 from raftsup import exits
-from raftsup.cli.context import state_of
+from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
+from raftsup.cli.output import print_json
 from raftsup.dispatcher import client
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import follow, turns
@@ -28,11 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
                 return _tell(arguments, state)
             case "run":
                 return _run(arguments, state)
-        ledger = open_ledger(state.ledger, readonly=True)
-        try:
-            return (_list if arguments.action == "list" else _show)(arguments, ledger, state)
-        finally:
-            ledger.close()
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            if arguments.action == "list":
+                return _list(arguments, ledger)
+            return _show(arguments, ledger, state)
     except (LedgerError, LedgerUnavailable) as error:
         return complain(str(error), exits.FAILED)
     except client.DispatcherDown as error:
@@ -42,11 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(str(error), exits.FAILED)
 
 
-def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int:
-    account = arguments.account and arguments.account.lower()
+def _list(arguments: argparse.Namespace, ledger: Ledger) -> int:
+    account = arguments.account and account_id(arguments.account)
     found = ledger.recent(account, arguments.limit)
     if arguments.json:
-        print(orjson.dumps([turns.as_json(turn) for turn in found]).decode())
+        print_json([turns.as_json(turn) for turn in found])
         return exits.OK
     for turn in found:
         print(turns.line(turn))
@@ -59,8 +58,7 @@ def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
     turn = ledger.get(arguments.turn)
     attempts = turns.transcripts(turn, state)
     if arguments.json:
-        record = {**turns.as_json(turn), "transcripts": attempts}
-        print(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
+        print_json({**turns.as_json(turn), "transcripts": attempts})
     elif arguments.transcript:
         _print_transcripts([Path(attempt["path"]) for attempt in attempts])
         if not attempts:
@@ -95,29 +93,24 @@ def _tell(arguments: argparse.Namespace, state: StateDir) -> int:
     if arguments.action == "retry":
         print(f"turn {arguments.turn} is owed again; `raftsup turn show {arguments.turn}`")
         return exits.OK
-    ledger = open_ledger(state.ledger, readonly=True)
-    try:
+    with closing(open_ledger(state.ledger, readonly=True)) as ledger:
         now = ledger.get(arguments.turn).state
-    finally:
-        ledger.close()
     print(f"turn {arguments.turn} is {now if now in ENDED else 'being cancelled'}")
     return exits.OK
 
 
 def _run(arguments: argparse.Namespace, state: StateDir) -> int:
-    account = arguments.account.lower()
+    account = account_id(arguments.account)
     turn = int(client.request(state.dispatcher_socket, "run", account=account)["turn"])
     if arguments.no_wait:
         print(f"turn {turn} of {account} is owed; `raftsup turn show {turn}`")
         return exits.OK
-    ledger = open_ledger(state.ledger, readonly=True)
     try:
-        for now, why in follow.follow(turn, ledger, state):
-            print(turns.progress(now, why), flush=True)
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            for now, why in follow.follow(turn, ledger, state):
+                print(turns.progress(now, why), flush=True)
     except KeyboardInterrupt:
         print(f"\nturn {turn} goes on; `raftsup turn cancel {turn}` ends it", file=sys.stderr)
-        return 130
-    finally:
-        ledger.close()
+        return exits.INTERRUPTED
     print(turns.page(now, state), end="")
     return exits.OK if now.state is State.DONE else exits.FAILED

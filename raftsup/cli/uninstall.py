@@ -7,7 +7,7 @@ import argparse
 from raftsup import exits
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
-from raftsup.cli.stop import tell
+from raftsup.cli.output import tell
 from raftsup.ops import lifecycle
 from raftsup.ops.service import control, found, install
 

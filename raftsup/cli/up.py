@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from raftsup import exits, flock
+from raftsup import again, exits, flock
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
 from raftsup.config.load import ConfigError
@@ -87,7 +87,7 @@ def detached(state: StateDir, words: list[str]) -> int:
     with os.fdopen(descriptor, "wb") as out:
         child = subprocess.Popen(
             # Quiet: supervisord's log is rotated in the state folder, this file would grow.
-            [sys.executable, "-m", "raftsup", *words, "--quiet"],
+            again.argv("raftsup", *words, "--quiet"),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

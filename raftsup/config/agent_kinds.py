@@ -157,7 +157,7 @@ _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
     "acp": (
         AcpAgent,
         {
-            "command": argv('["npx", "@zed-industries/claude-code-acp"]'),
+            "command": argv('["npx", "-y", "@agentclientprotocol/claude-agent-acp"]'),
             "cwd": _path,
             "env": _environment,
             "permissions": _permissions,

@@ -9,12 +9,13 @@ from typing import Any
 
 from raftsup.config.model import Config
 from raftsup.config.problems import Outside
+from raftsup.config.values import camel
 
 MASK = "***"
 
 
 def describe(config: Config) -> dict[str, Any]:
-    """All settings, as the model names them; durations in seconds, sizes in bytes.
+    """All settings, by the keys of the file; durations in seconds, sizes in bytes.
 
     What may hold a key is masked, unless it is written as a ``${VAR}``: any text that took one
     is shown as it is written in the file.
@@ -25,7 +26,7 @@ def describe(config: Config) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {f.name: _field(f, getattr(value, f.name)) for f in fields(value)}
+        return {camel(f.name): _field(f, getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Outside):

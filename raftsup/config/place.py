@@ -26,6 +26,9 @@ def insert(text: str, whole: Value, holder: Value, keys: tuple[str, ...], value:
     opens = last is None and (holder == whole or _breaks(text, whole.start, whole.end))
     after = last.end if last else holder.start + 1
     for comment in comments(text, after, close):
+        # One that stands alone would become the new member's own, and go when that goes.
+        if last is not None and _breaks(text, after, comment.start):
+            break
         after = comment.end
     for key in reversed(keys[1:]):
         value = {key: value}

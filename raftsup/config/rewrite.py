@@ -53,6 +53,7 @@ def rewrite(
             after = change(before)
             if before != after:
                 refuse_worse(before, after, path, environ)
+                refuse_closed(path)
                 _put(real, after, seen)
             return Rewritten(before, after)
     except OSError as error:
@@ -101,6 +102,20 @@ def unset_variables(text: str, path: Path, environ: Mapping[str, str]) -> list[s
     except ConfigError as error:
         return list(dict.fromkeys(name for p in error.problems if (name := unset_variable(p))))
     return []
+
+
+def refuse_closed(path: Path) -> None:
+    """Raise ``EditRefused`` where the file is not to be changed, or not by this user."""
+    real = path.resolve()
+    folder = next(folder for folder in real.parents if folder.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise EditRefused(f"{path}: this user may not write in {folder}")
+    # Putting another file in its place would need no right to write into this one.
+    seen = _state(real)
+    if seen is not None and not (seen.st_mode & 0o222 and os.access(real, os.W_OK)):
+        raise EditRefused(
+            f"{path}: is read-only; change it where it is made, or open it with `chmod u+w`"
+        )
 
 
 @contextlib.contextmanager

@@ -199,3 +199,9 @@ def word(value: object, place: Place, report: Report) -> Any:
 def snake(key: str) -> str:
     """``keepFor`` as a dataclass has it: ``keep_for``."""
     return re.sub(r"([A-Z])", r"_\1", key).lower()
+
+
+def camel(name: str) -> str:
+    """``keep_for`` as the file has it: ``keepFor``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -44,12 +44,6 @@ def seconds_left(turn: Turn, settings: Turns, now: float) -> float:
     return min(max(0.0, turn.started_at + settings.timeout - now), settings.timeout)
 
 
-def step_event(turn: Turn, step: Step, now: float) -> dict[str, object]:
-    """What is published of a step."""
-    about = {"turn": turn.id, "account": turn.account, "attempt": turn.attempt}
-    return {"event": "turn.step", "at": now, **about, **vars(step)}
-
-
 def work_of(
     turn: Turn,
     account: Account,

@@ -2,31 +2,30 @@
 
 What is owed is in the ledger; this holds a picture of it, a task for each running turn, and
 nothing that a restart would miss. The decision what starts is ``lanes.decide``; here it is
-carried out.
+carried out. What an operator has it do is in ``orders``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
-from raftsup import exits
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import attempt, lanes, recover
 from raftsup.dispatcher.attempt import Running, under_way
+from raftsup.dispatcher.news import News
 from raftsup.dispatcher.owed import Owed
 from raftsup.dispatcher.patience import patiently
 from raftsup.dispatcher.settle import settle, tell_health
+from raftsup.dispatcher.tasks import Tasks
 from raftsup.ledger import Ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.runners import Lender
-from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn
+from raftsup.turn import ENDED, LaneHealth, Outcome, OutcomeKind, State, Turn
 
 LOG = logging.getLogger("raftsup.dispatcher")
 
@@ -49,33 +48,34 @@ class Dispatcher:
         self.recovering: dict[int, Running] = {}
         self.health: dict[str, LaneHealth] = {}
         self.draining = False
-        self.owed = Owed(self._lane)
-        self._ledger, self._state, self._environ = ledger, state, environ
-        self._pool, self._publish, self._now = pool, publish, now
+        self.owed = Owed(self.lane_of)
+        self.ledger, self._state, self._environ = ledger, state, environ
+        self._pool, self._tasks = pool, Tasks()
+        self.now, self.news = now, News(publish, now)
+        #: The newest turn that ``owed`` was told of.
         self._last = 0
         self._ticket = 0
         self._served: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Take over from a predecessor: end what it left running, then queue what is owed."""
-        self.health = self._ledger.lane_health()
+        self.health = self.ledger.lane_health()
         self._pool.serve(self.config.accounts)
-        for turn in self._ledger.running():
-            item = under_way(turn, self._lane(turn) or turn.account)
+        for turn in self.ledger.running():
+            item = under_way(turn, self.lane_of(turn) or turn.account)
             self.recovering[turn.id] = item
-            self._spawn(self._recover(item))
+            self._tasks.begin(self._recover(item))
         self.pump()
 
     def pump(self) -> None:
         """Start whatever may start now. Cheap; call it at any news."""
         if self.draining:
             return
-        for turn in self._ledger.owed(after=self._last):
+        for turn in self.ledger.owed(after=self._last):
             self._last = turn.id
             self.owed.add(turn)
-        settings, health, now = self.config.turns, self.health, self._now()
+        settings, health, now = self.config.turns, self.health, self.now()
         decision = lanes.decide(
             self.owed.heads(),
             busy=self._busy(),
@@ -110,7 +110,8 @@ class Dispatcher:
         reasons = {a.id: self._pool.unavailable(a) for a in self.config.accounts if a.runs}
         return {account: why for account, why in reasons.items() if why}
 
-    def _lane(self, turn: Turn) -> str | None:
+    def lane_of(self, turn: Turn) -> str | None:
+        """The lane that the turn's account is in now; None if the config does not run it."""
         account = self.config.account(turn.account)
         return account.lane if account is not None and account.runs else None
 
@@ -118,7 +119,7 @@ class Dispatcher:
         # A running turn holds the lane that it started in and, after a reload, also the lane
         # that its account is in now.
         items = [*self.running.values(), *self.recovering.values()]
-        now_in = {lane for item in items if (lane := self._lane(item.turn))}
+        now_in = {lane for item in items if (lane := self.lane_of(item.turn))}
         return now_in | {item.lane for item in items}
 
     def _look_again_at(self, moment: float | None) -> None:
@@ -126,7 +127,7 @@ class Dispatcher:
             self._timer.cancel()
             self._timer = None
         if moment is not None:
-            wait = max(0.0, moment - self._now())
+            wait = max(0.0, moment - self.now())
             self._timer = asyncio.get_running_loop().call_later(wait, self.pump)
 
     # -- a turn's attempt
@@ -140,13 +141,13 @@ class Dispatcher:
         self._served[account.lane] = self._ticket
         item = under_way(turn, account.lane)
         self.running[turn_id] = item
-        self._spawn(self._attempt(item, account))
+        self._tasks.begin(self._attempt(item, account))
 
     async def _attempt(self, item: Running, account: Account) -> None:
         turn_id = item.turn.id
         try:
-            item.turn = await patiently(lambda: self._ledger.claim(turn_id, now=self._now()))
-            self._tell("turn.started", item.turn, item.lane)
+            item.turn = await patiently(lambda: self.ledger.claim(turn_id, now=self.now()))
+            self.news.tell("turn.started", item.turn, item.lane)
             await self._run(item, account)
         finally:
             del self.running[turn_id]
@@ -156,7 +157,7 @@ class Dispatcher:
         turn, settings = item.turn, self.config.turns
 
         async def remember(handle: str) -> None:
-            item.turn = await patiently(lambda: self._ledger.remember(turn.id, handle))
+            item.turn = await patiently(lambda: self.ledger.remember(turn.id, handle))
 
         work = attempt.work_of(
             turn,
@@ -164,26 +165,28 @@ class Dispatcher:
             settings,
             self._state,
             self._environ,
-            seconds=attempt.seconds_left(turn, settings, self._now()),
+            seconds=attempt.seconds_left(turn, settings, self.now()),
             remember=remember,
-            report=lambda step: self._publish(attempt.step_event(turn, step, self._now())),
+            report=lambda step: self.news.step(turn, step),
         )
         with self._pool.lent(account) as runner:
             outcome = await attempt.run(runner, work, item.stop, settings.timeout)
         if outcome.kind is OutcomeKind.LEFT_RUNNING:
-            self._tell("turn.left_running", replace(item.turn, reason=outcome.reason), item.lane)
+            self.news.tell(
+                "turn.left_running", replace(item.turn, reason=outcome.reason), item.lane
+            )
         else:
             await self._settle(item, outcome)
 
     async def _settle(self, item: Running, told: Outcome) -> None:
         lane = item.lane
-        end = await settle(self._ledger, item, told, self.config.turns, self.health, self._now)
+        end = await settle(self.ledger, item, told, self.config.turns, self.health, self.now)
         self.health[lane] = end.health
         if end.turn.state is State.QUEUED:
             self.owed.add(end.turn)
         over = end.turn.state in ENDED
-        self._tell(f"turn.{end.turn.state if over else end.event}", end.turn, lane)
-        tell_health(lane, end, self._now())
+        self.news.tell(f"turn.{end.turn.state if over else end.event}", end.turn, lane)
+        tell_health(lane, end, self.now())
 
     async def _recover(self, item: Running) -> None:
         turn = item.turn
@@ -201,56 +204,11 @@ class Dispatcher:
                 await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
             elif not self.draining or item.stop.done():
                 self.running[turn.id] = item
-                self._tell("turn.taken_up", turn, item.lane)
+                self.news.tell("turn.taken_up", turn, item.lane)
                 await self._run(item, account)
         finally:
             del self.recovering[turn.id]
             self.running.pop(turn.id, None)
-        self.pump()
-
-    # -- an operator's words
-
-    def cancel(self, turn_id: int) -> Turn:
-        """End an owed or running turn. Raises ``IllegalMove`` or ``LedgerError``."""
-        if item := self.running.get(turn_id) or self.recovering.get(turn_id):
-            attempt.end_early(item.stop, OutcomeKind.CANCELLED)
-            return item.turn
-        turn = self._ledger.settle(
-            turn_id, Event.CANCEL, now=self._now(), reason="cancelled by an operator"
-        )
-        self.owed.take(turn_id)
-        self._tell("turn.cancelled", turn, self._lane(turn))
-        self.pump()
-        return turn
-
-    def retry(self, turn_id: int) -> Turn:
-        """Owe an ended turn again. Raises ``IllegalMove`` or ``LedgerError``."""
-        turn = self._ledger.settle(turn_id, Event.REOPEN, now=self._now())
-        if turn.id <= self._last:
-            self.owed.add(turn)
-        lane = self._lane(turn)
-        if lane in self.health:
-            # Who asks for it wants it now; the failures so far still count.
-            self.health[lane] = replace(self.health[lane], not_before=0.0)
-        self._tell("turn.reopened", turn, lane)
-        self.pump()
-        return turn
-
-    def run_once(self, account_id: str, source: str) -> Turn:
-        """Owe an account a turn without a wake. Raises ``LedgerError``."""
-        turn = self._ledger.owe(account_id, source, now=self._now())
-        LOG.info(say("turn.owed", turn=turn.id, account=turn.account, source=source))
-        self.pump()
-        return turn
-
-    def set_paused(self, lane: str, paused: bool) -> None:
-        """Hold or free a lane (``lanes.ALL``: every lane). What runs goes on. Freeing ends also
-        the rest that failures earned.
-        """
-        health = replace(self.health.get(lane, LaneHealth()), paused=paused, not_before=0.0)
-        self._ledger.set_lane_health(lane, health)
-        self.health[lane] = health
-        LOG.info(say("lane.paused" if paused else "lane.resumed", lane=lane))
         self.pump()
 
     # -- the end
@@ -263,35 +221,11 @@ class Dispatcher:
         self._look_again_at(None)
         if self._tasks:
             LOG.info(say("drain.waiting", turns=len(self.running), seconds=budget))
-            await asyncio.wait(self._tasks, timeout=budget)
+        await self._tasks.wait(budget)
         self.interrupt()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
 
     def interrupt(self) -> None:
         """End what runs; it is owed again at the next start."""
         for item in self.running.values():
             attempt.end_early(item.stop, OutcomeKind.INTERRUPTED)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            # A turn may be stranded by it; a new dispatcher finds every one of them.
-            LOG.critical(say("dispatcher.broke", reason=repr(error)), exc_info=error)
-            os._exit(exits.FAILED)
-
-    def _tell(self, action: str, turn: Turn, lane: str | None) -> None:
-        facts: dict[str, object] = {
-            "turn": turn.id,
-            "account": turn.account,
-            "lane": lane,
-            "attempt": turn.attempt,
-            "reason": turn.reason or None,
-        }
-        LOG.info(say(action, **facts))
-        self._publish({"event": action, "at": self._now(), **facts})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raftsup import __version__
-from raftsup.dispatcher import lanes
+from raftsup.dispatcher import lanes, orders
 from raftsup.dispatcher.dispatch import Dispatcher
 from raftsup.dispatcher.server import Answer, BadRequest, Verb
 from raftsup.turn import IllegalMove
@@ -59,7 +59,7 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
     def set_paused(paused: bool) -> Verb:
         def verb(request: Mapping[str, Any]) -> Answer:
             lane = lane_of(request)
-            dispatcher.set_paused(lane, paused)
+            orders.set_paused(dispatcher, lane, paused)
             return {"lane": lane, "paused": paused}
 
         return verb
@@ -88,14 +88,14 @@ def _turn_of(request: Mapping[str, Any]) -> int:
 
 def _cancel(dispatcher: Dispatcher, turn: int) -> Answer:
     try:
-        return {"turn": dispatcher.cancel(turn).id}
+        return {"turn": orders.cancel(dispatcher, turn).id}
     except IllegalMove as error:
         raise BadRequest(f"turn {turn} has ended already: it is {error.turn.state}") from error
 
 
 def _retry(dispatcher: Dispatcher, turn: int) -> Answer:
     try:
-        return {"turn": dispatcher.retry(turn).id}
+        return {"turn": orders.retry(dispatcher, turn).id}
     except IllegalMove as error:
         raise BadRequest(
             f"turn {turn} is {error.turn.state}: only one that failed, timed out or was cancelled"
@@ -111,4 +111,4 @@ def _run(dispatcher: Dispatcher, request: Mapping[str, Any]) -> Answer:
     if not account.runs:
         why = account.problem or "enabled: false in the config"
         raise BadRequest(f"account {account.id} does not run: {why}")
-    return {"turn": dispatcher.run_once(account.id, "operator").id}
+    return {"turn": orders.run_once(dispatcher, account.id, "operator").id}

@@ -8,31 +8,27 @@ from itertools import islice
 from pathlib import Path
 
 from raftsup.config.model import Dedupe
-from raftsup.ledger import audit, latest, messages, seen
+from raftsup.ledger import audit, latest, messages, seen, turns
 from raftsup.ledger.errors import LedgerError
 from raftsup.ledger.lookup import excess, in_phase, turn_of
 from raftsup.ledger.records import (
-    LAST_TURN,
     QUEUED,
     RUNNING,
     Counts,
     Table,
-    Tally,
     digest,
     dump_lane,
-    dump_tally,
     dump_turn,
     load_lane,
     load_tally,
     load_turn,
     pack_number,
     parse_place,
-    place,
     unpack_number,
 )
 from raftsup.ledger.store import Store
 from raftsup.ledger.view import View
-from raftsup.turn import ENDED, Event, LaneHealth, State, Turn, advance
+from raftsup.turn import Event, LaneHealth, State, Turn
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class Ledger:
         me, identity_key = self._key(account), self._key(account, "identity", identity)
         message = None if message_id is None else self._key(account, "message", message_id)
         with self._store.write(grows=True) as view:
-            tally = self._tally(view, account)
+            tally = turns.tally_of(view, me, account)
             known = seen.find(view, identity_key, now, dedupe.ttl)
             if known is not None:
                 turn, duplicate = known.turn, True
@@ -97,7 +93,7 @@ class Ledger:
                 counts = replace(counts, duplicates=counts.duplicates + 1)
             else:
                 counts = replace(counts, accepted=counts.accepted + 1, queued=counts.queued + 1)
-            view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
+            turns.count(view, me, tally, counts)
             if duplicate and view.get(Table.TURNS, pack_number(turn)) is None:
                 turn = 0
         return Accepted(turn, duplicate)
@@ -109,8 +105,8 @@ class Ledger:
         me = self._key(account)
         if message is not None and (open_turn := view.get(Table.MESSAGES, message)) is not None:
             return unpack_number(open_turn), True
-        joined = self._not_started(view, me) if coalesce else None
-        turn = joined if joined is not None else self._add(view, account, "wake", now).id
+        joined = turns.not_started(view, me) if coalesce else None
+        turn = joined if joined is not None else turns.add(view, me, account, "wake", now).id
         if message is not None:
             messages.open_(view, pack_number(turn), message)
         return turn, joined is not None
@@ -119,29 +115,11 @@ class Ledger:
         """Owes a turn to something else than a wake: ``source`` says what."""
         me = self._key(account)
         with self._store.write(grows=True) as view:
-            tally = self._tally(view, account)
+            tally = turns.tally_of(view, me, account)
             counts = tally.counts
             counts = replace(counts, asked=counts.asked + 1, queued=counts.queued + 1)
-            view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
-            return self._add(view, account, source, now)
-
-    def _add(self, view: View, account: str, source: str, now: float) -> Turn:
-        number = unpack_number(view.get(Table.META, LAST_TURN) or pack_number(0)) + 1
-        view.set(Table.META, LAST_TURN, pack_number(number))
-        turn = Turn(number, account, source=source, owed_at=now)
-        view.add(Table.TURNS, pack_number(number), dump_turn(turn))
-        view.add(Table.PLACES, place(self._key(account), turn))
-        return turn
-
-    def _not_started(self, view: View, account_key: bytes) -> int | None:
-        """The oldest queued turn that never began. One that waits for its next attempt may be
-        about to give up: what joins it would be lost with it.
-        """
-        for key, _ in view.scan(Table.PLACES, account_key + QUEUED):
-            turn = parse_place(key)[1]
-            if turn_of(view, turn).attempt == 0:
-                return turn
-        return None
+            turns.count(view, me, tally, counts)
+            return turns.add(view, me, account, source, now)
 
     def owed(self, after: int = 0) -> list[Turn]:
         """Queued turns with an id above ``after``, in the order of their ids."""
@@ -159,7 +137,7 @@ class Ledger:
     def claim(self, turn: int, *, now: float) -> Turn:
         """The next attempt begins. Raises ``IllegalMove`` unless the turn is queued."""
         with self._store.write() as view:
-            return self._move(view, turn, Event.CLAIM, now, "")
+            return turns.move(view, self._key, turn, Event.CLAIM, now, "")
 
     def remember(self, turn: int, handle: str) -> Turn:
         """Keeps what finds the running attempt's run again. Raises ``LedgerError`` unless the
@@ -186,28 +164,10 @@ class Ledger:
         if event is Event.CLAIM:
             raise ValueError("a turn is claimed with claim()")
         with self._store.write() as view:
-            moved = self._move(view, turn, event, now, reason)
+            moved = turns.move(view, self._key, turn, event, now, reason)
             if lane is not None:
                 self._put_lane(view, *lane)
             return moved
-
-    def _move(self, view: View, turn: int, event: Event, now: float, reason: str) -> Turn:
-        # A reason may quote what a program printed, and JSON takes no broken characters.
-        clean = reason.encode("utf-8", "replace").decode()
-        before = turn_of(view, turn)
-        moved = advance(before, event, now, clean)
-        me, number = self._key(before.account), pack_number(turn)
-        view.set(Table.TURNS, number, dump_turn(moved))
-        view.remove(Table.PLACES, place(me, before))
-        view.add(Table.PLACES, place(me, moved))
-        tally = self._tally(view, before.account)
-        counts = tally.counts.shifted(before.state, -1).shifted(moved.state, 1)
-        view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
-        if moved.state in ENDED:
-            messages.close(view, number)
-        elif event is Event.REOPEN:
-            messages.reopen(view, number)
-        return moved
 
     def lane_health(self) -> dict[str, LaneHealth]:
         with self._store.read() as view:
@@ -250,18 +210,7 @@ class Ledger:
                 return []  # the usual case must not wait for the write lock
         with self._store.write() as view:
             ids = [turn for _, turn in islice(excess(view, now, keep, keep_for), limit)]
-            return [self._sweep(view, turn) for turn in ids]
-
-    def _sweep(self, view: View, turn: int) -> Turn:
-        gone = turn_of(view, turn)
-        me = self._key(gone.account)
-        tally = self._tally(view, gone.account)
-        view.remove(Table.TURNS, pack_number(turn))
-        view.remove(Table.PLACES, place(me, gone))
-        messages.forget(view, pack_number(turn))
-        swept = tally.swept.shifted(gone.state, 1)
-        view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, swept=swept)))
-        return gone
+            return [turns.sweep(view, self._key, turn) for turn in ids]
 
     def verify(self) -> list[str]:
         """What contradicts itself, in words; nothing if the ledger is sound."""
@@ -282,7 +231,3 @@ class Ledger:
 
     def _key(self, *parts: str) -> bytes:
         return digest(self._store.meta.digest_key, *parts)
-
-    def _tally(self, view: View, account: str) -> Tally:
-        data = view.get(Table.ACCOUNTS, self._key(account))
-        return Tally(account) if data is None else load_tally(data)

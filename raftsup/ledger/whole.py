@@ -14,6 +14,8 @@ from pathlib import Path
 
 import lmdb
 
+from raftsup import again
+
 #: Seconds for reading all of it.
 _PATIENCE = 20.0
 
@@ -27,7 +29,7 @@ def cut_short(env: lmdb.Environment, path: Path) -> bool:
     # ledger may be short by some. Only reading it tells, and a child may die of it.
     try:
         done = subprocess.run(
-            [sys.executable, "-m", __name__, os.fspath(path)], stdin=subprocess.DEVNULL,
+            again.argv(__name__, os.fspath(path)), stdin=subprocess.DEVNULL,
             capture_output=True, timeout=_PATIENCE, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +11,41 @@ from raftsup.config.load import load
 from raftsup.config.problems import ConfigError
 from raftsup.config.source import parse, text_in, unset_variable
 from raftsup.ops import accounts, raft_cli
-from raftsup.ops.accounts import CHANNEL, NotSo, at
+from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.apply import Target, lenient
 from raftsup.ops.apply import change as apply_change
-from raftsup.ops.setup.plan import TEMPLATE
+from raftsup.ops.setup.plan import begun, usual_command
 
 EditsOf = Callable[[object], Sequence[Edit]]
 
 
-def change(target: Target, edits_of: EditsOf, *, now: bool = True) -> Iterator[str]:
+def change(target: Target, edits_of: EditsOf, *, tell_host: bool = True) -> Iterator[str]:
     """Apply the edits that ``edits_of`` makes of the file's tree; a line for each thing done.
 
-    Raises ``NotSo``, ``EditRefused``, ``ConfigError`` and ``apply.Refused``.
+    Raises ``ChangeRefused``, ``EditRefused``, ``ConfigError`` and ``apply.Refused``.
     """
 
     def of_text(text: str | None) -> str:
-        text = TEMPLATE if text is None else text
+        text = begun(text)
         changed = edited(text, edits_of(parse(text, target.path)), target.path)
         _refuse_half_an_account(text, changed, target)
         return changed
 
-    yield from apply_change(target, of_text, now=now)
+    yield from apply_change(target, of_text, tell_host=tell_host)
 
 
 def added(target: Target, id_: str, values: dict[str, Any]) -> EditsOf:
     """The edits of a new account. Asks the Raft CLI for an agent id that is not given.
 
-    Raises ``NotSo``, ``CliTrouble``, ``ConfigError``.
+    Raises ``ChangeRefused``, ``CliTrouble``, ``ConfigError``.
     """
     try:
-        tree = parse(text_in(target.path), target.path)
+        tree = parse(begun(text_in(target.path)), target.path)
     except FileNotFoundError:
         tree = {}
     accounts.add(tree, id_, values)  # refuses before the CLI is asked, which takes a second
     if not values["agentId"]:
-        command = at(tree, *CHANNEL).get("command") or ["raft"]
+        command = usual_command(tree)
         try:
             values["agentId"] = raft_cli.whoami(command, values["profile"], target.environ).agent_id
         except raft_cli.CliTrouble as error:
@@ -53,8 +53,15 @@ def added(target: Target, id_: str, values: dict[str, Any]) -> EditsOf:
     return lambda tree: accounts.add(tree, id_, values)
 
 
-def removed(tree: object, id_: str) -> Sequence[Edit]:
-    return accounts.remove(tree, id_)
+def removed(tree: object, id_: str, environ: Mapping[str, str]) -> Sequence[Edit]:
+    """Raises ``ChangeRefused`` where there is no such account, or no other one."""
+    edits = accounts.remove(tree, id_)
+    if accounts.ids(tree) == [id_] and not environ.get("RAFT_PROFILE", "").strip():
+        raise ChangeRefused(
+            f"{id_} is the only account, and a host needs one: `raftsup account disable {id_}`"
+            " stops it; to replace it, add the other one first"
+        )
+    return edits
 
 
 def enabled(tree: object, id_: str, on: bool) -> Sequence[Edit]:
@@ -62,10 +69,12 @@ def enabled(tree: object, id_: str, on: bool) -> Sequence[Edit]:
 
 
 def agent_of(text: str) -> dict[str, Any]:
-    """The agent that stands on the command line as JSON5. Raises ``ConfigError`` and ``NotSo``."""
+    """The agent on the command line, as JSON5. Raises ``ConfigError`` and ``ChangeRefused``."""
     agent = parse(text, Path("--agent"))
     if not isinstance(agent, dict):
-        raise NotSo('--agent: write an object like { kind: "command", command: ["claude", "-p"] }')
+        raise ChangeRefused(
+            '--agent: write an object like { kind: "command", command: ["claude", "-p"] }'
+        )
     return dict(agent)
 
 

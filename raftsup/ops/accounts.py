@@ -14,7 +14,7 @@ ACCOUNTS = (*CHANNEL, "accounts")
 _OF_DEFAULT = ("profile", "agentId", "agent", "lane", "name")
 
 
-class NotSo(Exception):
+class ChangeRefused(Exception):
     """The change makes no sense for this config; the message says why and what to do."""
 
 
@@ -46,20 +46,24 @@ def ids(tree: object) -> list[str]:
 
 
 def add(tree: object, id_: str, values: Mapping[str, Any]) -> list[Edit]:
-    """Raises ``NotSo`` where it exists already or its profile is another account's."""
+    """Raises ``ChangeRefused`` where it exists already or its profile is another account's."""
     if not id_ or normalise_id(id_) != id_:
-        raise NotSo(f"{id_!r} is no account id; write 1 to 64 of a-z 0-9 _ -")
+        raise ChangeRefused(f"{id_!r} is no account id; write 1 to 64 of a-z 0-9 _ -")
     if id_ in ids(tree):
-        raise NotSo(f"there is an account {id_} already; `raftsup account remove {id_}` first,"
-                    " or choose another id")  # fmt: skip
+        raise ChangeRefused(
+            f"there is an account {id_} already; `raftsup account remove {id_}` first, or choose"
+            " another id"
+        )
     if other := of_profile(tree, values["profile"]):
-        raise NotSo(f"the profile {values['profile']} is that of the account {other} already; each"
-                    " account needs one of its own")  # fmt: skip
+        raise ChangeRefused(
+            f"the profile {values['profile']} is that of the account {other} already; each account"
+            " needs one of its own"
+        )
     return [Set((*ACCOUNTS, id_), {k: v for k, v in values.items() if v is not None})]
 
 
 def remove(tree: object, id_: str) -> list[Edit]:
-    """Raises ``NotSo`` where there is no such account."""
+    """Raises ``ChangeRefused`` where there is no such account."""
     key = _known(tree, id_)
     edits: list[Edit] = [Remove((*ACCOUNTS, key))] if key is not None else []
     if id_ == DEFAULT:
@@ -70,10 +74,12 @@ def remove(tree: object, id_: str) -> list[Edit]:
 
 
 def enable(tree: object, id_: str, on: bool) -> list[Edit]:
-    """Raises ``NotSo`` where there is no such account, or where it alone cannot be enabled."""
+    """Raises ``ChangeRefused`` where there is no such account, or it alone cannot be enabled."""
     key = _known(tree, id_)
     if on and at(tree, *CHANNEL).get("enabled") is False:
-        raise NotSo("channels.raft.enabled is false, which disables every account; remove it there")
+        raise ChangeRefused(
+            "channels.raft.enabled is false, which disables every account; remove it there"
+        )
     if on and at(tree, *ACCOUNTS, key or id_).get("enabled", True) is True:
         return []
     return [Set((*ACCOUNTS, key or id_, "enabled"), on)]
@@ -83,8 +89,10 @@ def _known(tree: object, id_: str) -> str | None:
     """The key of an account that stands in the file; None for ``default`` at the top alone."""
     if id_ not in ids(tree):
         from_outside = " (RAFT_PROFILE in the environment makes one)" if id_ == DEFAULT else ""
-        raise NotSo(f"there is no account {id_} in the file{from_outside};"
-                    f" there are: {', '.join(ids(tree)) or 'none'}")  # fmt: skip
+        raise ChangeRefused(
+            f"there is no account {id_} in the file{from_outside};"
+            f" there are: {', '.join(ids(tree)) or 'none'}"
+        )
     return key_of(tree, id_)
 
 

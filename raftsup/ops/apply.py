@@ -12,10 +12,8 @@ from raftsup.config.model import Config, Supervisor
 from raftsup.config.problems import ConfigError
 from raftsup.config.rewrite import Rewritten, put_back, rewrite, unset_variables
 from raftsup.ops import reload, rpc
+from raftsup.ops.stand_in import with_stand_ins
 from raftsup.paths import StateDir
-
-#: What stands in place of a variable that only the host has.
-UNSET = "raftsup-unset-"
 
 
 class Refused(Exception):
@@ -37,11 +35,11 @@ class Target:
 
 
 def change(
-    target: Target, of_text: Callable[[str | None], str], *, now: bool = True
+    target: Target, of_text: Callable[[str | None], str], *, tell_host: bool = True
 ) -> Iterator[str]:
     """Rewrite the file and apply it to the running host; a line for each thing done.
 
-    ``now`` False: the host is not told. Raises as ``rewrite`` does, and ``Refused``.
+    ``tell_host`` False: it is applied to no host. Raises as ``rewrite`` does, and ``Refused``.
     """
     done = rewrite(target.path, of_text, target.environ)
     if not done.changed:
@@ -51,22 +49,30 @@ def change(
     if target.host is None:
         yield said
         yield "no host runs: it takes effect at the next start, `raftsup up`"
-    elif not now or _mode(done.after, target) == "off":
+    elif not tell_host or _mode(done.after, target) == "off":
         yield said
         yield "the running host was not told; apply it with `raftsup reload`"
+    elif (other := _other_file(target)) is not None:
+        yield said
+        yield f"the running host goes by {other}, so this changes nothing for it"
     else:
         yield from _reload(target, done, said)
 
 
 def lenient(text: str, target: Target) -> Config:
-    """The config in ``text``, where unset variables hold a word that begins with ``UNSET``; the
-    host may well have them.
+    """The config in ``text``; words stand in for unset variables, which the host may well have.
 
     Raises ``ConfigError``.
     """
     names = unset_variables(text, target.path, target.environ)
-    environ = {**target.environ, **{name: UNSET + name for name in names}}
-    return load_text(text, target.path, environ)
+    return load_text(text, target.path, with_stand_ins(target.environ, names))
+
+
+def _other_file(target: Target) -> Path | None:
+    """The running host's config file, if it is not the one that is changed."""
+    standing = reload.standing(target.state)
+    path = Path(standing["path"]) if standing else target.path
+    return path if path.resolve() != target.path.resolve() else None
 
 
 def _mode(text: str, target: Target) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from raftsup import flock
+from raftsup import again, flock
 from raftsup.lifeline import die_with_parent, reset_signals
 from raftsup.paths import StateDirError
 from raftsup.sim.server import running_workspace
@@ -114,7 +114,7 @@ def host(environ: Mapping[str, str], words: Sequence[str]) -> subprocess.Popen[b
         die_with_parent(parent)
 
     return subprocess.Popen(
-        [sys.executable, "-m", "raftsup", "up", *words],
+        again.argv("raftsup", "up", *words),
         env=dict(environ),
         stdin=subprocess.DEVNULL,
         # Ctrl-C is this process's to hear; it then stops the host.

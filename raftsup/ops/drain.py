@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,12 +73,7 @@ def _ended(state: StateDir, turns: set[int]) -> set[int]:
     if not turns:
         return set()
     try:
-        ledger = open_ledger(state.ledger, readonly=True)
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            return {turn for turn in turns if ledger.get(turn).state in ENDED}
     except (LedgerError, LedgerUnavailable):
         return set()
-    try:
-        return {turn for turn in turns if ledger.get(turn).state in ENDED}
-    except LedgerError:
-        return set()
-    finally:
-        ledger.close()

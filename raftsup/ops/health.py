@@ -11,6 +11,7 @@ from raftsup import flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
+from raftsup.ops.plain import plain
 from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import roster
@@ -57,7 +58,7 @@ class Health:
         worst = self.worst
         return (
             f"not ready: {self.ready} of {self.accounts} accounts are ready; {worst['account']} is"
-            f" {worst['state']}: {worst['reason']}"
+            f" {worst['state']}: {plain(worst['reason'])}"
         )
 
 

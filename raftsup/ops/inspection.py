@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from raftsup.config.describe import describe
@@ -13,6 +14,7 @@ from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import status, turns
 from raftsup.ops.logs import rotated
+from raftsup.ops.plain import plain
 from raftsup.paths import StateDir
 from raftsup.supervisor.programs import ACCOUNTS
 
@@ -38,7 +40,7 @@ def collect(id_: str, state: StateDir, load: Callable[[], Config]) -> dict[str, 
     lane = chosen[0].lane
     return {
         **whole["accounts"][0],
-        "host": whole["supervisor"],
+        "supervisor": whole["supervisor"],
         "dispatcher": whole["dispatcher"],
         "config": written,
         "configProblem": unread,
@@ -81,15 +83,10 @@ def _lane(id_: str, lane: str, state: StateDir) -> dict[str, Any]:
 
 def _recent(id_: str, state: StateDir) -> list[dict[str, Any]]:
     try:
-        ledger = open_ledger(state.ledger, readonly=True)
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            found = ledger.recent(id_, _RECENT)
     except (LedgerError, LedgerUnavailable, OSError):
         return []
-    try:
-        found = ledger.recent(id_, _RECENT)
-    except LedgerError:
-        return []
-    finally:
-        ledger.close()
     return [
         {
             **turns.as_json(turn),
@@ -114,7 +111,7 @@ def _files(id_: str, state: StateDir, config: str | None) -> dict[str, Any]:
 
 def page(found: Mapping[str, Any], now: float) -> str:
     """One page for people, ending in a newline."""
-    lines = [f"{name:<11}{_plain(value)}".rstrip() for name, value in _facts(found, now) if value]
+    lines = [f"{name:<11}{plain(value)}".rstrip() for name, value in _facts(found, now) if value]
     for number, turn in enumerate(found["recent"]):
         lines.append(f"{'' if number else 'turns':<11}{turn['text']}")
         lines += [f"{'':<13}{attempt['path']}" for attempt in turn["transcripts"]]
@@ -125,7 +122,7 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     bridge, wakes, counts = found["bridge"], found["wakes"], found["turns"]
     yield "account", found["account"]
     yield "state", ": ".join(filter(None, (found["state"], found["reason"])))
-    host, dispatcher = found["host"], found["dispatcher"]
+    host, dispatcher = found["supervisor"], found["dispatcher"]
     yield "host", _program(host["state"], host["pid"])
     yield "dispatcher", _program(dispatcher["state"], dispatcher["pid"])
     endpoint = found["endpoint"]
@@ -145,11 +142,6 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     for number, log in enumerate(found["files"]["logs"]):
         yield "" if number else "logs", log
     yield "report", found["files"]["report"] or ""
-
-
-def _plain(text: str) -> str:
-    """Without what would command the terminal: some of it is a bridge's own words."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _program(word: str, pid: int | None) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from raftsup.childenv import clean_env
+from raftsup.ops.plain import plain
 
 #: Seconds for one question; ``whoami`` asks Raft itself.
 PATIENCE = 30.0
@@ -145,4 +146,4 @@ def _said(output: bytes) -> str:
 
 
 def _line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)[:300]
+    return plain(text)[:300]

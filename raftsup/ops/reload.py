@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import orjson
@@ -51,15 +52,10 @@ def apply(state: StateDir) -> Iterator[dict[str, Any]]:
 
 def _left(state: StateDir, program: str) -> dict[str, int]:
     try:
-        ledger = open_ledger(state.ledger, readonly=True)
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            counts = ledger.counts().get(program.partition(":")[2])
     except (LedgerError, LedgerUnavailable):
         return {}
-    try:
-        counts = ledger.counts().get(program.partition(":")[2])
-    except LedgerError:
-        return {}
-    finally:
-        ledger.close()
     return {"running": counts.running, "queued": counts.queued} if counts else {}
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import shtab
 from argparse_manpage.manpage import Manpage  # type: ignore[import-untyped]
 
+from raftsup.paths import xdg
+
 #: An account's id is completed by asking; the functions are the shells' own.
 _ACCOUNTS = {
     "bash": "_raftsup_account_ids",
@@ -45,8 +47,9 @@ def _mark(action: Any) -> None:
 
 def completion_path(shell: str, environ: Mapping[str, str], home: Path) -> Path:
     """Where ``shell`` looks for a user's completions (zsh: a folder that fpath must name)."""
-    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    environ = {**environ, "HOME": str(home)}
+    data = xdg(environ, "XDG_DATA_HOME", ".local/share")
+    config = xdg(environ, "XDG_CONFIG_HOME", ".config")
     return {
         "bash": data / "bash-completion" / "completions" / "raftsup",
         "zsh": data / "zsh" / "site-functions" / "_raftsup",
@@ -99,5 +102,5 @@ def parsers(
 
 def manual_path(environ: Mapping[str, str], home: Path) -> Path:
     """Where man looks for a user's pages, if ``~/.local/bin`` is on the PATH."""
-    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    data = xdg({**environ, "HOME": str(home)}, "XDG_DATA_HOME", ".local/share")
     return data / "man" / "man1" / "raftsup.1"

@@ -38,6 +38,7 @@ from enum import StrEnum
 from typing import Any
 
 from raftsup.config.model import Account, Config
+from raftsup.config.values import camel
 
 
 class Takes(StrEnum):
@@ -105,7 +106,7 @@ def changes(old: Config, new: Config) -> list[Change]:
         for field in fields(before):
             if getattr(before, field.name) != getattr(after, field.name):
                 takes = _NOT_LIVE.get(f"{section}.{field.name}", Takes.LIVE)
-                found.append(Change(f"{section}.{_camel(field.name)}", takes))
+                found.append(Change(f"{section}.{camel(field.name)}", takes))
     return found
 
 
@@ -121,7 +122,7 @@ def _of_account(id_: str, old: Account | None, new: Account | None) -> list[Chan
     if not runs:
         return [] if old == new else [Change(place, Takes.NOTHING, id_)]
     return [
-        Change(f"{place}.{_camel(name)}", takes, id_)
+        Change(f"{place}.{camel(name)}", takes, id_)
         for name, takes in _OF_ACCOUNT.items()
         if getattr(old, name) != getattr(new, name)
     ]
@@ -182,8 +183,3 @@ def command_for(found: Iterable[Change]) -> str:
     if not takes:
         return ""
     return "raftsup restart" if takes == {Takes.HOST} else "raftsup reload"
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from raftsup import private_file
 from raftsup.paths import StateDir
 
 _TEMPLATE = """\
@@ -65,11 +66,7 @@ def write(state: StateDir, accounts: int) -> Path:
         # Else supervisor warns at each start that it was not told to stay root.
         user=f"user = {pwd.getpwuid(0).pw_name}" if root else "",
     )
-    new = state.supervisord_conf.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    new.replace(state.supervisord_conf)
+    private_file.replace(state.supervisord_conf, os.fsencode(text))
     return state.supervisord_conf
 
 

@@ -22,6 +22,9 @@ from raftsup.supervisor import programs
 
 #: Seconds before SIGKILL: never. A whole number: supervisor adds it to the time of day.
 _NEVER = 10 * 365 * 86400
+#: Seconds between two words to interrupt. One that comes close upon another signal is lost: the
+#: kernel keeps no count of them.
+_AGAIN = 1.0
 
 
 class Drain:
@@ -55,8 +58,9 @@ class Drain:
         if self._options.stop_requests and self._latest == math.inf:
             self._latest = time.monotonic() + self._options.raftsup.turns.drain
             self._set(self._deadline or self._latest)
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._deadline = None
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
+            self._deadline = now + _AGAIN
             self._interrupt()
 
     def awaits(self, process: Any) -> bool:
@@ -69,10 +73,11 @@ class Drain:
 
     def _interrupt(self) -> None:
         process = self._dispatcher()
-        process.config.stopwaitsecs = programs.dispatcher_stop(self._options.raftsup)
-        process.delay = time.time() + process.config.stopwaitsecs
-        if process.pid:
+        if process.config.stopwaitsecs == _NEVER:
+            process.config.stopwaitsecs = programs.dispatcher_stop(self._options.raftsup)
+            process.delay = time.time() + process.config.stopwaitsecs
             self._options.logger.warn("the drain's time is over: interrupting what still runs")
+        if process.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
 

@@ -84,7 +84,7 @@ def _take(environ: MutableMapping[str, str]) -> Config | None:
     try:
         with os.fdopen(int(number), "rb") as pipe:
             version, config = pickle.load(pipe)  # noqa: S301 - from ourselves, before the exec
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+    except Exception:  # of another version's it may find any part elsewhere, or not at all
         return None
-    # Another version's may lack what this one looks for.
+    # And one that can be read may lack what this version looks for.
     return config if version == __version__ else None

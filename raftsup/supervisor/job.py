@@ -11,7 +11,7 @@ from typing import Any
 
 from supervisor.states import RUNNING_STATES, STOPPED_STATES, ProcessStates
 
-from raftsup.supervisor import programs
+from raftsup.supervisor import members, programs
 
 
 @dataclass
@@ -69,15 +69,13 @@ def _left(process: Any) -> bool:
         process.stop()
     if process.state not in STOPPED_STATES:
         return False
-    group.config.process_configs.remove(process.config)
-    del group.processes[name]
+    members.leave(process)
     return True
 
 
 def _add(group: Any, program: Any, rested: Any) -> None:
     if program.name not in group.processes:
-        group.config.process_configs.append(program)
-        process = group.processes[program.name] = program.make_process(group)
+        process = members.join(group, program)
         if rested is not None:
             # supervisor's loop starts only what has never been started.
             process.laststart, process.laststop = rested.laststart, rested.laststop

@@ -80,3 +80,14 @@ class Options(ServerOptions):
             number = signal.SIGTERM
         self.stop_requests += number in _STOP_SIGNALS
         return number
+
+    def stopped_at_last(self) -> bool:
+        """Whether a stop came after the main loop had ended, which nobody has heard.
+
+        From here on one ends this process, which runs nothing any more; and a SIGHUP is no end:
+        its restart is under way. The next image inherits that, until it hears signals itself.
+        """
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL if self._terminal else signal.SIG_IGN)
+        return any(number in _STOP_SIGNALS for number in iter(self.get_signal, None))

@@ -16,7 +16,7 @@ from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
-from raftsup import exits, flock
+from raftsup import again, exits, flock
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
 from raftsup.supervisor import conf, heirloom, herald, notify, programs, watch, watchdog
@@ -168,10 +168,11 @@ def run(
         # Start over with today's code and config; a file that is just being saved is no end, and
         # one that is broken by now is none either.
         watch.await_whole(load)
-        heirloom.leave_config(parent.reloads.file, os.environ)
-        heirloom.leave_lock(lock, os.environ)
-        os.umask(umask)
-        os.execv(sys.executable, [sys.executable, "-m", "raftsup", *sys.argv[1:]])  # noqa: S606
+        if not options.stopped_at_last():
+            heirloom.leave_config(parent.reloads.file, os.environ)
+            heirloom.leave_lock(lock, os.environ)
+            os.umask(umask)
+            os.execv(sys.executable, again.argv("raftsup", *sys.argv[1:]))  # noqa: S606
     os.close(lock)
     return exits.OK
 

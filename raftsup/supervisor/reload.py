@@ -20,10 +20,9 @@ from raftsup.config.model import Config
 from raftsup.dispatcher import letters
 from raftsup.dispatcher import main as dispatcher
 from raftsup.paths import default_config_path
-from raftsup.supervisor import changes, programs, told, watch
+from raftsup.supervisor import changes, members, programs, told, watch
 from raftsup.supervisor.changes import Takes
 from raftsup.supervisor.job import Job, go_on, rests
-from raftsup.supervisor.rpc import difference, spec
 
 #: Jobs of which one can still ask.
 _REMEMBERED = 8
@@ -195,7 +194,7 @@ class Reloads:
         added, changed, removed = self._difference(self._options.process_group_configs)
         job.changed = changed if Takes.RESTART in allowed else ()
         wanted = {
-            spec(group, program): program
+            members.spec(group, program): program
             for group in self._options.process_group_configs
             for program in group.process_configs
         }
@@ -238,5 +237,5 @@ class Reloads:
     def _difference(self, wanted: Sequence[Any]) -> tuple[list[str], list[str], list[str]]:
         """Accounts' programs added, changed and removed. The dispatcher always stays."""
         running = [group.config for group in self._parent.process_groups.values()]
-        added, changed, removed = difference(running, wanted)
+        added, changed, removed = members.difference(running, wanted)
         return added, [name for name in changed if name != dispatcher.PROGRAM], removed

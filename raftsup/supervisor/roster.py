@@ -6,12 +6,12 @@ edited, nor the secrets that it names, which only the host's environment has.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
+from raftsup import private_file
 from raftsup.config.model import Account, Config
 from raftsup.paths import StateDir
 
@@ -22,12 +22,7 @@ def write(state: StateDir, config: Config) -> None:
         [account.id, account.enabled, account.profile, account.lane, account.problem]
         for account in config.accounts
     ]
-    path = _path(state)
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(orjson.dumps(lines))
-    new.replace(path)
+    private_file.replace(_path(state), orjson.dumps(lines))
 
 
 def read(state: StateDir) -> Sequence[Account] | None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from supervisor.options import make_namespec, split_namespec
+from supervisor.options import split_namespec
 from supervisor.rpcinterface import (
     SupervisorNamespaceRPCInterface,
     isNotRunning,
@@ -26,25 +26,13 @@ from supervisor.rpcinterface import (
 from supervisor.states import STOPPED_STATES, SupervisorStates
 from supervisor.xmlrpc import Faults, RPCError
 
+from raftsup.dispatcher import main as dispatcher
+from raftsup.supervisor import members
+
 
 def make_interface(supervisord: Any) -> Interface:
     """The factory that ``supervisord.conf`` names."""
     return Interface(supervisord)
-
-
-def difference(running: Any, wanted: Any) -> tuple[list[str], list[str], list[str]]:
-    """Namespecs added, changed and removed between two sets of group configs."""
-    old = {spec(group, program): program for group in running for program in group.process_configs}
-    new = {spec(group, program): program for group in wanted for program in group.process_configs}
-    return (
-        [name for name in new if name not in old],
-        [name for name in new if name in old and new[name] != old[name]],
-        [name for name in old if name not in new],
-    )
-
-
-def spec(group: Any, program: Any) -> str:
-    return str(make_namespec(group.name, program.name))
 
 
 class Interface(SupervisorNamespaceRPCInterface):
@@ -54,7 +42,7 @@ class Interface(SupervisorNamespaceRPCInterface):
         super().reloadConfig()  # raises CANT_REREAD with the config's own error
         # The dispatcher learns of agents, lanes and limits without a restart.
         self.supervisord.reloads.tell_dispatcher()
-        added, changed, removed = difference(
+        added, changed, removed = members.difference(
             [group.config for group in self.supervisord.process_groups.values()],
             self.supervisord.options.process_group_configs,
         )
@@ -92,6 +80,12 @@ class Interface(SupervisorNamespaceRPCInterface):
         self.supervisord.drain.begin(None if timeout < 0 else timeout)
         return True
 
+    def sendProcessStdin(self, name: str, chars: str) -> bool:
+        """Refused. What a program of ours reads there comes from its parent alone
+        (``dispatcher.letters``): a word typed into ``supervisorctl fg`` would spoil it.
+        """
+        raise RPCError(Faults.NO_FILE, f"{name} takes no input")
+
     @staticmethod
     def _json(answer: object) -> str:
         return orjson.dumps(answer).decode()
@@ -100,7 +94,7 @@ class Interface(SupervisorNamespaceRPCInterface):
         self._update("addProcessGroup")
         for wanted in self.supervisord.options.process_group_configs:
             for program in wanted.process_configs:
-                if spec(wanted, program) == name:
+                if members.spec(wanted, program) == name:
                     return self._add(wanted, program, name)
         raise RPCError(Faults.BAD_NAME, name)
 
@@ -108,17 +102,18 @@ class Interface(SupervisorNamespaceRPCInterface):
         group = self.supervisord.process_groups[wanted.name]
         if program.name in group.processes:
             raise RPCError(Faults.ALREADY_ADDED, name)
-        group.config.process_configs.append(program)
-        group.processes[program.name] = program.make_process(group)
+        members.join(group, program)
         return True
 
     def removeProcessGroup(self, name: str) -> bool:
         self._update("removeProcessGroup")
-        group, process = self._one(name)
+        _, process = self._one(name)
+        if process.group.config.name == dispatcher.PROGRAM:
+            # What reloads and drains speak to; a stopped one they can do without.
+            raise RPCError(Faults.FAILED, f"{name} is part of the host: it can only be stopped")
         if process.get_state() not in STOPPED_STATES:
             raise RPCError(Faults.STILL_RUNNING, name)
-        group.config.process_configs.remove(process.config)
-        del group.processes[process.config.name]
+        members.leave(process)
         return True
 
     def startProcessGroup(self, name: str, wait: bool = True) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from raftsup import private_file
 from raftsup.worker.bridge_life import Life
 
 
@@ -57,12 +58,8 @@ class Report:
             facts = self._facts()
             if facts == self._written:
                 return
-            new = self.path.with_suffix(".new")
             with contextlib.suppress(OSError):
-                descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(orjson.dumps(facts))
-                new.replace(self.path)
+                private_file.replace(self.path, orjson.dumps(facts))
                 self._written = facts
 
     def _facts(self) -> dict[str, Any]:

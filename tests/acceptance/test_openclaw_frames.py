@@ -51,13 +51,6 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> StateDir:
-    state = StateDir(tmp_path / "s")
-    state.prepare()
-    return state
-
-
 def judge(schema: Mapping[str, Any], definition: str, value: object) -> None:
     """Raises ``ValidationError``. No property that the schema does not name gets through."""
     wanted = {"$ref": f"#/definitions/{definition}", "definitions": schema["definitions"]}

@@ -152,6 +152,23 @@ class Child:
         return self.process.wait(DEADLINE)
 
 
+def refused(answer: Answer, status: int, failure_class: str) -> None:
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["connection"] == "close"
+    assert answer.json["ok"] is False
+    assert answer.json["failureClass"] == failure_class
+    assert isinstance(answer.json["error"], str)
+    assert answer.json["error"]
+    assert set(answer.json) <= {"ok", "error", "failureClass", "retryAfterMs"}
+
+
+def post(child: Child, payload: object, **change: str | None) -> Answer:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return child.ask("POST", "/wake", body, **change)
+
+
 @contextmanager
 def start(folder: Path, env: dict[str, str] | None = None, orphan: bool = False) -> Iterator[Child]:
     """A running child. With ``orphan`` a process that can be killed stands in between."""

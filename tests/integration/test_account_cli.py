@@ -69,7 +69,8 @@ def test_an_account_comes_and_goes_while_the_others_go_on(host: Host) -> None:
         (["add", "sales", "--profile", "sales", "--agent", "{kind: 'x'}"], exits.CONFIG,
          "no agent is of the kind"),
         (["remove", "sales"], exits.FAILED, "there are: support"),
-        (["remove", "support"], exits.CONFIG, "there is no account"),
+        (["remove", "support"], exits.FAILED, "support is the only account"),
+        (["add", "Été", "--profile", "sales"], exits.FAILED, "'été' is no account id"),
     ],
 )  # fmt: skip
 def test_a_change_that_cannot_be_is_refused_and_changes_nothing(
@@ -109,5 +110,16 @@ def test_a_host_that_is_not_told_is_told_by_hand(host: Host, way: str) -> None:
     path.write_text(host.config_path.read_text().rstrip().removesuffix("}") + mode)
     words = ["disable", "support", "--config", str(path)]
     said = run(host, *words, *([way] if way != "off" else []))
-    assert "apply it with `raftsup reload`" in said
+    assert "apply it with `" in said and "raftsup reload`" in said
     assert host.account("support")["state"] == "ready"
+
+
+def test_a_host_that_goes_by_another_file_is_not_said_to_have_applied_it(host: Host) -> None:
+    path = host.root / "of-nobody.json5"
+    path.write_text(host.config_path.read_text())
+    said = run(host, "disable", "support", "--config", str(path))
+    assert f"the running host goes by {host.config_path}" in said and "applied" not in said
+    assert host.account("support")["state"] == "ready"
+    link = host.root / "link.json5"
+    link.symlink_to(host.config_path)
+    assert "goes by" not in run(host, "enable", "support", "--config", str(link))

@@ -30,13 +30,6 @@ PROFILE = "two words"
 SECRET = "key-of-the-operator"
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> StateDir:
-    state = StateDir(tmp_path / "s")
-    state.prepare()
-    return state
-
-
 def python(code: str, *more: str, **settings: object) -> CommandAgent:
     return CommandAgent((sys.executable, "-c", code, *more), **settings)  # type: ignore[arg-type]
 

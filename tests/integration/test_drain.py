@@ -77,11 +77,12 @@ def test_a_stop_hurries_a_drain_into_its_own_budget(host: Host) -> None:
     host.gone()
 
 
+@pytest.mark.parametrize("command", ["drain", "stop", "restart"])
 @pytest.mark.parametrize("time", ["-1", "nan", "inf", "5m"])
-def test_a_drain_for_no_time_that_there_is_is_refused(
-    time: str, capsys: pytest.CaptureFixture[str]
+def test_waiting_for_no_time_that_there_is_is_refused(
+    command: str, time: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["drain", f"--timeout={time}", "--state-dir", "/nowhere"])
+        main([command, f"--timeout={time}", "--state-dir", "/nowhere"])
     assert end.value.code == exits.USAGE
-    assert f"invalid number of seconds value: '{time}'" in capsys.readouterr().err
+    assert f"'{time}': write seconds, 0 or more" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.wake import BODY_LIMIT
-from tests.integration.endpoint_child import TOKEN, Answer, Child, start
+from tests.integration.endpoint_child import TOKEN, Answer, Child, post, refused, start
 
 WAKE = {"schema": "raft-channel-wake.v1", "eventId": "event_1", "messageId": "m1"}
 
@@ -24,23 +24,6 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 def own_child(tmp_path: Path) -> Iterator[Child]:
     with start(tmp_path) as running:
         yield running
-
-
-def refused(answer: Answer, status: int, failure_class: str) -> None:
-    assert answer.status == status, answer
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["connection"] == "close"
-    assert answer.json["ok"] is False
-    assert answer.json["failureClass"] == failure_class
-    assert isinstance(answer.json["error"], str)
-    assert answer.json["error"]
-    assert set(answer.json) <= {"ok", "error", "failureClass", "retryAfterMs"}
-
-
-def post(child: Child, payload: object, **change: str | None) -> Answer:
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return child.ask("POST", "/wake", body, **change)
 
 
 def test_a_wake_is_answered_202_with_the_bridges_session_and_rings_once(child: Child) -> None:

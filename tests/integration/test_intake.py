@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.wake import BODY_LIMIT
-from tests.integration.endpoint_child import Answer, Child, poll, start
-from tests.integration.test_endpoint import post, refused
+from tests.integration.endpoint_child import Answer, Child, poll, post, refused, start
 
 HALF_HEAD = b"POST /wake HTTP/1.1\r\nhost: 127.0.0.1\r\nx-raft-br"
 HALF_BODY = b"POST /wake HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"

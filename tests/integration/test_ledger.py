@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 from pathlib import Path
 
-import lmdb
-import orjson
 import pytest
 
-from raftsup.config.model import Dedupe
 from raftsup.ledger import (
     Accepted,
     Counts,
     Ledger,
     LedgerError,
-    LedgerUnavailable,
     open_ledger,
 )
 from raftsup.turn import Event, IllegalMove, LaneHealth, State
-
-DAY = 86400.0
-NOW = 1_800_000_000.0
+from tests.integration.ledger_calls import DAY, NOW, accept, run
 
 
 @pytest.fixture
@@ -32,32 +25,6 @@ def ledger(tmp_path: Path):
     yield opened
     assert opened.verify() == []
     opened.close()
-
-
-def accept(
-    ledger: Ledger,
-    identity: str,
-    message: str | None = None,
-    *,
-    account: str = "support",
-    now: float = NOW,
-    ttl: float = DAY,
-    most: int = 10_000,
-    coalesce: bool = False,
-) -> Accepted:
-    return ledger.accept(
-        account,
-        identity,
-        message,
-        now=now,
-        dedupe=Dedupe(ttl=ttl, max_entries=most),
-        coalesce=coalesce,
-    )
-
-
-def run(ledger: Ledger, turn: int, event: Event = Event.SUCCEED, now: float = NOW) -> None:
-    ledger.claim(turn, now=now)
-    ledger.settle(turn, event, now=now)
 
 
 def test_a_new_wake_owes_one_turn(ledger: Ledger) -> None:
@@ -279,78 +246,6 @@ def test_accepts_from_four_threads_at_once_lose_nothing(ledger: Ledger) -> None:
     assert ledger.counts()["support"] == Counts(accepted=50, duplicates=150, queued=50)
 
 
-def test_nothing_off_the_wire_reaches_the_disk_in_clear(tmp_path: Path) -> None:
-    ledger = open_ledger(tmp_path / "ledger")
-    accept(ledger, "event_SECRETLY", "message_SECRETLY")
-    accept(ledger, "event_OTHERWISE", "message_OTHERWISE", coalesce=True)
-    ledger.close()
-    data = (tmp_path / "ledger" / "data.mdb").read_bytes()
-    assert b"support" in data
-    assert b"SECRETLY" not in data
-    assert b"OTHERWISE" not in data
-
-
-def test_the_folder_and_its_files_are_private(tmp_path: Path) -> None:
-    old = os.umask(0)
-    try:
-        open_ledger(tmp_path / "ledger").close()
-    finally:
-        os.umask(old)
-    folder = tmp_path / "ledger"
-    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (folder, *folder.iterdir())}
-    assert modes == {"ledger": 0o700, "data.mdb": 0o600, "lock.mdb": 0o600}
-
-
-def test_the_ledger_keeps_its_id(tmp_path: Path) -> None:
-    first = open_ledger(tmp_path / "one")
-    other = open_ledger(tmp_path / "two")
-    ledger_id = first.ledger_id
-    first.close()
-    assert open_ledger(tmp_path / "one").ledger_id == ledger_id != other.ledger_id
-
-
-def test_another_format_version_is_refused_in_words(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
-    open_ledger(path).close()
-    env = lmdb.open(str(path), max_dbs=9)
-    meta = env.open_db(b"meta")
-    with env.begin(write=True, db=meta) as txn:
-        record = orjson.loads(txn.get(b"ledger"))
-        txn.put(b"ledger", orjson.dumps(record | {"v": 2}))
-    env.close()
-    with pytest.raises(LedgerError, match="format version 2, this raftsup reads version 1"):
-        open_ledger(path)
-
-
-def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "data.mdb").write_bytes(b"garbage" * 4096)
-    with pytest.raises(LedgerError, match="cannot open the ledger"):
-        open_ledger(tmp_path)
-
-
-def test_reading_only_makes_no_ledger_and_changes_none(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="no ledger here"):
-        open_ledger(tmp_path / "ledger", readonly=True)
-    assert list(tmp_path.iterdir()) == []
-    ledger = open_ledger(tmp_path / "ledger")
-    accept(ledger, "event_1")
-    ledger.close()
-    reader = open_ledger(tmp_path / "ledger", readonly=True)
-    assert [turn.id for turn in reader.owed()] == [1]
-    assert reader.verify() == []
-    with pytest.raises(LedgerError, match="for reading only"):
-        accept(reader, "event_2")
-    reader.close()
-
-
-def test_a_closed_ledger_says_so(tmp_path: Path) -> None:
-    ledger = open_ledger(tmp_path / "ledger")
-    ledger.close()
-    ledger.close()
-    with pytest.raises(LedgerError, match="is closed"):
-        ledger.owed()
-
-
 def test_a_backup_is_one_private_file_that_is_a_ledger_again(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -374,75 +269,6 @@ def test_a_backup_overwrites_nothing(ledger: Ledger, tmp_path: Path) -> None:
     assert file.read_text() == "mine"
     with pytest.raises(LedgerError, match="No such file"):
         ledger.backup(tmp_path / "nowhere" / "file")
-
-
-def test_a_full_map_refuses_wakes_and_still_ends_what_is_owed(tmp_path: Path) -> None:
-    ledger = open_ledger(tmp_path / "ledger", 1 << 20)
-    accepted = 0
-    with pytest.raises(LedgerUnavailable, match=r"mapSize") as refused:
-        while accepted < 100_000:
-            accept(ledger, f"event_{accepted}", f"m{accepted}", most=100)
-            accepted += 1
-    assert accepted > 100
-    assert refused.value.retry_after_ms > 0
-    assert ledger.counts()["support"] == Counts(accepted=accepted, queued=accepted)
-    assert ledger.verify() == []
-    for turn in range(1, accepted + 1):
-        ledger.claim(turn, now=NOW)
-        ledger.settle(turn, Event.FAIL, now=NOW, reason="a reason of the usual length")
-        if turn % 50 == 0:
-            ledger.sweep(now=NOW, keep=10, keep_for=DAY)
-    assert accept(ledger, "after", "m-after") == Accepted(accepted + 1, False)
-    assert ledger.verify() == []
-    ledger.close()
-
-
-def damage(path: Path, table: bytes, change) -> list[str]:
-    """What verify says after ``change`` was made to the first entry of ``table``."""
-    env = lmdb.open(str(path), max_dbs=9)
-    db = env.open_db(table)
-    with env.begin(write=True, db=db) as txn:
-        cursor = txn.cursor()
-        assert cursor.first()
-        change(txn, *cursor.item())
-    env.close()
-    ledger = open_ledger(path)
-    found = ledger.verify()
-    ledger.close()
-    return found
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        (b"places", "is queued and not listed as that"),
-        (b"turns", "no turn stands there"),
-        (b"seen", "has an order and no record"),
-        (b"seen_order", "its order is lost"),
-        (b"messages", "listed only by turn"),
-        (b"attached", "listed only by message"),
-        (b"accounts", "it has turns and no record"),
-    ],
-)
-def test_verify_says_what_is_missing(tmp_path: Path, table: bytes, words: str) -> None:
-    ledger = open_ledger(tmp_path / "ledger")
-    accept(ledger, "event_1", "m1")
-    ledger.close()
-    found = damage(tmp_path / "ledger", table, lambda txn, key, value: txn.delete(key))
-    assert any(words in line for line in found), found
-
-
-def test_verify_recounts_the_counters(tmp_path: Path) -> None:
-    ledger = open_ledger(tmp_path / "ledger")
-    accept(ledger, "event_1", "m1")
-    ledger.close()
-    found = damage(
-        tmp_path / "ledger",
-        b"accounts",
-        lambda txn, key, value: txn.put(key, value.replace(b'"queued":1', b'"queued":2')),
-    )
-    assert any("its turns say" in line for line in found), found
-    assert any("not the sum" in line for line in found), found
 
 
 def test_coalescing_joins_no_turn_that_has_begun_before(ledger: Ledger) -> None:

@@ -152,6 +152,8 @@ def test_flags_alone_make_a_config_and_add_to_one_that_is_there(host: Host) -> N
          'did you mean "command"?'),
         (["--profile", "support", "--agent", "{kind: 'command', command: ['/no/such']}", "--yes"],
          exits.FAILED, "--no-check"),
+        (["--profile", "support", "--command", "'x", "--yes"], exits.USAGE, "No closing quotation"),
+        (["--from-openclaw", "x", "--profile", "support", "--yes"], exits.USAGE, "leave out"),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
@@ -172,6 +174,28 @@ def test_the_variables_of_another_account_do_not_keep_an_agent_from_being_tried(
     assert "can be started" in done.stdout and "export SUPPORTS_KEY=..." in done.stdout
     done = host.run("setup", "--profile", "support", "--no-check", "--yes")
     assert "says so already" in done.stdout, "nothing is asked of what is there"
+
+
+def test_a_profile_that_openclaw_takes_from_a_variable_is_asked_for_by_its_value(
+    host: Host, tmp_path: Path
+) -> None:
+    openclaw = tmp_path / "openclaw.json"
+    openclaw.write_text('{ channels: { raft: { profile: "${OF_RAFT}" } } }')
+    done = host.run(
+        "setup", "--from-openclaw", str(openclaw), "--command", RAFT_CLI, "--yes", "--no-check",
+        OF_RAFT="support",
+    )  # fmt: skip
+    assert done.returncode == exits.OK, done.stderr
+    accounts = tree(host)["channels"]["raft"]["accounts"]
+    assert accounts["default"] == {"profile": "${OF_RAFT}", "agentId": "agent-support"}
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_first_question(host: Host) -> None:
+    host.config_path.write_text("{}")
+    host.config_path.chmod(0o400)
+    done = host.run("setup", "--command", RAFT_CLI)
+    assert done.returncode == exits.FAILED and "is read-only" in done.stderr
+    assert "Config:" not in done.stdout and host.config_path.read_text() == "{}"
 
 
 def test_a_missing_raft_cli_is_told_with_how_to_get_it(host: Host) -> None:

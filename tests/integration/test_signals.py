@@ -85,3 +85,29 @@ def test_a_stopped_bridge_does_not_look_healthy() -> None:
         wait_for(lambda: host.account("support")["state"] == "degraded")
         os.kill(bridge, signal.SIGCONT)
         host.ready()
+
+
+def test_sighup_upon_sighup_is_a_restart_and_never_the_end_of_a_host() -> None:
+    with running(("support",)) as host:
+        parent = host.up()
+        worker = host.ready()["support"]["endpoint"]["pid"]
+        parent.send_signal(signal.SIGHUP)
+        # All the way: while it stops, between two images, and until the next one hears signals.
+        while host.account("support")["endpoint"]["pid"] in (None, worker):
+            assert parent.poll() is None, f"it has ended with {parent.returncode}"
+            parent.send_signal(signal.SIGHUP)
+        host.ready()
+
+
+def test_a_stop_between_two_images_of_a_restarting_host_is_heard() -> None:
+    with running(("support",)) as host:
+        parent = host.up()
+        worker = psutil.Process(host.ready()["support"]["endpoint"]["pid"])
+        # Before it starts over it gives a broken file a moment, with nobody left to run.
+        host.config_path.write_text("{ half")
+        parent.send_signal(signal.SIGHUP)
+        worker.wait(20)
+        wait_for(lambda: not psutil.Process(parent.pid).children())
+        parent.send_signal(signal.SIGTERM)
+        parent.wait(10)
+        host.gone()

@@ -28,6 +28,7 @@ WELL = Found(
         (WELL, "ready", ""),
         (replace(WELL, process=None), "ready", ""),
         (replace(WELL, dispatcher=False), "degraded", "dispatcher is down"),
+        (replace(WELL, dispatcher=False, dispatcher_comes=True), "starting", "just been started"),
         (replace(WELL, bridge_alive=False), "degraded", "just died"),
         (replace(WELL, lane="lane support is paused"), "degraded", "lane support is paused"),
         (replace(WELL, answers=False), "degraded", "does not answer"),

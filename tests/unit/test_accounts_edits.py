@@ -9,7 +9,7 @@ import pytest
 
 from raftsup.config.edit import meant
 from raftsup.ops import accounts
-from raftsup.ops.accounts import NotSo
+from raftsup.ops.accounts import ChangeRefused
 
 TREE: dict[str, Any] = {
     "channels": {
@@ -46,7 +46,7 @@ def test_an_account_is_added_with_just_what_was_given() -> None:
     ],
 )
 def test_an_id_or_a_profile_is_taken_once(id_: str, profile: str, why: str) -> None:
-    with pytest.raises(NotSo, match=re.escape(why)):
+    with pytest.raises(ChangeRefused, match=re.escape(why)):
         accounts.add(TREE, id_, {"profile": profile})
 
 
@@ -73,7 +73,7 @@ def test_enabling_and_disabling_touch_one_word() -> None:
 
 def test_one_account_cannot_be_enabled_where_all_are_disabled() -> None:
     tree = {"channels": {"raft": {"enabled": False, "accounts": {"a": {"profile": "p"}}}}}
-    with pytest.raises(NotSo, match=r"channels\.raft\.enabled is false"):
+    with pytest.raises(ChangeRefused, match=r"channels\.raft\.enabled is false"):
         accounts.enable(tree, "a", True)
 
 
@@ -81,5 +81,5 @@ def test_one_account_cannot_be_enabled_where_all_are_disabled() -> None:
     "act", [accounts.remove, lambda tree, id_: accounts.enable(tree, id_, True)]
 )
 def test_an_unknown_account_is_told_with_those_that_there_are(act: Any) -> None:
-    with pytest.raises(NotSo, match="there are: default, support, sales"):
+    with pytest.raises(ChangeRefused, match="there are: default, support, sales"):
         act(TREE, "suport")

@@ -116,7 +116,7 @@ def test_a_key_goes_with_its_own_comments_only(key: str, gone: list[str]) -> Non
         ("{ a: 1 /* c */ }", Set(("b",), 1), "{ a: 1, /* c */ b: 1 }"),
         ("{}", Set(("a", "b"), 1), "{\n  a: {\n    b: 1,\n  },\n}"),
         ("{\n  a: 1, // default\n  // b: 2,\n}", Set(("c",), 3),
-         "{\n  a: 1, // default\n  // b: 2,\n  c: 3,\n}"),
+         "{\n  a: 1, // default\n  c: 3,\n  // b: 2,\n}"),
         # Just what differs in an object, so that its comments stay.
         ("{ a: { b: 1, /* c */ d: 2 } }", Set(("a",), {"b": 1, "d": 3}),
          "{ a: { b: 1, /* c */ d: 3 } }"),
@@ -159,3 +159,16 @@ def test_a_key_that_is_written_twice_is_refused() -> None:
 def test_a_text_that_is_not_json5_is_refused_with_its_line() -> None:
     with pytest.raises(ConfigError, match=r"raftsup\.json5:2:"):
         edited("{\n", [Set(("a",), 3)], FILE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{\n  a: 1,\n  // b: 2,\n  // c: 3,\n}",
+        "{\n  a: 1 // one\n  // b: 2\n}",
+        "{\n  a: 1, /* one */\n  /* b: 2\n     c: 3 */\n\n  // end\n}",
+    ],
+)
+def test_what_is_added_and_removed_takes_no_commented_out_neighbour_along(text: str) -> None:
+    added = edited(text, [Set(("new",), 1)], FILE)
+    assert edited(added, [Remove(("new",))], FILE) == text

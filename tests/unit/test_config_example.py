@@ -53,7 +53,7 @@ def test_the_example_shows_how_an_account_changes_the_agent_of_all() -> None:
     held = load(EXAMPLE, named_variables())
     common = held.account("support")
     assert isinstance(common and common.agent, CommandAgent)
-    assert common.agent.command == ("claude", "-p")
+    assert common.agent.command == ("claude", "-p", "--allowedTools", "Bash(raft:*)")
     assert str(common.agent.cwd).endswith("/support")
 
 

@@ -54,6 +54,14 @@ def test_a_symbolic_link_stays_and_its_target_changes(file: Path, tmp_path: Path
     assert link.is_symlink() and "attempts: 5" in file.read_text()
 
 
+def test_a_file_that_was_closed_to_writing_is_not_replaced(file: Path) -> None:
+    file.chmod(0o444)
+    with pytest.raises(EditRefused, match="read-only"):
+        rewrite(file, attempts(5), {})
+    assert file.read_text() == TEXT
+    assert not rewrite(file, str, {}).changed, "nothing was to be written"
+
+
 def test_line_breaks_stay_as_they_are(file: Path) -> None:
     file.write_bytes(TEXT.replace("\n", "\r\n").encode())
     rewrite(file, attempts(5), {})

@@ -154,6 +154,12 @@ def test_an_error_shows_a_variable_as_it_is_written() -> None:
     assert all('"${SECRET}"' in told for told in found.values())
 
 
+def test_a_description_has_the_keys_of_the_file() -> None:
+    described = describe(config(raft({"profile": "p"})))
+    for name, section in SECTIONS.items():
+        assert described[name].keys() == section.settings.keys()
+
+
 def test_a_description_masks_the_agents_environment_and_shows_variables_as_written() -> None:
     agent = {"kind": "command", "command": ["a", "--key=${SECRET}"], "env": {"K": "literal"}}
     held = config(raft({"profile": "p", "agent": agent}), ENVIRON)

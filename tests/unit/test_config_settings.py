@@ -27,7 +27,7 @@ def test_durations_round_trip_to_the_millisecond(milliseconds: int) -> None:
 
 
 @given(st.integers(0, 1 << 49))
-def test_sizes_round_trip(size: int) -> None:
+def test_a_size_that_was_written_is_read_as_the_same(size: int) -> None:
     assert parse_size(write_size(size)) == size
 
 

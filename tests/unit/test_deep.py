@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from raftsup.ops.status.deep import Process, orphans
+import socket
+
+import pytest
+
+from raftsup.ops.status.deep import Process, _listens, orphans
 
 BRIDGE = ["raft", "--profile", "support", "agent", "bridge", "--wake-channel-endpoint"]
 URL, GONE = "http://127.0.0.1:1/wake", "http://127.0.0.1:2/wake"
@@ -49,3 +53,14 @@ def test_a_bridge_behind_a_wrapper_is_told_once() -> None:
 def test_a_command_line_that_only_speaks_of_bridges_is_none() -> None:
     assert not found((5, 1, ["grep", "agent bridge", "--wake-channel-endpoint"]))
     assert not found((5, 1, [*BRIDGE]))
+
+
+def test_another_users_command_line_neither_breaks_the_look_nor_sends_it_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    monkeypatch.setattr(socket, "create_connection", lambda place, timeout: asked.append(place))
+    assert not _listens("http://[")
+    assert not _listens("http://127.0.0.1:x/wake")
+    assert _listens("http://192.0.2.1:80/wake")
+    assert not asked

@@ -69,7 +69,22 @@ def test_a_drain_lasts_as_long_as_it_takes_unless_it_was_told_a_time(host: Host)
     drain.begin(30.0)
     assert host.after(drain, 29.0) == 0
     assert host.after(drain, 1.0) == 1
-    assert host.after(drain, 1e6) == 1
+
+
+def test_an_interrupt_that_was_lost_is_said_again_and_the_hard_end_stays_where_it_was(
+    host: Host,
+) -> None:
+    # At once with the stop's own signal: of two the kernel may deliver one.
+    drain = Drain(host)
+    drain.begin(0.0)
+    assert host.after(drain, 0.0) == 1
+    end = host.process.delay
+    assert end == host.now + host.process.config.stopwaitsecs
+    assert host.after(drain, 0.1) == 1
+    assert host.after(drain, 1.0) == 2
+    host.process.pid = 0
+    assert host.after(drain, 1.0) == 2
+    assert host.process.delay == end
 
 
 def test_who_only_follows_a_drain_does_not_change_its_time(host: Host) -> None:

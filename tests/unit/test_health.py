@@ -41,6 +41,12 @@ def test_the_worst_account_is_named() -> None:
     assert judge(status(states)).line == "not ready: 1 of 4 accounts are ready; a2 is down: why"
 
 
+def test_a_reason_cannot_break_the_line_or_move_a_terminal() -> None:
+    whole = status([AccountState.DEGRADED])
+    whole["accounts"][0]["reason"] = "bridge exited (\x1b[2J)\nok: 1 of 1 accounts are ready"
+    assert judge(whole).line.isprintable()
+
+
 @given(STATES)
 def test_where_neither_a_host_nor_a_worker_runs_nothing_else_is_said(
     states: list[AccountState],

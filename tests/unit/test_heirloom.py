@@ -62,6 +62,19 @@ def test_that_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) ->
         taken(environ, broken)
 
 
+def test_that_of_a_version_that_keeps_its_parts_elsewhere_is_not_used_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environ: dict[str, str] = {}
+    heirloom.leave_config(GOOD, environ)
+    monkeypatch.setattr(heirloom, "__version__", "another")
+    monkeypatch.delattr("raftsup.config.model.CommandAgent")
+    with pytest.raises(ConfigError, match="not JSON5"):
+        taken(environ, broken)
+    heirloom.leave_config(Config(None, ()), environ)
+    assert taken(environ, lambda: GOOD) == (GOOD, [])
+
+
 def test_one_that_no_pipe_takes_is_not_left_half() -> None:
     environ: dict[str, str] = {}
     accounts = tuple(

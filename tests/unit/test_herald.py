@@ -68,7 +68,7 @@ def test_the_watchdog_is_petted_in_time_and_not_at_each_look() -> None:
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_a_message_arrives(kind: str, tmp_path: Path) -> None:
+def test_a_message_arrives_as_one_datagram(kind: str, tmp_path: Path) -> None:
     name = str(tmp_path / "n") if kind == "path" else f"@raftsup-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(name.replace("@", "\0", 1))

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from raftsup import exits
 from raftsup.cli.arguments.service import choose_instance
-from raftsup.cli.main import parser
+from raftsup.cli.context import chosen_by
+from raftsup.cli.main import main, parser
 from raftsup.ops import dev
+from raftsup.ops.addressed import addressed
 from raftsup.paths import StateDirError, default_config_path, default_state_dir
 
 HOME = {"HOME": "/h"}
@@ -53,6 +56,40 @@ def test_the_throwaway_instance_is_addressed_on_either_side(words: str, tmp_path
     environ = chosen(words, **runtime)
     assert default_state_dir(environ) == tmp_path / "raftsup-dev" / "state"
     assert dev.root({"XDG_RUNTIME_DIR": "/gone"}).name.startswith("raftsup-dev-")
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        ("setup", "raftsup up -d && raftsup status"),
+        ("--name a setup", "raftsup --name a up -d && raftsup --name a status"),
+        ("setup --config /c", "RAFTSUP_CONFIG_PATH=/c raftsup up -d"
+         " && RAFTSUP_CONFIG_PATH=/c raftsup status"),
+        ("--name a setup --config /c", "RAFTSUP_NAME=a RAFTSUP_CONFIG_PATH=/c raftsup up -d"
+         " && RAFTSUP_NAME=a RAFTSUP_CONFIG_PATH=/c raftsup status"),
+        ("--dev account list", "raftsup --dev up -d && raftsup --dev status"),
+    ],
+)  # fmt: skip
+def test_the_next_command_is_about_the_instance_of_this_one(words: str, typed: str) -> None:
+    chosen = chosen_by(parser().parse_args(words.split()))
+    said = addressed("Next:\n  raftsup up -d && raftsup status", *chosen)
+    assert said == f"Next:\n  {typed}"
+
+
+def test_a_typed_name_and_file_mean_that_file_and_not_the_names_own() -> None:
+    environ = chosen("status", RAFTSUP_NAME="a", RAFTSUP_CONFIG_PATH="/c")
+    assert default_config_path(environ) == Path("/c")
+    assert default_state_dir(environ).name == "raftsup-a"
+
+
+@pytest.mark.parametrize("command", ["setup", "install", "start", "restart"])
+def test_a_throwaway_instance_is_not_set_up_and_no_service(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAFTSUP_STATE_DIR", "RAFTSUP_CONFIG_PATH"):
+        monkeypatch.setenv(name, "/nowhere")
+    assert main(["--dev", command]) == exits.USAGE
+    assert "the throwaway instance" in capsys.readouterr().err
 
 
 def test_a_throwaway_instance_has_no_name(capsys: pytest.CaptureFixture[str]) -> None:

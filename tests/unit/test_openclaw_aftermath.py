@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Traces, Found]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_fate_of_a_run(case: str) -> None:
+def test_a_runs_fate_is_read_from_what_the_gateway_kept_of_it(case: str) -> None:
     told, found = CASES[case]
     assert find(HANDLE, told) == found
 

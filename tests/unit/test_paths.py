@@ -109,6 +109,12 @@ def test_a_folder_of_another_user_is_refused(
             "/s",
             "/c.json5",
         ),
+        (
+            {"HOME": "/h", "XDG_STATE_HOME": "rel", "XDG_CONFIG_HOME": "./x"},
+            "/h/.local/state/raftsup",
+            "/h/.config/raftsup/raftsup.json5",
+        ),
+        ({"HOME": ""}, "/.local/state/raftsup", "/.config/raftsup/raftsup.json5"),
     ],
 )
 def test_the_environment_names_folder_and_file_before_xdg_before_home(

@@ -189,3 +189,15 @@ def test_what_else_is_on_the_machine_has_its_hint_and_nothing_is_said_so() -> No
     text = render.screen({**status(), "others": [other]}, colour=False)
     assert "  host: runs on /x, pid 3\n    `raftsup stop` ends it\n" in text
     assert "nothing else" in render.screen({**status(), "others": []}, colour=False)
+
+
+def test_what_a_bridge_or_another_user_wrote_moves_no_terminal() -> None:
+    spoilt = "\x1b]0;title\x07 and\nmore"
+    whole = status(account("support", "degraded", spoilt))
+    whole["accounts"][0]["probe"] = [
+        {"check": "cli", "good": False, "text": spoilt, "brief": ""},
+    ]
+    whole["others"] = [{"kind": "orphan", "what": spoilt, "hint": spoilt}]
+    text = render.screen(whole, colour=False)
+    assert text.count("]0;title  and more") == 4
+    assert all(line.isprintable() for line in text.splitlines())

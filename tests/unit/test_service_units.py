@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.config.load import ConfigError, load
-from raftsup.ops.service import control, described, found, launchd, systemd
+from raftsup.ops.service import control, described, found, install, launchd, systemd
 from raftsup.ops.service.control import Verb
 from raftsup.ops.service.described import Described, Scope, describe, search_path
 from raftsup.ops.service.found import Manager, Place
@@ -82,6 +82,28 @@ def test_a_path_that_would_break_a_units_line_is_refused() -> None:
         systemd.text(replace(SHIPPED, state=Path("/a\nExecStartPre=/bin/evil")))
 
 
+def test_a_pattern_in_a_folders_name_does_not_hide_the_file_of_secrets() -> None:
+    text = systemd.text(replace(SHIPPED, config=Path("/a [b]*\\/raftsup.json5")))
+    assert "\nEnvironmentFile=-/a \\[b]\\*\\\\/raftsup.env\n" in text
+
+
+def test_the_next_word_starts_this_service_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def word(service: Described) -> str:
+        at = found.place(Manager.SYSTEMD, service.scope, service.unit, Path(HOME))
+        return install.next_word(service, at)
+
+    monkeypatch.setenv("RAFTSUP_STATE_DIR", str(SHIPPED.state))
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert word(SHIPPED) == "raftsup start"
+    assert word(replace(SHIPPED, unit="raftsup-a")) == "raftsup --name a start"
+    assert word(replace(SHIPPED, state=Path("/s t"))) == "raftsup start --state-dir '/s t'"
+    # Of another user: root's own `raftsup start` would look into root's folders.
+    system = replace(SHIPPED, scope=Scope.SYSTEM, user="nobody")
+    assert word(system) == "systemctl start raftsup.service"
+    monkeypatch.setenv("SUDO_USER", "you")
+    assert word(system) == "sudo systemctl start raftsup.service"
+
+
 def test_the_system_unit_names_its_user_and_the_users_unit_does_not() -> None:
     system = systemd.text(replace(SHIPPED, scope=Scope.SYSTEM))
     assert "\nUser=you\n" in system
@@ -145,6 +167,22 @@ def test_what_the_service_will_lack_is_said_though_this_shell_has_it(
     assert "secret-of-this-shell" not in systemd.text(service) + notes
     service.secrets.write_text("AGENT_KEY=k\nRAFTSUP_TURNS_TIMEOUT=5m\n")
     assert "variable" not in told(environ)[1] and "AGENT_KEY" not in told(environ)[1]
+
+
+def test_the_gateways_token_is_missed_where_only_this_shell_has_it(
+    environ: dict[str, str],
+) -> None:
+    config = Path(environ["HOME"], ".config/raftsup/raftsup.json5")
+    config.write_text("""{
+      channels: { raft: { accounts: { support: { profile: "p", agentId: "a" } } } },
+      turns: { agent: { kind: "openclaw", url: "ws://127.0.0.1:18789" } },
+    }""")
+    shell = environ | {"OPENCLAW_GATEWAY_TOKEN": "secret-of-this-shell"}
+    service, notes = told(shell)
+    assert "OPENCLAW_GATEWAY_TOKEN is set in this shell and not in the service" in notes
+    assert "secret-of-this-shell" not in systemd.text(service) + notes
+    service.secrets.write_text("OPENCLAW_GATEWAY_TOKEN='t'\n")
+    assert "OPENCLAW_GATEWAY_TOKEN" not in told(shell)[1]
 
 
 def test_a_config_that_would_not_start_is_not_installed(environ: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from raftsup.config.edit import edited
 from raftsup.config.load import load_text
 from raftsup.config.source import parse
-from raftsup.ops.accounts import NotSo
+from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.setup import openclaw, plan
 from raftsup.ops.setup.agents import KINDS, ask_agent
 from raftsup.ops.setup.ask import Missing, Unasked
@@ -119,6 +119,33 @@ def test_the_questions_of_each_kind_lead_to_an_agent(
     assert "sk-secret" not in ask.said + text
 
 
+def test_an_agent_that_is_there_is_kept_where_none_is_named() -> None:
+    single = {"profile": "p", "agent": AGENT}
+    raft = {**single, "accounts": {"own": {"profile": "o", "agent": {"agentId": "x"}}}}
+    tree: dict[str, Any] = {"channels": {"raft": raft}, "turns": {"agent": AGENT}}
+    assert plan.kept_agent(tree, "default") == "the one that it has (command)"
+    assert plan.kept_agent(tree, "own") == "the one that it has (command)"
+    assert plan.kept_agent(tree, "new") == "the same as the other accounts (command)"
+    assert plan.kept_agent({"channels": {"raft": single}}, "new") is None
+
+
+def test_the_account_at_the_top_stays_at_the_top() -> None:
+    text = "{ channels: { raft: { profile: 'p', agent: { kind: 'command', command: ['x'] } } } }"
+    after = made([Entry("default", "p", "id")], text)
+    assert after == text.replace(" } } } }", ' }, agentId: "id" } } }')
+
+
+@pytest.mark.parametrize("written", [[1], "raft", [], None])
+def test_a_raft_cli_that_cannot_be_one_counts_for_nothing(written: Any) -> None:
+    assert plan.usual_command({"channels": {"raft": {"command": written}}}) == ["raft"]
+
+
+@pytest.mark.parametrize("text", [None, "", " \n\n"])
+def test_an_empty_file_is_begun_as_one_that_is_not_there(text: str | None) -> None:
+    assert plan.begun(text) == TEMPLATE
+    assert plan.begun("{}") == "{}"
+
+
 def test_every_kind_can_be_asked_for() -> None:
     assert set(KINDS) == {"command", "openclaw", "acp", "openai"}
 
@@ -194,9 +221,9 @@ def test_a_plugin_that_is_off_already_is_seen(off: Any) -> None:
 
 
 def test_an_openclaw_without_raft_is_refused() -> None:
-    with pytest.raises(NotSo, match=r"no account with a profile in channels\.raft$"):
+    with pytest.raises(ChangeRefused, match=r"no account with a profile in channels\.raft$"):
         openclaw.take_over({"gateway": GATEWAY})
-    with pytest.raises(NotSo, match=r"\$include is not followed"):
+    with pytest.raises(ChangeRefused, match=r"\$include is not followed"):
         openclaw.take_over({"channels": {"$include": "./channels.json5"}})
 
 

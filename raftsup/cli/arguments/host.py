@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any, NoReturn
 
 from raftsup.cli.arguments.adder import Adder
+from raftsup.cli.arguments.seconds import seconds
 
 
 class _NoAddress(argparse.Action):
@@ -15,16 +15,6 @@ class _NoAddress(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         parser.error(f"{self.option_strings[0]}: every endpoint listens on 127.0.0.1, at a"
                      " port that the system picks: there is no port to choose")  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
-        raise ValueError
-    return seconds
-
-
-_seconds.__name__ = "number of seconds"  # what argparse calls it
 
 
 def add(add: Adder) -> None:
@@ -41,14 +31,14 @@ def add(add: Adder) -> None:
     for option in ("--bind", "--port"):
         up.add_argument(option, action=_NoAddress, help=argparse.SUPPRESS)
     stop = add("stop", "stop", "stop the host: drain, then end", "raftsup stop --timeout 60")
-    stop.add_argument("--timeout", type=_seconds, default=90.0, metavar="SECONDS",
+    stop.add_argument("--timeout", type=seconds, default=90.0, metavar="SECONDS",
                       help="how long to wait for its end (default 90)")  # fmt: skip
     drain = add(
         "drain", "drain", "accept nothing more, let the running turns end, then end the host",
         "raftsup drain --timeout 600 && pip install -U raftsup && raftsup start",
     )  # fmt: skip
     drain.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS",
+        "--timeout", type=seconds, metavar="SECONDS",
         help="then interrupt what still runs (default: wait as long as it takes)",
     )  # fmt: skip
     drain.add_argument("--json", action="store_true", help="print one JSON object")

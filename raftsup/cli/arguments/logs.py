@@ -9,8 +9,8 @@ def add(add: Adder) -> None:
     logs = add(
         "logs", "logs", "the logs of all programs, as one, in time order (UTC)",
         "raftsup logs support --since 10m\n"
-        "  raftsup logs --follow --level warning\n"
-        "  raftsup logs --turn 17 --json | jq -r '[.time, .action] | @tsv'",
+        "raftsup logs --follow --level warning\n"
+        "raftsup logs --turn 17 --json | jq -r '[.time, .action] | @tsv'",
     )  # fmt: skip
     logs.add_argument("account", nargs="?", help="what is about this account alone")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.cli.arguments.adder import Adder, action, config_arguments
+from raftsup.cli.arguments.seconds import a_while
 
 
 def add(add: Adder) -> None:
@@ -19,9 +20,9 @@ def add(add: Adder) -> None:
     status.add_argument("--probe", action="store_true",
                         help="try it all now: CLI, profile, bridge, a wake that owes no turn,"
                         " dispatcher, agent; exit code 0 only if all is well")  # fmt: skip
-    status.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS",
+    status.add_argument("--timeout", type=a_while, default=10.0, metavar="SECONDS",
                         help="how long a step of --probe may take (default 10)")  # fmt: skip
-    status.add_argument("--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS",
+    status.add_argument("--watch", type=a_while, nargs="?", const=2.0, metavar="SECONDS",
                         help="look again each SECONDS (default 2) until Ctrl-C; where output is no"
                         " terminal, print what changes, with --json a line each")  # fmt: skip
     status.add_argument("--deep", action="store_true",
@@ -30,16 +31,6 @@ def add(add: Adder) -> None:
               "raftsup turn run support"))  # fmt: skip
     _ledger(add("ledger", "ledger", "look after the ledger", "raftsup ledger verify"))
     _config(add("config", "config", "look at the config", "raftsup config check", config=True))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r}: write seconds, more than 0, at most 86400")
-    return seconds
 
 
 def _turn(command: Any) -> None:

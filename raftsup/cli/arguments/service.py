@@ -9,6 +9,7 @@ from typing import Any
 
 from raftsup import paths
 from raftsup.cli.arguments.adder import Adder
+from raftsup.cli.arguments.seconds import seconds
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -33,7 +34,7 @@ def add(add: Adder) -> None:
         "raftsup start && raftsup status")  # fmt: skip
     restart = add("restart", "restart", "stop and start it, as its service if it has one",
                   "raftsup restart")  # fmt: skip
-    restart.add_argument("--timeout", type=float, default=90.0, metavar="SECONDS",
+    restart.add_argument("--timeout", type=seconds, default=90.0, metavar="SECONDS",
                          help="how long to wait for its end (default 90)")  # fmt: skip
     completion = add("completion", "completion", "the shell's completion of this command",
                      "raftsup completion bash --install")  # fmt: skip

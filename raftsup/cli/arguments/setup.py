@@ -6,16 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from raftsup.cli.arguments.adder import Adder
+from raftsup.cli.arguments.adder import Adder, action
 
 _AGENT = 'who takes its turns, as JSON5: \'{ kind: "command", command: ["claude", "-p"] }\''
 
 
 def add(add: Adder) -> None:
     _setup(add("setup", "setup", "make the config, by questions or by flags",
-               "raftsup setup\n  raftsup setup --profile support-agent --agent"
+               "raftsup setup\nraftsup setup --profile support-agent --agent"
                " '{ kind: \"openclaw\", url: \"ws://127.0.0.1:18789\" }' --yes\n"
-               "  raftsup setup --from-openclaw --yes"))  # fmt: skip
+               "raftsup setup --from-openclaw --yes"))  # fmt: skip
     _account(add("account", "account", "add, remove, enable, disable or list accounts",
                  "raftsup account add sales --profile sales-agent"))  # fmt: skip
 
@@ -48,7 +48,8 @@ def _setup(command: Any) -> None:
 def _account(command: Any) -> None:
     _file(command)
     actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
-    new = actions.add_parser("add", help="write an account and start it on the running host")
+    new = action(actions, "add", "write an account and start it on the running host",
+                 "raftsup account add sales --profile sales-agent")  # fmt: skip
     new.add_argument("account", metavar="ID")
     new.add_argument("--profile", required=True, metavar="P", help="the Raft CLI's profile")
     new.add_argument("--agent-id", metavar="ID",
@@ -62,15 +63,12 @@ def _account(command: Any) -> None:
         ("enable", "run an account again"),
         ("disable", "stop an account, but keep what is written of it"),
     ):
-        actions.add_parser(name, help=text).add_argument("account", metavar="ID")
-    for name, action in actions.choices.items():
-        _file(action, argparse.SUPPRESS)
-        if name != "list":
-            action.add_argument("--no-reload", action="store_true",
-                                help="change the file, tell no host")  # fmt: skip
-    listed = actions.add_parser("list", help="what the config says of each")
+        one = action(actions, name, text, f"raftsup account {name} sales")
+        one.add_argument("account", metavar="ID")
+    for change in actions.choices.values():
+        _file(change, argparse.SUPPRESS)
+        change.add_argument("--no-reload", action="store_true",
+                            help="do not tell the running host")  # fmt: skip
+    listed = action(actions, "list", "what the config says of each", "raftsup account list --json")
     _file(listed, argparse.SUPPRESS)
     listed.add_argument("--json", action="store_true", help="print one JSON array")
-    for name, action in actions.choices.items():
-        words = {"add": " sales --profile sales-agent", "list": " --json"}.get(name, " sales")
-        action.epilog = f"example: raftsup account {name}{words}"

@@ -9,6 +9,7 @@ from typing import Any
 from raftsup import __version__
 from raftsup.ops.doctor.finding import Finding, Severity
 from raftsup.ops.doctor.table import Examined
+from raftsup.ops.plain import plain
 from raftsup.paths import StateDir
 
 _COLOURS = {Severity.GOOD: "32", Severity.WARNING: "33", Severity.BAD: "31"}
@@ -86,8 +87,7 @@ def _entry(check: str, finding: Finding, colour: bool, width: int) -> Iterator[s
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return textwrap.wrap(text, max(width, 30), subsequent_indent=indent,
+    return textwrap.wrap(plain(text), max(width, 30), subsequent_indent=indent,
                          break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Log records out of lines, and what is shown of them. Pure; ``logs.py`` reads the files.
+"""Log records out of lines, and what is shown of them. Pure; ``merged`` reads the files.
 
 Two kinds of lines begin a record: those of our programs (``raftsup/log.py``) and those of the
 parent, which supervisor writes (``loggers.py``, 4.3.0: local time, "2026-11-21 15:31:40,909 INFO

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -12,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from raftsup.config.load import ConfigError
-from raftsup.config.model import Config
+from raftsup.config.agents import GATEWAY_TOKEN
+from raftsup.config.model import Config, OpenClawAgent
+from raftsup.ops.stand_in import load_all_the_same
 from raftsup.paths import default_config_path, default_state_dir, instance
 from raftsup.supervisor.programs import dispatcher_stop
 
@@ -28,7 +28,6 @@ _PLACES = (
     "XDG_STATE_HOME",
     "XDG_CACHE_HOME",
 )
-_UNSET = re.compile(r"the environment variable (\w+) is (?:not set|empty)")
 _OWN = frozenset({"RAFTSUP_NAME", "RAFTSUP_STATE_DIR", "RAFTSUP_CONFIG_PATH"})
 
 
@@ -106,7 +105,7 @@ def describe(
         **here.variables(),
         **read_secrets(here.secrets),
     }
-    found, missing = _loaded(lambda env: load(file, env), there)
+    found, missing = load_all_the_same(lambda env: load(file, env), there)
     if missing:
         notes.append(
             f"the config names {', '.join(missing)}: write NAME='value' lines into {here.secrets},"
@@ -115,7 +114,7 @@ def describe(
     notes += [
         f"{name} is set in this shell and not in the service: write it into {here.secrets}"
         for name in environ
-        if name.startswith("RAFTSUP_") and name not in _OWN and name not in there
+        if name not in there and _is_taken(name, found)
     ]
     programs = {a.command[0] for a in found.accounts if a.runs and a.command}
     notes += [
@@ -126,22 +125,12 @@ def describe(
     return Described(**{**vars(here), "stop": dispatcher_stop(found) + _MARGIN}), notes
 
 
-def _loaded(
-    load: Callable[[Mapping[str, str]], Config], environ: Mapping[str, str]
-) -> tuple[Config, list[str]]:
-    """The config, and the variables that it names and the service would not have."""
-    try:
-        return load(environ), []
-    except ConfigError as error:
-        missing = [name for p in error.problems for name in _UNSET.findall(p.what)]
-        if not missing:
-            raise
-        try:
-            return load({**environ, **dict.fromkeys(missing, "unset")}), list(
-                dict.fromkeys(missing)
-            )
-        except ConfigError:
-            raise error from None
+def _is_taken(name: str, config: Config) -> bool:
+    """Whether a host with ``config`` looks at the variable though the file does not name it."""
+    if name == GATEWAY_TOKEN:
+        agents = (account.agent for account in config.accounts)
+        return any(isinstance(a, OpenClawAgent) and not (a.token or a.password) for a in agents)
+    return name.startswith("RAFTSUP_") and name not in _OWN
 
 
 def this_raftsup() -> tuple[str, ...]:
@@ -149,7 +138,7 @@ def this_raftsup() -> tuple[str, ...]:
     # Not resolved: a virtual environment's python is a link, and without it another's.
     python = Path(sys.executable)
     script = python.with_name("raftsup")
-    return (str(script),) if os.access(script, os.X_OK) else (str(python), "-m", "raftsup")
+    return (str(script),) if os.access(script, os.X_OK) else (str(python), "-P", "-m", "raftsup")
 
 
 def search_path(path: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raftsup.ops.service import launchd, systemd
 from raftsup.ops.service.described import Scope
+from raftsup.paths import xdg
 
 SYSTEM_UNITS = Path("/etc/systemd/system")
 
@@ -58,8 +59,8 @@ def _folder(manager: Manager, scope: Scope, home: Path) -> Path:
         return (Path("/") if scope is Scope.SYSTEM else home) / "Library" / kind
     if scope is Scope.SYSTEM:
         return SYSTEM_UNITS
-    config = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
-    return Path(config) / "systemd" / "user"
+    environ = {**os.environ, "HOME": str(home)}
+    return xdg(environ, "XDG_CONFIG_HOME", ".config") / "systemd" / "user"
 
 
 def read(at: Place, home: Path) -> Installed | None:

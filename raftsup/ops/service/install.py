@@ -14,7 +14,7 @@ from raftsup.ops.service import control, found, launchd, systemd
 from raftsup.ops.service.control import Verb
 from raftsup.ops.service.described import Described, Scope
 from raftsup.ops.service.found import Installed, Manager, Place
-from raftsup.paths import StateDir
+from raftsup.paths import StateDir, default_state_dir
 
 _SECRETS = """\
 # Read by the service {unit}: what its config takes as ${{NAME}}. One a line:
@@ -89,10 +89,9 @@ def carry_out(plan: Plan, service: Described, *, force: bool) -> Iterator[str]:
             _write(service.secrets, _SECRETS.format(unit=service.unit), 0o600, owner)
             yield f"{service.secrets}: written, for the variables that the config names"
     except PermissionError as error:
-        raise NotInstalled(
-            f"{error.filename} cannot be written by this user: say it with sudo, or without"
-            " --system"
-        ) from None
+        system = service.scope is Scope.SYSTEM
+        do = "say it with sudo, or without --system" if system else "make it writable for this user"
+        raise NotInstalled(f"{error.filename} cannot be written by this user: {do}") from None
     if plan.place.manager is Manager.LAUNCHD and service.scope is Scope.USER:
         StateDir(service.state).prepare()  # launchd opens its log there, and makes no folder
     control.ask(plan.place, Verb.ENABLE)
@@ -137,10 +136,12 @@ def _write(path: Path, text: str, mode: int, owner: pwd.struct_passwd | None = N
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+        if owner is not None and os.getuid() == 0:
+            # Not by their paths: in a folder of that user's they may lead elsewhere by now.
+            os.fchown(file.fileno(), owner.pw_uid, owner.pw_gid)
+            for folder in made:
+                os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
     new.replace(path)
-    if owner is not None and os.getuid() == 0:
-        for changed in (path, *made):
-            os.chown(changed, owner.pw_uid, owner.pw_gid)
 
 
 def typed(place: Place, *verbs: Verb) -> str:
@@ -150,11 +151,17 @@ def typed(place: Place, *verbs: Verb) -> str:
     return "\n".join(f"  {sudo}{shlex.join(command)}" for command in commands)
 
 
-def next_word(service: Described) -> str:
+def next_word(service: Described, place: Place) -> str:
     """The command that starts what was installed."""
+    if service.scope is Scope.SYSTEM and pwd.getpwnam(service.user).pw_uid != os.getuid():
+        # `raftsup start` would be about root's own instance.
+        (words,) = control.commands(place, Verb.START, os.getuid())
+        return shlex.join(["sudo", *words] if os.environ.get("SUDO_USER") else words)
     name = service.unit.removeprefix("raftsup").removeprefix("-")
-    chosen = f"--name {name} " if name else ""
-    return f"raftsup {chosen}start"
+    chosen = ["--name", name] if name else []
+    elsewhere = service.state != default_state_dir(os.environ)
+    words = ["raftsup", *chosen, "start", *(["--state-dir", str(service.state)] * elsewhere)]
+    return shlex.join(words)
 
 
 def ends_with_login(service: Described) -> bool:

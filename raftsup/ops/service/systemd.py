@@ -90,7 +90,8 @@ def text(service: Described) -> str:
         environment="\n".join(
             f"Environment={_word(f'{name}={value}')}" for name, value in service.variables().items()
         ),
-        secrets=_escaped(str(service.secrets)),
+        # systemd takes it for a pattern, and a file that none matches for absent.
+        secrets=_escaped(re.sub(r"([*?\[\\])", r"\\\1", str(service.secrets))),
         stop=service.stop,
         hardening="" if user else _HARDENING,
         target="default.target" if user else "multi-user.target",

@@ -15,11 +15,11 @@ _FLAG = "--agent '<JSON5>'"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def ask_agent(ask: Ask, common: str | None) -> dict[str, Any] | None:
-    """The agent as the config has it; None: that of the other accounts, of the kind ``common``."""
-    if common and not ask.person:
+def ask_agent(ask: Ask, kept_one: str | None) -> dict[str, Any] | None:
+    """The agent as the config has it; None: the one that is there, in the words ``kept_one``."""
+    if kept_one and not ask.person:
         return None
-    kept = [f"the same as the other accounts ({common})"] if common else []
+    kept = [kept_one] if kept_one else []
     kinds = list(KINDS)
     chosen = ask.choose("Which agent takes its turns",
                         [*kept, *(KINDS[kind][0] for kind in kinds)], 0, _FLAG)  # fmt: skip

@@ -5,6 +5,8 @@ Plain lines on standard input and output: the same over ssh, in tmux and through
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -37,14 +39,14 @@ class Person:
     def text(self, question: str, default: str | None, flag: str) -> str:
         shown = f" [{default}]" if default else ""
         while True:
-            given = input(f"{question}{shown}: ").strip()
+            given = self._line(f"{question}{shown}: ")
             if given or default is not None:
                 return given or str(default)
             self.say("  Please write something; Ctrl-C ends it and changes nothing.")
 
     def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
         while True:
-            given = input(f"{question} [{'Y/n' if default else 'y/N'}]: ").strip().lower()
+            given = self._line(f"{question} [{'Y/n' if default else 'y/N'}]: ").lower()
             if not given:
                 return default
             if given in ("y", "yes", "n", "no"):
@@ -60,6 +62,17 @@ class Person:
             if given.isdecimal() and 1 <= int(given) <= len(options):
                 return int(given) - 1
             self.say(f"  Please write a number from 1 to {len(options)}.")
+
+    def _line(self, prompt: str) -> str:
+        if sys.stdin is None:
+            raise EOFError
+        while True:
+            with contextlib.suppress(UnicodeDecodeError):
+                given = input(prompt).strip()
+                if given.isprintable():
+                    return given
+            # The terminal sends an arrow key as characters, and they would be in the config.
+            self.say("  There is more in that than letters; please write it again.")
 
     def say(self, text: str = "") -> None:
         print(text, flush=True)

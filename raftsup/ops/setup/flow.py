@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.config.edit import Edit, EditRefused, Set, edited, same
-from raftsup.config.problems import ConfigError
-from raftsup.config.rewrite import refuse_worse, unset_variables
-from raftsup.config.source import parse, text_in
-from raftsup.ops.accounts import CHANNEL, NotSo, at, of_profile
+from raftsup.config.problems import ConfigError, Place, Report
+from raftsup.config.rewrite import refuse_closed, refuse_worse, unset_variables
+from raftsup.config.source import parse, resolve, text_in
+from raftsup.config.values import INVALID
+from raftsup.ops.accounts import CHANNEL, ChangeRefused, at, of_profile
 from raftsup.ops.apply import Target
 from raftsup.ops.raft_cli import located
 from raftsup.ops.setup import plan
@@ -82,13 +83,14 @@ class _Draft:
 def agree(given: Given, target: Target, ask: Ask) -> Plan | None:
     """Come to a plan; None: it was declined.
 
-    Raises ``NotSo``, ``Missing``, ``CliTrouble``, ``EditRefused``, ``ConfigError``.
+    Raises ``ChangeRefused``, ``Missing``, ``CliTrouble``, ``EditRefused``, ``ConfigError``.
     """
     try:
         before: str | None = text_in(target.path)
     except FileNotFoundError:
         before = None
-    draft = _Draft(target, before, plan.TEMPLATE if before is None else before)
+    refuse_closed(target.path)
+    draft = _Draft(target, before, plan.begun(before))
     draft.tree  # noqa: B018 - a file that is not JSON5 is refused before the first question
     ask.say(f"Config: {target.path}{' (new)' if before is None else ''}")
     command = _cli(given, draft, ask)
@@ -137,11 +139,10 @@ def _account(given: Given, draft: _Draft, command: Sequence[str], ask: Ask) -> _
         agent_id = ask_whoami(ask, command, profile, given.agent_id, environ)
         wanted = None
     id_ = _id(given, tree, profile, ask)
-    common = at(tree, "turns", "agent").get("kind")
     agent = given.agent
     while True:
         if agent is None:
-            agent = ask_agent(ask, str(common) if common else None)
+            agent = ask_agent(ask, plan.kept_agent(tree, id_))
         entry = plan.Entry(id_, profile, agent_id, agent)
         try:
             return draft.edited(plan.edits(tree, [entry], command), id_)
@@ -160,7 +161,7 @@ def _id(given: Given, tree: object, profile: str, ask: Ask) -> str:
         id_ = given.account or holder or ask.text("Account id", proposed, "--account ID")
         try:
             plan.check_id(tree, id_, profile)
-        except NotSo as error:
+        except ChangeRefused as error:
             if not ask.person or given.account:
                 raise
             ask.say(f"  {error}.")
@@ -175,9 +176,11 @@ def _from_openclaw(
         tree = parse(text_in(path), path)
         taken = take_over(tree)
     except FileNotFoundError:
-        raise NotSo(f"{path}: there is no such file; name it: --from-openclaw PATH") from None
-    except NotSo as error:
-        raise NotSo(f"{path}: {error}") from None
+        raise ChangeRefused(
+            f"{path}: there is no such file; name it: --from-openclaw PATH"
+        ) from None
+    except ChangeRefused as error:
+        raise ChangeRefused(f"{path}: {error}") from None
     ask.say(f"From {path}: accounts {', '.join(one.id for one in taken.accounts)};"
             f" Gateway {taken.agent['url']}")  # fmt: skip
     common = at(draft.tree, "turns").get("agent")
@@ -188,7 +191,8 @@ def _from_openclaw(
     entries = []
     for one in taken.accounts:
         plan.check_id(draft.tree, one.id, one.profile)
-        agent_id = ask_whoami(ask, command, one.profile, None, draft.target.environ, fixed=True)
+        agent_id = ask_whoami(ask, command, _filled(one.profile, draft.target), None,
+                              draft.target.environ, fixed=True)  # fmt: skip
         bound = {"agentId": one.agent} if one.agent else {}
         agent = {**taken.agent, **bound} if own else bound
         entries.append(plan.Entry(one.id, one.profile, agent_id, agent or None, one.more))
@@ -197,6 +201,12 @@ def _from_openclaw(
         edits.append(Set((*CHANNEL, "defaultAccount"), taken.default_account))
     draft = replace(draft, secrets=secret_in(tree, taken))
     return draft.edited(edits, *(one.id for one in entries)), _notes(path, taken, draft.target.path)
+
+
+def _filled(profile: str, target: Target) -> str:
+    """The profile that the CLI knows: OpenClaw's files may name a variable, as ours."""
+    found = resolve(profile, target.environ, Place(str(target.path)), Report())
+    return profile if found is INVALID else str(found)
 
 
 def _notes(path: Path, taken: TakenOver, config: Path) -> list[str]:

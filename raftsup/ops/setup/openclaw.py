@@ -14,7 +14,7 @@ from typing import Any
 
 from raftsup.config.accounts import DEFAULT, normalise_id
 from raftsup.config.agents import GATEWAY_TOKEN
-from raftsup.ops.accounts import NotSo, at
+from raftsup.ops.accounts import ChangeRefused, at
 
 DEFAULT_PORT = 18789
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -55,15 +55,14 @@ def usual_path(environ: Mapping[str, str]) -> Path:
 
 
 def take_over(tree: object) -> TakenOver:
-    """What an ``openclaw.json`` says. Raises ``NotSo`` where it has no Raft account."""
+    """What an ``openclaw.json`` says. Raises ``ChangeRefused`` where it has no Raft account."""
     notes: list[str] = []
     channel = at(tree, "channels", "raft")
     accounts = tuple(_accounts(tree, channel, notes))
     if not accounts:
         split = isinstance(tree, Mapping) and "$include" in str(tree)
-        raise NotSo("it has no account with a profile in channels.raft"
-                    + (" ($include is not followed: name the file with channels.raft)"
-                       if split else ""))  # fmt: skip
+        aside = " ($include is not followed: name the file with channels.raft)" if split else ""
+        raise ChangeRefused(f"it has no account with a profile in channels.raft{aside}")
     agent, variable, literal = _gateway(at(tree, "gateway"), notes)
     if owner := _bound_agent(tree, None):
         agent["agentId"] = owner

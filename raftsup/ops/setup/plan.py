@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raftsup.config.accounts import normalise_id
+from raftsup.config.accounts import DEFAULT, normalise_id
 from raftsup.config.edit import Edit, Set, same
-from raftsup.ops.accounts import ACCOUNTS, CHANNEL, NotSo, at, ids, key_of, of_profile
+from raftsup.ops.accounts import ACCOUNTS, CHANNEL, ChangeRefused, at, ids, key_of, of_profile
 
 #: A file that is not there yet begins as this.
 TEMPLATE = """\
@@ -41,6 +41,11 @@ TEMPLATE = """\
 """
 
 
+def begun(text: str | None) -> str:
+    """What a file's text is edited from: an empty file is none yet."""
+    return text if text and text.strip() else TEMPLATE
+
+
 @dataclass(frozen=True)
 class Entry:
     """An account as it was agreed on."""
@@ -59,14 +64,16 @@ def proposed_id(profile: str) -> str:
 
 
 def check_id(tree: object, id_: str, profile: str) -> None:
-    """Raises ``NotSo`` where this id cannot be the account of this profile."""
+    """Raises ``ChangeRefused`` where this id cannot be the account of this profile."""
     if not id_ or normalise_id(id_) != id_:
-        raise NotSo(f"{id_!r} is no account id; write 1 to 64 of a-z 0-9 _ -")
+        raise ChangeRefused(f"{id_!r} is no account id; write 1 to 64 of a-z 0-9 _ -")
     holder = of_profile(tree, profile)
     if holder is not None and holder != id_:
-        raise NotSo(f"the profile {profile} is that of the account {holder} already")
+        raise ChangeRefused(f"the profile {profile} is that of the account {holder} already")
     if holder is None and id_ in ids(tree):
-        raise NotSo(f"there is an account {id_} already, of another profile; choose another id")
+        raise ChangeRefused(
+            f"there is an account {id_} already, of another profile; choose another id"
+        )
 
 
 def edits(
@@ -89,7 +96,10 @@ def edits(
         elif entry.agent is not None and not same(entry.agent, common):
             values["agent"] = dict(entry.agent)
         given = {key: value for key, value in values.items() if value is not None}
-        if key_of(tree, entry.id) is None:
+        if key_of(tree, entry.id) is None and entry.id == DEFAULT and DEFAULT in ids(tree):
+            # As OpenClaw's pages write a single account.
+            made += [Set((*CHANNEL, key), value) for key, value in given.items()]
+        elif key_of(tree, entry.id) is None:
             made.append(Set(place, given))
         else:
             made += [Set((*place, key), value) for key, value in given.items()]
@@ -99,7 +109,19 @@ def edits(
 def usual_command(tree: object) -> list[str]:
     """The Raft CLI of a config."""
     written = at(tree, *CHANNEL).get("command")
-    return list(written) if isinstance(written, list) and written else ["raft"]
+    good = isinstance(written, list) and all(isinstance(word, str) for word in written)
+    return list(written) if good and written else ["raft"]
+
+
+def kept_agent(tree: object, id_: str) -> str | None:
+    """Which agent an account has if nothing is written of one, in words; None: none."""
+    common = at(tree, "turns", "agent").get("kind")
+    own = at(tree, *ACCOUNTS, key_of(tree, id_) or id_, "agent")
+    if not own and id_ == DEFAULT:
+        own = at(tree, *CHANNEL, "agent")
+    if own:
+        return f"the one that it has ({own.get('kind', common)})"
+    return f"the same as the other accounts ({common})" if common else None
 
 
 def environment_file(config: Path) -> Path:

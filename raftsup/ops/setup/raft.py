@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from raftsup.ops.accounts import NotSo, of_profile
+from raftsup.ops.accounts import ChangeRefused, of_profile
 from raftsup.ops.raft_cli import CliTrouble, profiles, whoami
 from raftsup.ops.setup.ask import Ask
 
@@ -38,7 +38,7 @@ def ask_whoami(
 ) -> str | None:
     """The agent id of ``profile``, confirmed; None: rather another profile (not if ``fixed``).
 
-    ``given``: what a flag says that it is. Raises ``NotSo`` and ``CliTrouble``.
+    ``given``: what a flag says that it is. Raises ``ChangeRefused`` and ``CliTrouble``.
     """
     while True:
         try:
@@ -62,12 +62,16 @@ def ask_whoami(
                 return None
             continue
         if given is not None and given != found.agent_id:
-            raise NotSo(f"--agent-id {given}: the profile {profile} is the agent {found.agent_id};"
-                        " choose the other profile or the other id")  # fmt: skip
+            raise ChangeRefused(
+                f"--agent-id {given}: the profile {profile} is the agent {found.agent_id};"
+                " choose the other profile or the other id"
+            )
         ask.say(f"The profile {profile} is the agent {found.agent_id} at {found.server}")
         if ask.sure("Is that the one", default=True, unasked=True):
             return found.agent_id
         if fixed:
-            raise NotSo(f"the profile {profile} is another agent; sign in to the right one first:"
-                        f" `{command[0]} --profile {profile} auth login`")  # fmt: skip
+            raise ChangeRefused(
+                f"the profile {profile} is another agent; sign in to the right one first:"
+                f" `{command[0]} --profile {profile} auth login`"
+            )
         return None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from raftsup.config.model import Agent, Config, OpenClawAgent
+from raftsup.config.model import Config, OpenClawAgent
 from raftsup.config.problems import ConfigError
 from raftsup.config.rewrite import unset_variables
 from raftsup.ops import live
-from raftsup.ops.accounts import NotSo
-from raftsup.ops.apply import UNSET, Target, lenient
+from raftsup.ops.accounts import ChangeRefused
+from raftsup.ops.apply import Target, lenient
 from raftsup.ops.setup.ask import Ask
+from raftsup.ops.stand_in import unset_in
 from raftsup.paths import StateDir
 
 
@@ -23,7 +23,7 @@ def try_agents(
 ) -> bool:
     """Whether to go on: the agents can be had, or the person wants it all the same.
 
-    Raises ``NotSo`` where they cannot be had and nobody is asked.
+    Raises ``ChangeRefused`` where they cannot be had and nobody is asked.
     """
     environ = {**target.environ, **secrets}
     try:
@@ -31,10 +31,13 @@ def try_agents(
     except ConfigError:
         # An address that comes from a variable, for example.
         unset = unset_variables(text, target.path, environ)
-        ask.say(f"The agent was not tried: not set here: {', '.join(unset)}")
+        why = f"not set here: {', '.join(unset)}" if unset else (
+            "something else in the config is wrong, `raftsup config check` tells what"
+        )  # fmt: skip
+        ask.say(f"The agent was not tried: {why}")
         return True
     config = replace(config, accounts=tuple(a for a in config.accounts if a.id in ids))
-    if unset := sorted({name for account in config.accounts for name in _unset(account.agent)}):
+    if unset := sorted({name for account in config.accounts for name in unset_in(account.agent)}):
         ask.say(f"The agent was not tried: not set here: {', '.join(unset)}")
         return True
     with tempfile.TemporaryDirectory(prefix="raftsup-") as folder:
@@ -48,15 +51,11 @@ def try_agents(
     if all(one.good for one in tried):
         return True
     if not ask.person:
-        raise NotSo("the agent cannot be had; mend what is said above, or write the config all the"
-                    " same with --no-check")  # fmt: skip
+        raise ChangeRefused(
+            "the agent cannot be had; mend what is said above, or write the config all the same"
+            " with --no-check"
+        )
     return ask.sure("Write the config all the same", default=False, unasked=False)
-
-
-def _unset(agent: Agent | None) -> list[str]:
-    """The variables that an agent takes and that are not set here."""
-    held = " ".join(str(value) for value in vars(agent).values()) if agent else ""
-    return re.findall(rf"{UNSET}(\w+)", held)
 
 
 def _known_by_key(config: Config) -> bool:

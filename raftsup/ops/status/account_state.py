@@ -39,6 +39,8 @@ class Found:
     #: The bridge's process lives.
     bridge_alive: bool = False
     dispatcher: bool = False
+    #: It does not answer, but was started a moment ago.
+    dispatcher_comes: bool = False
     #: Why its lane starts nothing now; "" if it does.
     lane: str = ""
     #: Turns that are owed and wait for the account to run.
@@ -71,6 +73,8 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return AccountState.DEGRADED, found.reason or f"the bridge is {found.bridge}"
     if not found.bridge_alive:
         return AccountState.DEGRADED, "the bridge's process has just died, or is stopped"
+    if found.dispatcher_comes and not found.dispatcher:
+        return AccountState.STARTING, "the dispatcher has just been started"
     if not found.dispatcher:
         return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
     if found.lane:

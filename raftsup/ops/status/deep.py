@@ -24,6 +24,7 @@ from raftsup.ops.service.described import Scope
 from raftsup.paths import StateDir
 
 _ENDPOINT = "--wake-channel-endpoint"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: What packages and other tools use besides the folders that `raftsup install` writes to.
 _UNIT_FOLDERS = {
     Scope.USER: ("/etc/systemd/user", "/usr/lib/systemd/user"),
@@ -95,8 +96,10 @@ def _kill(pid: int) -> str:
 
 
 def _listens(url: str) -> bool:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
+        if parts.hostname not in _LOOPBACK:
+            return True  # anybody can have such a command line: it sends us nowhere
         socket.create_connection((parts.hostname, parts.port or 80), timeout=1.0).close()
     except (OSError, ValueError):
         return False

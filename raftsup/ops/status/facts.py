@@ -160,6 +160,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         reason=bridge.get("reason", "") if current else "",
         bridge_alive=current and lives(bridge.get("pid")),
         dispatcher=host.answer is not None,
+        dispatcher_comes=host.dispatcher["state"] == "starting",
         lane=_lane_note(account, host.answer or {}),
         held=(host.answer or {}).get("held", {}).get(account.id, 0),
     )

@@ -6,7 +6,6 @@ this shell's PATH finds: a service may have another. No check owes a turn or cal
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +16,8 @@ from typing import Any, NamedTuple
 
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
-from raftsup.config.source import unset_variable
 from raftsup.ops import live, raft_cli
-from raftsup.ops.apply import UNSET
+from raftsup.ops.stand_in import load_all_the_same, unset_in
 from raftsup.ops.status import lives, selfwake
 from raftsup.paths import StateDir
 
@@ -51,7 +49,7 @@ def probe(
     within an environment. Raises ``StateDirError``.
     """
     try:
-        config, why = _read(load, environ), ""
+        config, why = load_all_the_same(load, environ)[0], ""
     except ConfigError as error:
         config, why = None, f"not tried: {str(error).splitlines()[0]}"
     with ThreadPoolExecutor(_AT_ONCE, "probe") as pool:
@@ -160,17 +158,6 @@ def _dispatcher(status: Mapping[str, Any]) -> Check:
     return say(False, f"{told['state']}: {told['reason'] or 'it does not answer'}")
 
 
-def _read(load: Callable[[Mapping[str, str]], Config], environ: Mapping[str, str]) -> Config:
-    """The config; variables that this shell lacks, and the host may have, hold a stand-in."""
-    try:
-        return load(environ)
-    except ConfigError as error:
-        unset = {name for problem in error.problems if (name := unset_variable(problem))}
-        if not unset:
-            raise
-        return load({**environ, **{name: UNSET + name for name in unset}})
-
-
 def _agents(
     config: Config | None, state: StateDir, environ: Mapping[str, str], patience: float
 ) -> dict[str, Check]:
@@ -179,10 +166,7 @@ def _agents(
         return {}
     found: dict[str, Check] = {}
     for account in config.accounts:
-        held = (
-            " ".join(str(value) for value in vars(account.agent).values()) if account.agent else ""
-        )
-        if names := sorted(set(re.findall(rf"{UNSET}(\w+)", held))):
+        if names := unset_in(account.agent):
             why = f"not tried: {' and '.join(names)} is not set in this shell; the host may have it"
             found[account.id] = Check("runner", None, why)
     rest = tuple(account for account in config.accounts if account.id not in found)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raftsup.ops import reload
+from raftsup.ops.plain import plain
 from raftsup.ops.status import columns
 
 _COLOURS = {
@@ -102,7 +103,7 @@ def _others(others: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[
 def _wrapped(text: str, width: int | None, first: str, rest: str | None = None) -> list[str]:
     # A path or a command that is cut in two can be neither read nor copied.
     return textwrap.wrap(
-        text,
+        plain(text),
         max(width or _USUAL, _LEAST),
         initial_indent=first,
         subsequent_indent=first if rest is None else rest,

@@ -6,11 +6,12 @@ It is a help, not a promise: without it, or with one that cannot be read, a new 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+
+from raftsup import private_file
 
 
 def identity(command: Sequence[str], cwd: str) -> str:
@@ -32,11 +33,7 @@ def recall(path: Path, agent: str) -> str:
 
 def remember(path: Path, agent: str, session: str) -> None:
     """Replace the file at ``path``, whole. Raises ``OSError``."""
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(orjson.dumps({"agent": agent, "session": session}))
-    new.replace(path)
+    private_file.replace(path, orjson.dumps({"agent": agent, "session": session}))
 
 
 def forget(path: Path) -> None:

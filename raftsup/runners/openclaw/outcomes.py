@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raftsup.runners.openclaw.frames import one_line
+from raftsup.runners.openclaw.link import Refused
 from raftsup.turn import Outcome, OutcomeKind
 
 #: What a Gateway says when a run failed for its own trouble, before any model was asked: its
@@ -51,3 +52,12 @@ def text_of(wait: Mapping[str, Any]) -> str:
     """The run's final text; "" if it has none."""
     reply = wait.get("terminalReply")
     return str(reply.get("text") or "") if isinstance(reply, dict) else ""
+
+
+def of_refusal(refused: Refused) -> Outcome:
+    """The outcome of a run that was never begun, as the Gateway would not have it."""
+    hint = ""
+    if "agent" in refused.message.lower():
+        hint = "; `openclaw agents list` on the Gateway's host shows what agentId may be"
+    said = f"the Gateway refused the run: {one_line(str(refused))}{hint}"
+    return Outcome(OutcomeKind.FAILED, said)

@@ -135,7 +135,7 @@ class OpenClawRunner:
                 await asyncio.sleep(LOOK / 10)
             except Refused as refused:
                 if not refused.retryable:
-                    return Outcome(OutcomeKind.FAILED, _refusal(refused))
+                    return outcomes.of_refusal(refused)
                 await asyncio.sleep(refused.retry_after or LOOK)
 
     async def _begin(self, work: Work, ride: _Ride, hello: Hello) -> None:
@@ -242,11 +242,3 @@ class OpenClawRunner:
                 work.report(step)
 
         self._gateway.listen(run, take)
-
-
-def _refusal(refused: Refused) -> str:
-    said = frames.one_line(str(refused))
-    hint = ""
-    if "agent" in refused.message.lower():
-        hint = "; `openclaw agents list` on the Gateway's host shows what agentId may be"
-    return f"the Gateway refused the run: {said}{hint}"
