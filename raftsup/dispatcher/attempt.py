@@ -19,15 +19,18 @@ LOG = logging.getLogger("raftsup.dispatcher")
 
 @dataclass
 class Running:
-    """A turn under way, the lane that it started in, and the way to end it early."""
+    """A turn under way, the lane and the Raft profile that it started with, and the way to end it
+    early.
+    """
 
     turn: Turn
     lane: str
+    profile: str | None
     stop: Stop
 
 
-def under_way(turn: Turn, lane: str) -> Running:
-    return Running(turn, lane, asyncio.get_running_loop().create_future())
+def under_way(turn: Turn, lane: str, profile: str | None) -> Running:
+    return Running(turn, lane, profile, asyncio.get_running_loop().create_future())
 
 
 def marks(turn: Turn, state: StateDir) -> dict[str, str]:

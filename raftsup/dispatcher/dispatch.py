@@ -63,7 +63,9 @@ class Dispatcher:
         self.health = self.ledger.lane_health()
         self._pool.serve(self.config.accounts)
         for turn in self.ledger.running():
-            item = under_way(turn, self.lane_of(turn) or turn.account)
+            account = self.config.account(turn.account)
+            profile = account.profile if account is not None else None
+            item = under_way(turn, self.lane_of(turn) or turn.account, profile)
             self.recovering[turn.id] = item
             self._tasks.begin(self._recover(item))
         self.pump()
@@ -120,7 +122,18 @@ class Dispatcher:
         # that its account is in now.
         items = [*self.running.values(), *self.recovering.values()]
         now_in = {lane for item in items if (lane := self.lane_of(item.turn))}
-        return now_in | {item.lane for item in items}
+        return now_in | {item.lane for item in items} | self._lanes_on({i.profile for i in items})
+
+    def _lanes_on(self, profiles: set[str | None]) -> set[str]:
+        """The lanes whose next turn would use one of ``profiles``. A reload may have given it to
+        another account, and two agents would read one inbox.
+        """
+        found = set()
+        for head in self.owed.heads():
+            account = self.config.account(self.owed.turn(head.turn).account)
+            if account is not None and account.profile and account.profile in profiles:
+                found.add(head.lane)
+        return found
 
     def _look_again_at(self, moment: float | None) -> None:
         if self._timer is not None:
@@ -139,7 +152,7 @@ class Dispatcher:
         assert account is not None  # turns of other accounts have no lane
         self._ticket += 1
         self._served[account.lane] = self._ticket
-        item = under_way(turn, account.lane)
+        item = under_way(turn, account.lane, account.profile)
         self.running[turn_id] = item
         self._tasks.begin(self._attempt(item, account))
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,21 @@ async def test_an_account_that_moves_to_another_lane_never_runs_two_turns_at_onc
     assert (host.agents.order(), set(dispatcher.owed.waiting())) == ([1], {"new", "old"})
     host.agents.end(1)
     await host.runs(2, 4)
+
+
+@story
+async def test_a_profile_that_goes_to_another_account_has_one_turn_at_a_time(host: Host) -> None:
+    host.owe("a", "b", "c")
+    first, second, third = account("a"), account("b"), account("c")
+    dispatcher = host.dispatcher(config(first, third, concurrency=3))
+    await host.runs(1, 3)
+    heir = replace(second, profile=first.profile)
+    dispatcher.reconfigure(config(replace(first, profile="new"), heir, third, concurrency=3))
+    host.agents.end(3)
+    await host.reaches(3, State.DONE)
+    assert host.agents.order() == [1, 3]
+    host.agents.end(1)
+    await host.runs(2)
 
 
 @story
