@@ -8,13 +8,12 @@ from functools import partial
 from typing import Any
 
 from raftsup import exits
-from raftsup.cli.context import account_id, chosen_by, state_of
+from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
-from raftsup.cli.output import print_json
+from raftsup.cli.output import here, print_json
 from raftsup.config.edit import EditRefused
 from raftsup.ops import account, apply
 from raftsup.ops.accounts import ChangeRefused
-from raftsup.ops.addressed import addressed
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.paths import default_config_path
 
@@ -23,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = target_of(arguments)
     if arguments.action == "list":
         return _list(account.listed(target), arguments.json)
-    id_, chosen = account_id(arguments.account), chosen_by(arguments)
+    id_ = account_id(arguments.account)
     try:
         if arguments.action == "add":
             # As it was typed: under an id that was made of it nobody would look for the account.
@@ -33,9 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             edits = partial(account.enabled, id_=id_, on=arguments.action == "enable")
         for line in account.change(target, edits, tell_host=not arguments.no_reload):
-            print(addressed(line, *chosen), flush=True)
+            print(here(line), flush=True)
     except (ChangeRefused, EditRefused, CliTrouble, apply.Refused) as error:
-        return complain(addressed(str(error), *chosen), exits.FAILED)
+        return complain(str(error), exits.FAILED)
     return exits.OK
 
 

@@ -42,7 +42,7 @@ def chosen_by(arguments: argparse.Namespace) -> tuple[list[str], dict[str, str]]
     what ``ops.addressed`` takes.
     """
     paths = {
-        "RAFTSUP_STATE_DIR": arguments.state_dir,
+        "RAFTSUP_STATE_DIR": getattr(arguments, "state_dir", None),
         "RAFTSUP_CONFIG_PATH": getattr(arguments, "config", None),
     }
     flags = {name: str(path.expanduser().absolute()) for name, path in paths.items() if path}

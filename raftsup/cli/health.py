@@ -9,6 +9,7 @@ import orjson
 
 from raftsup import exits
 from raftsup.cli.context import loader_of, state_of
+from raftsup.cli.output import here
 from raftsup.ops.health import Word, look
 
 _CODES = {
@@ -21,5 +22,5 @@ _CODES = {
 
 def run(arguments: argparse.Namespace) -> int:
     health = look(state_of(arguments), loader_of(arguments))
-    print(orjson.dumps(asdict(health)).decode() if arguments.json else health.line)
+    print(orjson.dumps(asdict(health)).decode() if arguments.json else here(health.line))
     return _CODES[health.word]

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from raftsup import __version__, exits
+from raftsup.cli import output
 from raftsup.cli.arguments import care, host, logs, look, service, setup, sim
 from raftsup.cli.arguments.adder import Adder
+from raftsup.cli.context import chosen_by
 from raftsup.config.load import ConfigError
 from raftsup.paths import StateDirError
 
@@ -56,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         service.choose_instance(arguments, os.environ)
+        output.about(*chosen_by(arguments))
         return int(arguments.run(arguments))
     except ConfigError as error:
         return complain(str(error), exits.CONFIG)
@@ -73,5 +76,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def complain(text: str, code: int) -> int:
-    print(f"raftsup: {text}", file=sys.stderr)
+    print(f"raftsup: {output.here(text)}", file=sys.stderr)
     return code

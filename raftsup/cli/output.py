@@ -4,8 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
 import orjson
+
+from raftsup.ops.addressed import addressed
+
+#: What chose the instance, as ``ops.addressed`` takes it. One command line is one process.
+_chosen: tuple[Sequence[str], Mapping[str, str]] = ([], {})
+
+
+def about(words: Sequence[str], variables: Mapping[str, str]) -> None:
+    """From here on, what is suggested is about this instance."""
+    global _chosen
+    _chosen = (words, variables)
+
+
+def here(text: str) -> str:
+    """Sentences, their commands as they must be typed for the chosen instance."""
+    return addressed(text, *_chosen, lines=False)
+
+
+def command(line: str) -> str:
+    """A line that is to be typed, for the chosen instance."""
+    return addressed(line, *_chosen)
 
 
 def print_json(value: object) -> None:
@@ -22,4 +44,4 @@ def colour_wanted() -> bool:
 def tell(text: str) -> None:
     """A word to the person who waits; nothing to a script."""
     if sys.stderr.isatty():
-        print(f"raftsup: {text}", file=sys.stderr)
+        print(f"raftsup: {here(text)}", file=sys.stderr)

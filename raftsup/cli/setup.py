@@ -9,13 +9,12 @@ import sys
 
 from raftsup import exits
 from raftsup.cli.account import target_of
-from raftsup.cli.context import chosen_by
 from raftsup.cli.main import complain
+from raftsup.cli.output import command, here
 from raftsup.config.edit import EditRefused
 from raftsup.ops import apply
 from raftsup.ops.account import agent_of
 from raftsup.ops.accounts import ChangeRefused
-from raftsup.ops.addressed import addressed
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.ops.setup import flow, plan
 from raftsup.ops.setup.ask import Missing, Person, Unasked
@@ -25,7 +24,7 @@ from raftsup.ops.setup.openclaw import usual_path
 def run(arguments: argparse.Namespace) -> int:
     if wrong := _wrong(arguments):
         return complain(wrong, exits.USAGE)
-    target, chosen = target_of(arguments), chosen_by(arguments)
+    target = target_of(arguments)
     try:
         agreed = flow.agree(_given(arguments), target, Unasked() if arguments.yes else Person())
     except (EOFError, KeyboardInterrupt) as ended:
@@ -41,14 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
         return exits.FAILED
     try:
         for line in apply.change(target, agreed.over, tell_host=not arguments.no_reload):
-            print(addressed(line, *chosen), flush=True)
+            print(here(line), flush=True)
     except (EditRefused, apply.Refused) as error:
-        return complain(addressed(str(error), *chosen), exits.FAILED)
+        return complain(str(error), exits.FAILED)
     for note in agreed.notes:
         print(f"\n{note}")
     print()
     for line in plan.next_words(agreed.unset, target.path, runs=target.host is not None):
-        print(addressed(line, *chosen))
+        print(command(line))
     return exits.OK
 
 

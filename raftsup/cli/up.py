@@ -12,6 +12,7 @@ import time
 from raftsup import again, exits, flock
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
+from raftsup.cli.output import here
 from raftsup.config.load import ConfigError
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
@@ -104,6 +105,6 @@ def detached(state: StateDir, words: list[str]) -> int:
         except (rpc.ParentDown, rpc.ParentRefused):
             time.sleep(0.05)
             continue
-        print(f"raftsup runs in the background: pid {child.pid}. `raftsup status` shows it.")
+        print(here(f"raftsup runs in the background: pid {child.pid}. `raftsup status` shows it."))
         return exits.OK
     return complain(f"pid {child.pid} does not answer after {_START:g} s: see {log}", exits.FAILED)

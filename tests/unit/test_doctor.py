@@ -168,6 +168,9 @@ def test_a_second_bridge_is_one_of_our_profiles_that_is_not_below_our_host() -> 
     [
         (("bash",), "kill 5"),
         (("openclaw", "gateway"), "channels.raft.enabled: false"),
+        (("openclaw-gateway   ",), "channels.raft.enabled: false"),
+        (("node", "/opt/openclaw/openclaw.mjs", "gateway"), "channels.raft.enabled: false"),
+        (("vim", "notes on openclaw"), "kill 5"),
         (("raftsup: accounts:x", ""), "raftsup stop --state-dir /s"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,28 @@ def test_a_throwaway_instance_has_no_name(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         parser().parse_args(["--dev", "--name", "x", "status"])
     assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "staging", "health"], "`raftsup --name staging up`"),
+        (["health"], "`raftsup up`"),
+        (["--name", "staging", "reload"], "`raftsup --name staging up`"),
+        (["reload", "--state-dir", "/no/where"], "`RAFTSUP_STATE_DIR=/no/where raftsup up`"),
+    ],
+)
+def test_what_is_suggested_is_about_the_instance_that_was_asked_for(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("RAFT", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAFTSUP_NAME", "")  # the command line sets it, for this process
+    assert main(words) == exits.NOT_RUNNING
+    told = capsys.readouterr()
+    assert said in told.out + told.err

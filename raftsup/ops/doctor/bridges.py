@@ -19,6 +19,8 @@ from raftsup.worker import bridge_lock, report
 
 #: Below a profile's folder (RAFT_PROTOCOL, "Starting the bridge").
 _LOCKS = "agent-comms-core/*/*/bridge.lock"
+#: Names of an OpenClaw Gateway's process: its title, and the program that it was started as.
+_GATEWAY = ("openclaw-gateway", "openclaw", "openclaw.mjs")
 #: What marks a process of one attempt, or of an agent that stays.
 _MARKS = ("RAFTSUP_TURN", "RAFTSUP_LANE")
 
@@ -121,7 +123,7 @@ def judge_other(
                 mend = f"raftsup stop --state-dir {shlex.quote(str(folder))}"
             advice = "that is to stop the other host; or disable the account in one of the two"
             break
-        if "openclaw" in line:
+        if any(Path(word).name.strip() in _GATEWAY for word in parent.argv):
             whose, mend = f", below an OpenClaw Gateway (pid {parent.pid})", ""
             advice = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
             break
