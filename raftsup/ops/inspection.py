@@ -169,4 +169,5 @@ def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]
         if isinstance(item, dict):
             yield from _flat(item, f"{path}.")
         elif item is not None and item != []:
-            yield path, " ".join(map(str, item)) if isinstance(item, list) else str(item)
+            words = item if isinstance(item, list) else [item]
+            yield path, " ".join(str(w).lower() if isinstance(w, bool) else str(w) for w in words)
