@@ -13,7 +13,9 @@ from raftsup.cli.arguments import care, host, logs, look, service, setup, sim
 from raftsup.cli.arguments.adder import Adder
 from raftsup.cli.context import chosen_by
 from raftsup.config.load import ConfigError
-from raftsup.paths import StateDirError
+from raftsup.paths import StateDirError, default_state_dir
+
+_NO_THROWAWAY = "there is no throwaway host; `raftsup --dev up` starts one"
 
 _EXAMPLES = """\
 examples:
@@ -61,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.about(*chosen_by(arguments))
         return int(arguments.run(arguments))
     except ConfigError as error:
+        if arguments.dev and not default_state_dir(os.environ).exists():
+            return complain(_NO_THROWAWAY, exits.NOT_RUNNING)
         return complain(str(error), exits.CONFIG)
     except StateDirError as error:
         return complain(str(error), exits.STATE_DIR)

@@ -105,6 +105,7 @@ def test_a_throwaway_instance_has_no_name(capsys: pytest.CaptureFixture[str]) ->
         (["--name", "staging", "health"], "`raftsup --name staging up`"),
         (["health"], "`raftsup up`"),
         (["--name", "staging", "reload"], "`raftsup --name staging up`"),
+        (["--dev", "status"], "`raftsup --dev up`"),
         (["reload", "--state-dir", "/no/where"], "`RAFTSUP_STATE_DIR=/no/where raftsup up`"),
     ],
 )
@@ -118,7 +119,9 @@ def test_what_is_suggested_is_about_the_instance_that_was_asked_for(
     for name in [name for name in os.environ if name.startswith(("RAFT", "XDG_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("RAFTSUP_NAME", "")  # the command line sets it, for this process
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for name in ("RAFTSUP_NAME", "RAFTSUP_STATE_DIR", "RAFTSUP_CONFIG_PATH"):
+        monkeypatch.setenv(name, "")  # the command line sets them, for this process
     assert main(words) == exits.NOT_RUNNING
     told = capsys.readouterr()
     assert said in told.out + told.err
