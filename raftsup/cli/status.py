@@ -56,8 +56,8 @@ def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
 def _watch(look: Callable[[], dict[str, Any]], arguments: argparse.Namespace) -> int:
     from raftsup.ops.status import watch
 
-    look()  # what cannot be shown at all is said before the screen is taken
     if not arguments.json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        look()  # what cannot be shown at all is said before the screen is taken
 
         def show(width: int) -> str:
             try:

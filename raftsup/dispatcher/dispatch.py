@@ -100,12 +100,8 @@ class Dispatcher:
 
     def unavailable(self) -> dict[str, str]:
         """The lanes that have work and no agent for it now, with the reason."""
-        reasons = {}
-        for head in self.owed.heads():
-            account = self.config.account(self.owed.turn(head.turn).account)
-            if account is not None and (why := self._pool.unavailable(account)):
-                reasons[head.lane] = why
-        return reasons
+        reasons = {lane: self._pool.unavailable(account) for lane, account in self._next()}
+        return {lane: why for lane, why in reasons.items() if why}
 
     def unavailable_accounts(self) -> dict[str, str]:
         """The accounts whose agent cannot be had now, with the reason."""
@@ -128,12 +124,15 @@ class Dispatcher:
         """The lanes whose next turn would use one of ``profiles``. A reload may have given it to
         another account, and two agents would read one inbox.
         """
-        found = set()
-        for head in self.owed.heads():
-            account = self.config.account(self.owed.turn(head.turn).account)
-            if account is not None and account.profile and account.profile in profiles:
-                found.add(head.lane)
-        return found
+        return {lane for lane, a in self._next() if a.profile and a.profile in profiles}
+
+    def _next(self) -> list[tuple[str, Account]]:
+        """The lanes that have work, each with the account of its next turn."""
+        found = (
+            (head.lane, self.config.account(self.owed.turn(head.turn).account))
+            for head in self.owed.heads()
+        )
+        return [(lane, account) for lane, account in found if account is not None]
 
     def _look_again_at(self, moment: float | None) -> None:
         if self._timer is not None:

@@ -84,8 +84,7 @@ def judge(whole: Mapping[str, Any]) -> Health:
     pids = [whole["supervisor"]["pid"], *(a["endpoint"]["pid"] for a in whole["accounts"])]
     if not any(pids):
         return Health(Word.NOT_RUNNING)
-    wanted = [a for a in whole["accounts"] if a["state"] != AccountState.DISABLED]
-    ready = [a for a in wanted if a["state"] == AccountState.READY]
+    wanted, ready = status.readiness(whole)
     if wanted and len(ready) == len(wanted):
         return Health(Word.OK, len(ready), len(wanted))
     order = [str(state) for state in _WORST]

@@ -145,8 +145,7 @@ def settled(state: StateDir, say: Say) -> list[str]:
             continue
         seen = True
         whole = _status(state)
-        wanted = [a for a in whole["accounts"] if a["state"] != AccountState.DISABLED]
-        ready = [a for a in wanted if a["state"] == AccountState.READY]
+        wanted, ready = status.readiness(whole)
         coming = [a["account"] for a in wanted if a["state"] == AccountState.STARTING]
         up = not coming and whole["dispatcher"]["state"] == "running"
         if up or now - begun > _SETTLE:

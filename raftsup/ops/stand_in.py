@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from raftsup.config.load import ConfigError
+from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Agent, Config
 from raftsup.config.source import unset_variable
 
@@ -22,22 +22,28 @@ def with_stand_ins(environ: Mapping[str, str], names: Iterable[str]) -> dict[str
 
 def load_all_the_same(
     load: Callable[[Mapping[str, str]], Config], environ: Mapping[str, str]
-) -> tuple[Config, list[str]]:
-    """The config within ``environ``, and the variables that it names and ``environ`` has not.
+) -> tuple[Config, tuple[Problem, ...]]:
+    """The config within ``environ``, and what is wrong with it there: variables that it names and
+    ``environ`` has not.
 
     Raises ``ConfigError``, without what a stand-in itself is wrong for.
     """
     try:
-        return load(environ), []
+        return load(environ), ()
     except ConfigError as error:
-        told = [unset_variable(problem) for problem in error.problems]
-        names = list(dict.fromkeys(name for name in told if name))
+        names = unset_names(error.problems)
         if not names:
             raise
         try:
-            return load(with_stand_ins(environ, names)), names
+            return load(with_stand_ins(environ, names)), tuple(error.problems)
         except ConfigError:
             raise error from None
+
+
+def unset_names(problems: Iterable[Problem]) -> list[str]:
+    """The variables that are wanting, each once."""
+    told = [unset_variable(problem) for problem in problems]
+    return list(dict.fromkeys(name for name in told if name))
 
 
 def unset_in(agent: Agent | None) -> list[str]:

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from raftsup.config.model import Account
 from raftsup.ops import raft_cli
 from raftsup.ops.doctor.finding import Finding, NotMended, bad, good, warning
 from raftsup.ops.doctor.processes import Process, above, belongs
 from raftsup.ops.doctor.scene import Scene
+from raftsup.ops.status.deep import folder_of
 from raftsup.worker import bridge_lock, report
 
 #: Below a profile's folder (RAFT_PROTOCOL, "Starting the bridge").
@@ -133,15 +132,6 @@ def judge_other(
         mend,
         advice=advice,
     )
-
-
-def folder_of(pid: int) -> Path | None:
-    """The state folder that a host keeps locked; None for another process."""
-    try:
-        files = [Path(file.path) for file in psutil.Process(pid).open_files()]
-    except psutil.Error:
-        return None
-    return next((file.parent for file in files if file.name == "raftsup.lock"), None)
 
 
 def strays(scene: Scene) -> Iterator[Finding]:

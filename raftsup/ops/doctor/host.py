@@ -13,7 +13,13 @@ from raftsup.config.load import ConfigError
 from raftsup.ops.doctor.finding import Finding, bad, good, warning
 from raftsup.ops.doctor.scene import Scene, service_variables
 from raftsup.ops.service import found, install
-from raftsup.ops.service.described import Described, Scope, describe
+from raftsup.ops.service.described import (
+    Described,
+    Scope,
+    describe,
+    instance_of,
+    instance_words,
+)
 from raftsup.ops.service.found import Installed
 from raftsup.ops.status.account_state import AccountState
 
@@ -139,9 +145,8 @@ def _again(unit: Installed) -> str:
 
 def _raftsup(unit: Installed) -> str:
     """The command that is about a service, with what it has to begin with."""
-    name = unit.unit.removeprefix("raftsup").removeprefix("-")
-    named = f" --name {name}" if name else ""
-    return f"{'sudo ' if unit.scope is Scope.SYSTEM else ''}raftsup{named}"
+    sudo = ["sudo"] if unit.scope is Scope.SYSTEM else []
+    return shlex.join([*sudo, "raftsup", *instance_words(unit.unit)])
 
 
 def program_of(unit: Installed) -> str | None:
@@ -156,13 +161,12 @@ def program_of(unit: Installed) -> str | None:
 def _described(scene: Scene, unit: Installed) -> tuple[Described, list[str]]:
     told = service_variables(unit, scene.environ)
     environ: Mapping[str, str] = {**scene.environ, **told}
-    name = unit.unit.removeprefix("raftsup").removeprefix("-")
     user = scene.environ.get("USER") or _home(scene).name
     if unit.scope is Scope.SYSTEM:
         lines = unit.text.splitlines()
         user = next((x.removeprefix("User=") for x in lines if x.startswith("User=")), user)
     return describe(
-        {**environ, "RAFTSUP_NAME": name},
+        {**environ, "RAFTSUP_NAME": instance_of(unit.unit)},
         lambda _, env: scene.load(env),
         unit.scope,
         user,

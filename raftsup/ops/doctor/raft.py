@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -138,13 +136,9 @@ def _satisfies(version: str, wanted: str) -> bool:
 
 def _said(argv: Sequence[str], env: Mapping[str, str]) -> str | None:
     """The first line that a program prints; None if it fails."""
-    program = shutil.which(argv[0], path=env.get("PATH", os.defpath))
     try:
-        done = subprocess.run(
-            [program or argv[0], *argv[1:]], env=dict(env), stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=_PATIENCE, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+        done = raft_cli.ask(argv, env, _PATIENCE)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     lines = done.stdout.decode("utf-8", "replace").split("\n")
     line = "".join(c for c in lines[0] if c.isprintable()).strip()[:60]

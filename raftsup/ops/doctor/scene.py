@@ -13,12 +13,12 @@ from raftsup import flock
 from raftsup.childenv import clean_env
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, Config
-from raftsup.config.source import unset_variable
 from raftsup.ops import status
 from raftsup.ops.doctor.processes import Process, belongs, snapshot
 from raftsup.ops.service import found, launchd, systemd
 from raftsup.ops.service.described import read_secrets
 from raftsup.ops.service.found import Installed, Manager
+from raftsup.ops.stand_in import load_all_the_same
 from raftsup.paths import StateDir, StateDirError, default_config_path
 
 #: Reads the config within an environment.
@@ -113,16 +113,10 @@ def look_around(state: StateDir, environ: Mapping[str, str], load: Load) -> Scen
 
 def _read(load: Load, environ: Mapping[str, str]) -> tuple[Config | None, tuple[Problem, ...]]:
     try:
-        return load(environ), ()
-    except ConfigError as error:
-        problems = tuple(error.problems)
-    unset = [unset_variable(problem) for problem in problems]
-    try:
         # Whether the rest is good is another question, and what most checks need.
-        return load({**environ, **{name: "unset" for name in unset if name}}), problems
+        return load_all_the_same(load, environ)
     except ConfigError as error:
-        # A stand-in may be no good as a value: what it caused is not told.
-        return None, problems if any(unset) else tuple(error.problems)
+        return None, tuple(error.problems)
 
 
 def _status(state: StateDir, config: Config | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raftsup.config.agents import GATEWAY_TOKEN
 from raftsup.config.model import Config, OpenClawAgent
-from raftsup.ops.stand_in import load_all_the_same
+from raftsup.ops.stand_in import load_all_the_same, unset_names
 from raftsup.paths import default_config_path, default_state_dir, instance
 from raftsup.supervisor.programs import dispatcher_stop
 
@@ -105,8 +105,8 @@ def describe(
         **here.variables(),
         **read_secrets(here.secrets),
     }
-    found, missing = load_all_the_same(lambda env: load(file, env), there)
-    if missing:
+    found, problems = load_all_the_same(lambda env: load(file, env), there)
+    if missing := unset_names(problems):
         notes.append(
             f"the config names {', '.join(missing)}: write NAME='value' lines into {here.secrets},"
             " else the service does not start"
@@ -131,6 +131,17 @@ def _is_taken(name: str, config: Config) -> bool:
         agents = (account.agent for account in config.accounts)
         return any(isinstance(a, OpenClawAgent) and not (a.token or a.password) for a in agents)
     return name.startswith("RAFTSUP_") and name not in _OWN
+
+
+def instance_words(unit: str) -> list[str]:
+    """What chooses the instance of a unit on the command line: ``--name staging``, or nothing."""
+    name = instance_of(unit)
+    return ["--name", name] if name else []
+
+
+def instance_of(unit: str) -> str:
+    """``staging`` of ``raftsup-staging``; "" of the usual one."""
+    return unit.removeprefix("raftsup").removeprefix("-")
 
 
 def this_raftsup() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raftsup.ops.service import control, found, launchd, systemd
 from raftsup.ops.service.control import Verb
-from raftsup.ops.service.described import Described, Scope
+from raftsup.ops.service.described import Described, Scope, instance_words
 from raftsup.ops.service.found import Installed, Manager, Place
 from raftsup.paths import StateDir, default_state_dir
 
@@ -157,8 +157,7 @@ def next_word(service: Described, place: Place) -> str:
         # `raftsup start` would be about root's own instance.
         (words,) = control.commands(place, Verb.START, os.getuid())
         return shlex.join(["sudo", *words] if os.environ.get("SUDO_USER") else words)
-    name = service.unit.removeprefix("raftsup").removeprefix("-")
-    chosen = ["--name", name] if name else []
+    chosen = instance_words(service.unit)
     elsewhere = service.state != default_state_dir(os.environ)
     words = ["raftsup", *chosen, "start", *(["--state-dir", str(service.state)] * elsewhere)]
     return shlex.join(words)

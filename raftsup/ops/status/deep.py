@@ -20,8 +20,8 @@ import psutil
 from raftsup import flock
 from raftsup.ops import dev
 from raftsup.ops.service import found as services
-from raftsup.ops.service.described import Scope
-from raftsup.paths import StateDir
+from raftsup.ops.service.described import Scope, instance_words
+from raftsup.paths import StateDir, xdg
 
 _ENDPOINT = "--wake-channel-endpoint"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -116,21 +116,26 @@ def _processes() -> dict[int, Process]:
 
 
 def _folders(environ: Mapping[str, str], processes: Mapping[int, Process]) -> set[Path]:
-    base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME", "~")) / ".local" / "state"
+    base = xdg(environ, "XDG_STATE_HOME", ".local/state")
     found = {
         folder
-        for folder in [*Path(base).expanduser().glob("raftsup*"), dev.root(environ) / "state"]
+        for folder in [*base.glob("raftsup*"), dev.root(environ) / "state"]
         if (folder / "ledger").is_dir() or (folder / "raftsup.lock").exists()
     }
     for pid, process in processes.items():
         # The parent alone has it open; its children are named otherwise.
         if "up" in process.argv and any("raftsup" in word for word in process.argv):
-            try:
-                opened = psutil.Process(pid).open_files()
-            except psutil.Error:
-                continue
-            found |= {Path(f.path).parent for f in opened if Path(f.path).name == "raftsup.lock"}
+            found |= {folder for folder in [folder_of(pid)] if folder is not None}
     return found
+
+
+def folder_of(pid: int) -> Path | None:
+    """The state folder that a host keeps locked; None for another process."""
+    try:
+        files = [Path(file.path) for file in psutil.Process(pid).open_files()]
+    except psutil.Error:
+        return None
+    return next((file.parent for file in files if file.name == "raftsup.lock"), None)
 
 
 def _instances(folders: set[Path], state: StateDir) -> Iterator[Other]:
@@ -170,11 +175,8 @@ def _service(service: services.Installed) -> Other:
     folder = f"for {service.state}" if service.state else "naming no state folder"
     what = f"{path} ({scope}), {folder}"
     if service.ours:
-        name = service.unit.removeprefix("raftsup").removeprefix("-")
-        named = f" --name {name}" if name else ""
-        return Other(
-            "service", what, f"`raftsup{named} uninstall --{scope}` removes it", None, str(path)
-        )
+        words = ["raftsup", *instance_words(service.unit), "uninstall", f"--{scope}"]
+        return Other("service", what, f"`{shlex.join(words)}` removes it", None, str(path))
     if service.manager is services.Manager.LAUNCHD:
         hint = f"`launchctl unload {shlex.quote(str(path))}`, then remove the file"
     else:

@@ -90,10 +90,15 @@ def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
 
 def all_ready(status: dict[str, Any]) -> bool:
     """Whether every enabled account is ready, and there is one; and no step of a probe failed."""
-    enabled = [a for a in status["accounts"] if a["state"] != AccountState.DISABLED]
-    checks = [check for account in enabled for check in account.get("probe", ())]
-    ready = all(account["state"] == AccountState.READY for account in enabled)
-    return bool(enabled) and ready and all(check["good"] is not False for check in checks)
+    wanted, ready = readiness(status)
+    checks = [check for account in wanted for check in account.get("probe", ())]
+    return 0 < len(wanted) == len(ready) and all(c["good"] is not False for c in checks)
+
+
+def readiness(status: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The enabled accounts, and those of them that are ready."""
+    wanted = [a for a in status["accounts"] if a["state"] != AccountState.DISABLED]
+    return wanted, [a for a in wanted if a["state"] == AccountState.READY]
 
 
 def _refuse_the_unreadable(state: StateDir) -> None:
