@@ -9,7 +9,6 @@ from typing import Any
 from raftsup.config.describe import describe
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
-from raftsup.dispatcher import client
 from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import status, turns
@@ -19,7 +18,6 @@ from raftsup.paths import StateDir
 from raftsup.supervisor.programs import ACCOUNTS
 
 _RECENT = 5
-_TIMEOUT = 2.0
 
 
 class Unknown(Exception):
@@ -35,7 +33,7 @@ def collect(id_: str, state: StateDir, load: Callable[[], Config]) -> dict[str, 
     if not chosen:
         known = ", ".join(account.id for account in accounts) or "none"
         raise Unknown(f"no account {id_!r}; there are {known}")
-    whole = status.collect(chosen, state)
+    whole, host = status.look(chosen, state)
     written, unread, file = _written(id_, load)
     lane = chosen[0].lane
     return {
@@ -47,7 +45,7 @@ def collect(id_: str, state: StateDir, load: Callable[[], Config]) -> dict[str, 
         "lane": {
             "name": lane,
             "sharedWith": [a.id for a in accounts if a.lane == lane and a.id != id_],
-            **_lane(id_, lane, state),
+            **_lane(id_, lane, host.answer),
         },
         "recent": _recent(id_, state),
         "files": _files(id_, state, file),
@@ -65,11 +63,9 @@ def _written(id_: str, load: Callable[[], Config]) -> tuple[dict[str, Any] | Non
     return (found[0], "", path) if found else (None, "it is not in the config file any more", path)
 
 
-def _lane(id_: str, lane: str, state: StateDir) -> dict[str, Any]:
+def _lane(id_: str, lane: str, answer: Mapping[str, Any] | None) -> dict[str, Any]:
     """The dispatcher's view of a lane, and of the account's agent; {} if it does not answer."""
-    try:
-        answer = client.request(state.dispatcher_socket, "status", timeout=_TIMEOUT)
-    except (client.DispatcherDown, client.DispatcherRefused):
+    if answer is None:
         return {}
     health = answer["lanes"].get(lane, {})
     return {

@@ -67,6 +67,11 @@ def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
     """The whole status: the object that ``raftsup status --json`` prints. Raises
     ``StateDirError`` for a folder that cannot be looked into.
     """
+    return look(accounts, state)[0]
+
+
+def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], HostState]:
+    """The same, with what the host said for it."""
     _refuse_the_unreadable(state)
     host = host_state.look(state)
     past = _past(state)
@@ -75,7 +80,7 @@ def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
     pid = host.supervisor["pid"]
     # A worker may also be under another supervisor than ours.
     runs = pid is not None or any(account["endpoint"]["pid"] for account in found)
-    return {
+    whole = {
         "version": __version__,
         "stateDir": str(state.root),
         "supervisor": host.supervisor,
@@ -86,6 +91,7 @@ def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
         "at": time.time(),
         "accounts": found,
     }
+    return whole, host
 
 
 def all_ready(status: dict[str, Any]) -> bool:
