@@ -171,10 +171,20 @@ def judge(turn: Turn, outcome: Outcome, attempts: int) -> Event:
     return Event.FAIL
 
 
-def notice(raft: Sequence[str], profile: str) -> str:
-    """What the agent is told: that there is something to read, and the two commands for it.
+#: ``manual get`` refuses to run without the two [commands/knowledge/get.ts, context.ts: 12 to 500
+#: characters each].
+_MANUAL = (
+    "manual get raft-cli-overview --intent 'Answer the messages in Raft'"
+    " --reason 'Need the CLI commands for this turn'"
+)
 
-    Nothing in it came off the wire. ``raft`` is the Raft CLI's argv prefix.
+
+def notice(raft: Sequence[str], profile: str) -> str:
+    """What the agent is told: that there is something to read, and the commands for it.
+
+    Nothing in it came off the wire. ``raft`` is the Raft CLI's argv prefix. A turn that takes a
+    held send for a sent one has answered nobody, and what the CLI prints about it names neither
+    this prefix nor the profile [commands/message/send.ts, commands/freshness/_format.ts].
     """
     cli = shlex.join([*raft, "--profile", profile])
     return (
@@ -182,6 +192,9 @@ def notice(raft: Sequence[str], profile: str) -> str:
         f"Read them:  {cli} message check\n"
         f"Reply:      {cli} message send --target <channel or person>"
         "   (the text goes to standard input)\n"
+        "If it fails with SEND_HELD_AS_DRAFT nothing was sent: look at what it prints first, then"
+        f" do what it says, with `{cli}` for `raft`.\n"
+        f"Manual:     {cli} {_MANUAL}\n"
         "What you print here is not sent to anyone: reply with the command, and finish when"
         " nothing is left to answer.\n"
     )

@@ -169,6 +169,29 @@ def test_the_notice_quotes_the_profile_for_the_shell(profile: str) -> None:
     assert reply[:5] == ["raft", "--profile", profile, "message", "send"]
 
 
+@pytest.mark.parametrize("profile", HOSTILE)
+def test_the_notice_says_where_the_manual_is_by_a_command_that_the_cli_takes(profile: str) -> None:
+    line = next(x for x in notice(["raft"], profile).splitlines() if x.startswith("Manual:"))
+    words = shlex.split(line.removeprefix("Manual:"))
+    assert words[:6] == ["raft", "--profile", profile, "manual", "get", "raft-cli-overview"]
+    # commands/knowledge/get.ts: both are required, of 12 to 500 characters.
+    given = dict(zip(words[6::2], words[7::2], strict=True))
+    assert set(given) == {"--intent", "--reason"}
+    assert all(12 <= len(text) <= 500 for text in given.values())
+
+
+def test_the_notice_says_that_a_held_send_is_not_sent_and_what_to_do_then() -> None:
+    said = [x for x in notice(["raft"], "one").splitlines() if "SEND_HELD_AS_DRAFT" in x]
+    assert len(said) == 1
+    assert "nothing was sent" in said[0]
+    assert "`raft --profile one` for `raft`" in said[0]
+
+
+def test_the_notice_is_short() -> None:
+    assert len(notice(["raft"], "support-agent").splitlines()) == 6
+    assert len(notice(["raft"], "support-agent")) < 800
+
+
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
 def test_no_profile_says_anything_else_to_the_shell(profile: str) -> None:
     read = notice(["/opt/my raft/raft"], profile).split("Read them:  ")[1]
