@@ -7,8 +7,13 @@ Sources. RAFT_PROTOCOL, "GET /activity/drain". Raft's page on external agents, "
 (raft-agent-status.v1)": the status is the agent's state *after* the event, the newest by
 ``occurredAt`` wins, ``detail`` shows with ``working`` and ``error``, an ``eventId`` counts once;
 from an agent's first status on, its hooks are logged but move its dot no more, so every event
-here carries one. The bridge's own check of what it drains: an event without ``hookEventName`` is
-thrown away. The names of hooks are those of the shared types of Raft's server and CLI.
+here carries one. The names of hooks are those of the shared types of Raft's server and CLI.
+
+What reaches Raft of it [agentCommsCore/bridge.ts, 0.0.24]. The bridge throws an event without
+``hookEventName`` away and passes on ``eventId``, ``sessionId``, ``hookEventName``, ``toolName``,
+``status``, ``errorClass``, ``occurredAt`` and a ``durationMs`` above 0. **Nothing of ``detail``**: with
+this CLI the word that tells why is ``errorClass``, which is why each end that is not well has one.
+``detail`` is sent all the same, for the CLIs that carry it; the others lose it without harm.
 
 =========================  =====================  ==================================
 what the dispatcher says   ``hookEventName``      ``status``, if nothing else runs
@@ -45,12 +50,17 @@ class End:
     detail: str = ""
 
 
+_CANCELLED = "turn.cancelled"
+
 ENDS: Mapping[str, End] = MappingProxyType(
     {
         "turn.done": End("online"),
-        "turn.cancelled": End("online"),
-        # The host went down under it: it is owed again, and nothing is wrong with the agent.
-        "turn.interrupt": End("online"),
+        # As Hermes' adapter tells a session that was interrupted: ``Stop``, error, interrupted.
+        _CANCELLED: End("error", "interrupted", "turn {turn} was cancelled"),
+        # The host went down under it.
+        "turn.interrupt": End(
+            "error", "interrupted", "turn {turn} was interrupted and is run again"
+        ),
         "turn.retry": End("error", "attempt_failed", "turn {turn} failed and is tried again"),
         "turn.postpone": End("error", "postponed", "turn {turn} could not run and is tried again"),
         "turn.failed": End(
@@ -194,8 +204,8 @@ def _ended(dot: Dot, heard: Heard, end: End) -> Next:
             tuple(tool for tool in dot.tools if tool.run != heard.run),
         )
     )
-    if since is None and after.status == dot.status:
-        return dot, None  # a turn that never began here, cancelled in its queue
+    if since is None and (heard.name == _CANCELLED or after.status == dot.status):
+        return dot, None  # a turn that never began here: cancelled in its queue, say
     told = Told(
         "Stop",
         after.status,

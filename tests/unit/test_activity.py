@@ -56,8 +56,8 @@ def test_a_turn_that_uses_a_tool_thinks_works_thinks_and_is_online_again() -> No
     ("name", "status", "error_class"),
     [
         ("turn.done", "online", ""),
-        ("turn.cancelled", "online", ""),
-        ("turn.interrupt", "online", ""),
+        ("turn.cancelled", "error", "interrupted"),
+        ("turn.interrupt", "error", "interrupted"),
         ("turn.retry", "error", "attempt_failed"),
         ("turn.postpone", "error", "postponed"),
         ("turn.failed", "error", "failed"),
@@ -122,7 +122,18 @@ def test_a_step_of_an_attempt_that_does_not_run_is_not_told() -> None:
 def test_the_end_of_a_turn_that_never_began_changes_nothing() -> None:
     assert after(heard("turn.cancelled", run=(18, 0))) == (IDLE, [])
     assert after(STARTED, heard("turn.cancelled", run=(18, 0)))[1][1:] == []
+    failed, _ = after(STARTED, heard("turn.failed"))
+    assert after(heard("turn.cancelled", run=(18, 0)), dot=failed) == (failed, [])
     assert after(heard("turn.reopened"), heard("turn.unheard_of")) == (IDLE, [])
+
+
+def test_a_turn_that_a_predecessor_left_is_told_as_interrupted_and_then_as_run_again() -> None:
+    dot, told = after(heard("turn.interrupt"), heard("turn.started", run=(17, 2)))
+    assert [(t.hook, t.status, t.error_class) for t in told] == [
+        ("Stop", "error", "interrupted"),
+        ("UserPromptSubmit", "thinking", ""),
+    ]
+    assert dot.status == "thinking"
 
 
 def test_the_end_of_one_turn_leaves_the_dot_to_the_other_that_runs() -> None:
