@@ -11,9 +11,9 @@ here carries one. The names of hooks are those of the shared types of Raft's ser
 
 What reaches Raft of it [agentCommsCore/bridge.ts, 0.0.24]. The bridge throws an event without
 ``hookEventName`` away and passes on ``eventId``, ``sessionId``, ``hookEventName``, ``toolName``,
-``status``, ``errorClass``, ``occurredAt`` and a ``durationMs`` above 0. **Nothing of ``detail``**: with
-this CLI the word that tells why is ``errorClass``, which is why each end that is not well has one.
-``detail`` is sent all the same, for the CLIs that carry it; the others lose it without harm.
+``status``, ``errorClass``, ``occurredAt`` and a ``durationMs`` above 0. **Nothing of** ``detail``:
+with this CLI the word that tells why is ``errorClass``, so each end that is not well has one.
+``detail`` is handed over all the same, for CLIs that carry it; it is dropped without harm.
 
 =========================  =====================  ==================================
 what the dispatcher says   ``hookEventName``      ``status``, if nothing else runs
