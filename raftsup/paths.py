@@ -82,6 +82,10 @@ class StateDir:
         """What ``status --probe`` shows to the account's endpoint (see ``worker.selfwake``)."""
         return self.reports / f"{account}.probe"
 
+    def hooks(self, account: str) -> Path:
+        """Where the hooks of the account's agent report to, and its key (see ``hook_token``)."""
+        return self.reports / f"{account}.hooks.json"
+
     def heartbeat(self, program: str) -> Path:
         return self.heartbeats / program
 

@@ -97,13 +97,7 @@ def check_host(header: str | None, port: int) -> None:
 
 def parse(body: bytes) -> Wake:
     """The wake in a body of at most ``BODY_LIMIT`` bytes. Raises ``Refused`` 400 if it is none."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise Refused(400, f"the body is not valid UTF-8 (byte {error.start})") from None
-    payload = _load(text)
-    if not isinstance(payload, dict):
-        raise Refused(400, "the body must be a JSON object")
+    text, payload = json_object(body)
     if _depth_exceeds(payload, MAX_DEPTH):
         raise _too_deep()
     lexemes = _load_lexemes(text)
@@ -130,6 +124,18 @@ def parse(body: bytes) -> Wake:
             " finite number",
         )
     return Wake(identity=name, message_id=identity("messageId"))
+
+
+def json_object(body: bytes) -> tuple[str, dict[str, Any]]:
+    """A body's text, and the JSON object that it is. Raises ``Refused`` 400 if it is none."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Refused(400, f"the body is not valid UTF-8 (byte {error.start})") from None
+    payload = _load(text)
+    if not isinstance(payload, dict):
+        raise Refused(400, "the body must be a JSON object")
+    return text, payload
 
 
 def _load(text: str) -> Any:

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+from raftsup import hook_token
 from raftsup.childenv import clean_env
-from raftsup.config.model import Account, Turns
+from raftsup.config.model import Account, CommandAgent, Turns
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.runners import Runner, Step, Stop, Work
@@ -42,6 +43,17 @@ def marks(turn: Turn, state: StateDir) -> dict[str, str]:
     }
 
 
+def hooks(turn: Turn, account: Account, state: StateDir) -> dict[str, str]:
+    """What the hooks of the attempt's agent need to tell Raft which tools it uses.
+
+    For commands alone. A process that stays from turn to turn (ACP) has the environment that it
+    was started with, and its runner sees its tools; the agents elsewhere have none from us.
+    """
+    if account.activity == "off" or not isinstance(account.agent, CommandAgent):
+        return {}
+    return hook_token.environment(state.hooks(turn.account), (turn.id, turn.attempt))
+
+
 def seconds_left(turn: Turn, settings: Turns, now: float) -> float:
     """What the attempt has left of ``turns.timeout``; a predecessor may have used a part."""
     return min(max(0.0, turn.started_at + settings.timeout - now), settings.timeout)
@@ -70,6 +82,7 @@ def work_of(
             **marks(turn, state),
             "RAFT_PROFILE": profile,
             "RAFTSUP_ACCOUNT": turn.account,
+            **hooks(turn, account, state),
         },
         seconds=seconds,
         remember=remember,

@@ -34,8 +34,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-#: A turn and the number of its attempt.
-Run = tuple[int, int]
+from raftsup.hook_token import Run
 
 #: Of more open tools than these the oldest are forgotten: an agent may never tell an end.
 _MOST_TOOLS = 64

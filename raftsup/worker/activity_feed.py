@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ import orjson
 from raftsup.backoff import Backoff
 from raftsup.log import say
 from raftsup.worker import activity, activity_wire
-from raftsup.worker.activity import Dot, Told
+from raftsup.worker.activity import Dot, Next, Run
+from raftsup.worker.activity_hooks import Report
 
 LOG = logging.getLogger("raftsup.worker")
 #: Events that wait for the bridge. It fetches after each pass and at each heartbeat.
@@ -68,7 +69,7 @@ class _Refused(Exception):
 
 @dataclass
 class Feed:
-    """Fills ``put`` with one account's activity. ``run`` is its thread."""
+    """Fills ``put`` with one account's activity. ``run`` is its thread; ``hook`` is for others."""
 
     path: Path
     account: str
@@ -79,6 +80,8 @@ class Feed:
     _dot: Dot = field(default_factory=Dot)
     _told_at: int = 0
     _heard: bool = False
+    #: From the change of the dot to the event in ``put``: the newest event must be the true one.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Listen until ``stopping``, and again to each new dispatcher."""
@@ -88,8 +91,27 @@ class Feed:
             failures = 1 if self._heard else failures + 1
             if failures == _PATIENCE:
                 LOG.warning(say("activity.deaf", reason=why))
-                self._tell(activity.lost(self._dot, time.time()))
+                with self._lock:
+                    self._tell(activity.lost(self._dot, time.time()))
             self.stopping.wait(_AGAIN.delay(failures, random.random()))  # noqa: S311
+
+    def running(self) -> list[Run]:
+        """The attempts that run now, as far as the dispatcher has been heard."""
+        return list(self._dot.runs)
+
+    def hook(self, run: Run, report: Report) -> None:
+        """Take what a hook of the attempt reports; nothing comes of it once that has ended."""
+        now = time.time()
+        with self._lock:
+            since = self._dot.runs.get(run)
+            if since is None:
+                return
+            dot, told = activity.follow(self._dot, report.heard(run, since, now))
+            if told is not None and report.took is not None:
+                told = replace(told, took=report.took)
+            if told is not None and report.error_class:
+                told = replace(told, error_class=report.error_class)
+            self._tell((dot, told), report.event_id)
 
     def _listen(self) -> str:
         """One connection, from its start to its end; why it ended."""
@@ -116,14 +138,16 @@ class Feed:
         if "running" in raw:
             self._heard = True
             runs = activity_wire.parse_running(raw["running"], self.account)
-            self._tell(activity.look(self._dot, runs, time.time()))
+            with self._lock:
+                self._tell(activity.look(self._dot, runs, time.time()))
         elif (heard := activity_wire.parse(raw, self.account)) is not None:
-            self._tell(activity.follow(self._dot, heard))
+            with self._lock:
+                self._tell(activity.follow(self._dot, heard))
 
-    def _tell(self, step: tuple[Dot, Told | None]) -> None:
+    def _tell(self, step: Next, event_id: str = "") -> None:
         self._dot, told = step
         if told is not None:
             # Raft believes the newest: two events of one moment must not be two of one time.
             self._told_at = max(int(told.at * 1000), self._told_at + 1)
-            event_id = f"raftsup-{uuid.uuid4()}"
+            event_id = event_id or f"raftsup-{uuid.uuid4()}"
             self.put(activity_wire.wire(told, event_id, self.session, self._told_at))

@@ -11,8 +11,13 @@ from raftsup.worker.activity import Heard, Run, Told
 
 #: A name that an agent's maker chose; anything else may be a sentence, so it is left out.
 #: 120 characters are what Raft takes.
-_TOOL = re.compile(r"[A-Za-z0-9._:/-]{1,120}")
+_WORD = re.compile(r"[A-Za-z0-9._:/-]{1,120}")
 _DETAIL = 200
+
+
+def is_word(text: str) -> bool:
+    """Whether it can be told as a tool's name, or the class of an error."""
+    return _WORD.fullmatch(text) is not None
 
 
 def parse(raw: Mapping[str, Any], account: str) -> Heard | None:
@@ -30,7 +35,7 @@ def parse(raw: Mapping[str, Any], account: str) -> Heard | None:
         (turn, attempt),
         at,
         kind if isinstance(kind, str) else "",
-        tool if isinstance(tool, str) and _TOOL.fullmatch(tool) else "",
+        tool if isinstance(tool, str) and is_word(tool) else "",
         raw.get("failed") is True,
     )
 

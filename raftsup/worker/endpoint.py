@@ -1,8 +1,8 @@
-"""The wake endpoint: three routes over what the account's worker hands in.
+"""The wake endpoint: four routes over what the account's worker hands in.
 
 Source of the routes, headers and answers: RAFT_PROTOCOL, "POST /wake" and on. The order of the
 checks of a wake is part of the contract: who (token, Host), how much, what, whether we stop, and
-only then the ledger.
+only then the ledger. So it is for what hooks report, but that theirs is another token.
 """
 
 from __future__ import annotations
@@ -18,21 +18,34 @@ import orjson
 from gunicorn.http.errors import ParseException
 
 from raftsup import wake
+from raftsup.hook_token import TOKEN_VARIABLE, Run
 from raftsup.ledger import LedgerUnavailable
 from raftsup.log import say
 from raftsup.wake import Refused, Wake
-from raftsup.worker import selfwake
+from raftsup.worker import activity_hooks, selfwake
+from raftsup.worker.activity_hooks import Report
 
 log = logging.getLogger("raftsup.worker")
 
 TOKEN_HEADER = "x-raft-bridge-token"  # noqa: S105 (the header's name, not a token)
 #: What each path takes. Everything else is 404 or 405, whatever Falcon would make of it
 #: (its own answer to OPTIONS is 200, to an unknown method 400).
-METHODS = {"/wake": "POST", "/activity/drain": "GET", "/health": "GET"}
+METHODS = {"/wake": "POST", "/activity": "POST", "/activity/drain": "GET", "/health": "GET"}
 #: Told to a bridge whose wake came while the worker stops: the next worker's time to be there.
 STOPPING_RETRY_MS = 2_000
 #: Events for a bridge that does not say how many it wants; the CLI asks for as many.
 DRAIN_MOST = "50"
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the endpoint needs for the reports of an agent's hooks (see ``worker.activity_hooks``).
+    The callables are called from several threads.
+    """
+
+    #: The running attempt whose token this is.
+    run_of: Callable[[str | None], Run | None]
+    take: Callable[[Run, Report], None]
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,8 @@ class Endpoint:
     drain: Callable[[int], tuple[list[dict[str, Any]], int]]
     #: What a probe presents in the token's place (see ``worker.selfwake``); "": no probes.
     probe_key: str = ""
+    #: Takes what hooks report; None where the account tells no activity.
+    hooks: Hooks | None = None
 
 
 @dataclass
@@ -78,6 +93,7 @@ def app_for(slot: Slot) -> falcon.App:
     app = falcon.App(middleware=[_Routes()])
     app.resp_options.xml_error_serialization = False
     app.add_route("/wake", _Wakes(slot))
+    app.add_route("/activity", _Reports(slot))
     app.add_route("/activity/drain", _Activity(slot))
     app.add_route("/health", _Health(slot))
     app.add_error_handler(Exception, _on_error)
@@ -154,6 +170,34 @@ class _Wakes:
             self.slot.contract.ring()
         except Exception as error:
             log.warning(say("doorbell.failed", reason=_place(error)))
+
+
+@dataclass(frozen=True)
+class _Reports:
+    slot: Slot
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            self._take(req)
+        except Refused as refused:
+            # No reason quotes the request; nothing else tells an operator why a hook is not heard.
+            log.info(say("activity.refused", status=refused.status, reason=str(refused)))
+            raise
+        _reply(resp, 202, {"ok": True})
+
+    def _take(self, req: falcon.Request) -> None:
+        hooks = self.slot.contract.hooks
+        if hooks is None:
+            raise Refused(404, 'this account tells Raft no activity: its activity is not "turns"')
+        run = hooks.run_of(req.get_header(TOKEN_HEADER))
+        if run is None:
+            raise Refused(
+                401,
+                "the x-raft-bridge-token header is missing or is not the token of an attempt that"
+                f" runs now: hooks have it in {TOKEN_VARIABLE}, as long as their turn runs",
+            )
+        wake.check_host(req.get_header("host"), self.slot.contract.port())
+        hooks.take(run, activity_hooks.parse(_read(req)))
 
 
 @dataclass(frozen=True)

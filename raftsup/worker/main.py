@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from raftsup import exits, flock, kept
+from raftsup import exits, flock, hook_token, kept
 from raftsup.childenv import clean_env
 from raftsup.config.model import Account, Config, Dedupe
 from raftsup.dispatcher.client import Doorbell
@@ -26,7 +26,7 @@ from raftsup.wake import Wake
 from raftsup.worker import pulse, selfwake
 from raftsup.worker.activity_feed import Feed, Queue
 from raftsup.worker.bridge import TERM_GRACE, Bridge, argv_of
-from raftsup.worker.endpoint import Endpoint
+from raftsup.worker.endpoint import Endpoint, Hooks
 from raftsup.worker.preload import application
 from raftsup.worker.report import Report
 from raftsup.worker.serve import Finish, serve
@@ -106,6 +106,8 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         settings.account, settings.profile, _bridge_env(env, token, settings), report.bridge, spare
     )
     waiting = Queue()
+    feed = _feed(settings, session, waiting, stopping)
+    hooks_key = hook_token.new_key()
     port = 0
 
     def accept(wake: Wake) -> bool:
@@ -136,7 +138,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         heartbeat = state.heartbeat(heartbeat_name(settings.account))
         every = pulse.interval(settings.watchdog)
         _thread("pulse", lambda: pulse.beat(port, heartbeat, every, stopping, report.write))
-        _follow_turns(settings, session, waiting, stopping)
+        _follow_turns(settings, feed, f"http://127.0.0.1:{port}/activity", hooks_key)
 
     def on_term() -> None:
         if not stopping.is_set():
@@ -164,6 +166,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         ring=doorbell.ring,
         drain=waiting.drain,
         probe_key=selfwake.new_key(state.probe_key(settings.account)),
+        hooks=_hooks(feed, hooks_key),
     )
     serve(app, ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
     if not stopping.is_set():
@@ -172,13 +175,35 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     return exits.OK
 
 
-def _follow_turns(
+def _feed(
     settings: Settings, session: str, waiting: Queue, stopping: threading.Event
-) -> None:
-    if settings.activity == "turns":
-        socket = settings.state.dispatcher_socket
-        feed = Feed(socket, settings.account, session, waiting.put, stopping)
-        _thread("activity", feed.run)
+) -> Feed | None:
+    if settings.activity == "off":
+        return None
+    socket = settings.state.dispatcher_socket
+    return Feed(socket, settings.account, session, waiting.put, stopping)
+
+
+def _hooks(feed: Feed | None, key: str) -> Hooks | None:
+    if feed is None:
+        return None
+    return Hooks(
+        run_of=lambda presented: hook_token.run_of(presented, key, feed.running()),
+        take=feed.hook,
+    )
+
+
+def _follow_turns(settings: Settings, feed: Feed | None, url: str, key: str) -> None:
+    path = settings.state.hooks(settings.account)
+    try:
+        if feed is None:
+            hook_token.withdraw(path)
+        else:
+            _thread("activity", feed.run)
+            hook_token.publish(path, url, key)
+    except OSError as error:
+        # Raft then sees the turns without their tools.
+        LOG.warning(say("activity.no_hooks", path=path, reason=error.strerror))
 
 
 def _bridge_env(env: Mapping[str, str], token: str, settings: Settings) -> dict[str, str]:

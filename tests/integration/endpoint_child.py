@@ -23,6 +23,8 @@ from typing import Any
 import psutil
 
 TOKEN = "a-token-of-thirty-two-random-bytes"
+#: The token of the one attempt that runs, where the child is started with HOOKS in its environment.
+HOOK_TOKEN = "a-token-of-the-attempt-17.1"
 DEADLINE = 20.0
 ROOT = Path(__file__).parents[2]
 
@@ -213,7 +215,7 @@ def main(events: Path) -> None:
     from raftsup.ledger import LedgerUnavailable
     from raftsup.wake import Wake
     from raftsup.worker.arrival import Limits
-    from raftsup.worker.endpoint import Endpoint, make_app
+    from raftsup.worker.endpoint import Endpoint, Hooks, make_app
     from raftsup.worker.serve import Finish, serve
 
     lock = threading.Lock()
@@ -263,6 +265,10 @@ def main(events: Path) -> None:
         linger=float(os.environ.get("LINGER", "1")),
         connections=int(os.environ.get("CONNECTIONS", "256")),
     )
+    hooks = Hooks(
+        run_of=lambda presented: (17, 1) if presented == HOOK_TOKEN else None,
+        take=lambda run, report: tell("hook", run, report.hook, report.tool),
+    )
     app = make_app(
         Endpoint(
             token=TOKEN,
@@ -274,6 +280,7 @@ def main(events: Path) -> None:
             count=lambda what: tell(what),
             ring=ring,
             drain=_activity().drain,
+            hooks=hooks if "HOOKS" in os.environ else None,
         )
     )
     serve(app, ready=ready, on_term=on_term, finish=finish, limits=limits)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,10 @@ import pytest
 from raftsup.backoff import Backoff
 from raftsup.dispatcher.server import Server
 from raftsup.worker import activity_feed, report
-from raftsup.worker.activity_feed import Feed, Queue
+from raftsup.worker.activity_feed import CAPACITY, Feed, Queue
+from raftsup.worker.activity_hooks import Report
 from tests.integration.endpoint_child import start
-from tests.integration.host import Host, running, wait_for
+from tests.integration.host import AGENT, Host, running, wait_for
 from tests.processes import until
 
 
@@ -82,10 +86,22 @@ def dispatcher(tmp_path: Path) -> Iterator[FakeDispatcher]:
 
 
 @pytest.fixture
-def told(dispatcher: FakeDispatcher) -> Iterator[Callable[[int], list[dict[str, Any]]]]:
-    """What a feed of the account ``a`` has told so far, once there are so many events."""
-    queue, stopping, said = Queue(), threading.Event(), list[dict[str, Any]]()
-    feed = Feed(dispatcher.path, "a", "session-1", queue.put, stopping)
+def queue() -> Queue:
+    return Queue()
+
+
+@pytest.fixture
+def feed(dispatcher: FakeDispatcher, queue: Queue) -> Feed:
+    """The feed of the account ``a``; ``told`` runs it."""
+    return Feed(dispatcher.path, "a", "session-1", queue.put, threading.Event())
+
+
+@pytest.fixture
+def told(
+    dispatcher: FakeDispatcher, feed: Feed, queue: Queue
+) -> Iterator[Callable[[int], list[dict[str, Any]]]]:
+    """What the feed has told so far, once there are so many events."""
+    said = list[dict[str, Any]]()
     thread = threading.Thread(target=feed.run)
     thread.start()
 
@@ -95,7 +111,7 @@ def told(dispatcher: FakeDispatcher) -> Iterator[Callable[[int], list[dict[str, 
         return said
 
     yield wait
-    stopping.set()
+    feed.stopping.set()
     dispatcher.end()
     thread.join(10)
     assert not thread.is_alive()
@@ -183,6 +199,82 @@ def test_a_dispatcher_that_stays_away_is_told(
     assert brief(told(4))[-1] == ("SessionStart", "online")
 
 
+RUN = (17, 1)
+
+
+def test_what_hooks_report_is_told_with_the_agents_state_in_one_order_with_the_rest(
+    dispatcher: FakeDispatcher, feed: Feed, told: Tell
+) -> None:
+    told(1)
+    dispatcher.publish("turn.started")
+    told(2)
+    assert feed.running() == [RUN]
+    feed.hook(RUN, Report("SessionStart"))
+    feed.hook(RUN, Report("PreToolUse", "Bash", event_id="mine-1"))
+    feed.hook(RUN, Report("PostToolUse", "Bash", took=0.25))
+    feed.hook(RUN, Report("PreToolUse", "Read", at=1.0))
+    feed.hook(RUN, Report("PostToolUseFailure", "Read", failed=True, error_class="E404"))
+    feed.hook(RUN, Report("Stop"))
+    told(6)
+    dispatcher.publish("turn.done")
+    events = told(7)
+    assert brief(events[2:]) == [
+        ("PreToolUse", "working"),
+        ("PostToolUse", "thinking"),
+        ("PreToolUse", "working"),
+        ("PostToolUseFailure", "thinking"),
+        ("Stop", "online"),
+    ]
+    assert events[2]["eventId"] == "mine-1"
+    assert len({event["eventId"] for event in events}) == len(events)
+    assert [event.get("toolName") for event in events[2:]] == ["Bash", "Bash", "Read", "Read", None]
+    assert events[3]["durationMs"] == 250
+    assert events[5]["errorClass"] == "E404"
+    assert {event["sessionId"] for event in events} == {"session-1"}
+    times = [event["occurredAt"] for event in events]
+    assert times == sorted(set(times))
+
+
+def test_what_hooks_report_of_an_attempt_that_does_not_run_is_told_to_nobody(
+    dispatcher: FakeDispatcher, feed: Feed, told: Tell
+) -> None:
+    told(1)
+    feed.hook(RUN, Report("PreToolUse", "Bash"))
+    dispatcher.publish("turn.started")
+    told(2)
+    feed.hook((17, 2), Report("PreToolUse", "Bash"))
+    dispatcher.publish("turn.done")
+    assert brief(told(3))[-1] == ("Stop", "online")
+    feed.hook(RUN, Report("PreToolUse", "Bash"))
+    assert feed.running() == []
+    assert len(told(3)) == 3
+
+
+def test_a_flood_of_reports_costs_the_oldest_and_the_end_of_the_turn_is_still_told(
+    dispatcher: FakeDispatcher, feed: Feed, queue: Queue, told: Tell
+) -> None:
+    told(1)
+    dispatcher.publish("turn.started")
+    told(2)
+
+    def flood() -> None:
+        for _ in range(CAPACITY):
+            feed.hook(RUN, Report("PreToolUse", "x"))
+
+    threads = [threading.Thread(target=flood) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    dispatcher.publish("turn.done")
+    until(lambda: not feed.running())
+    events, dropped = queue.drain(CAPACITY * 4)
+    assert (len(events), dropped) == (CAPACITY, 3 * CAPACITY + 1)
+    assert brief(events)[-1] == ("Stop", "online")
+    times = [event["occurredAt"] for event in events]
+    assert times == sorted(set(times))
+
+
 def test_lines_that_make_no_sense_are_survived(dispatcher: FakeDispatcher, told: Tell) -> None:
     told(1)
     for odd in ({"event": []}, {"turn": None}, {"running": {}}, {"ok": False, "error": "no"}):
@@ -259,3 +351,100 @@ def test_the_agents_dot_in_raft_is_true_and_without_the_setting_nothing_is_told(
     wait_for(lambda: reported()[-2:] == turn, what="the turn's end in Raft")
     assert host.raft.workspace.dots()["support"].status == "online"
     assert "hello" not in json.dumps(host.raft.workspace.activity())
+
+
+#: An agent whose hook tells of a tool, as Claude Code's would, and which then takes its turn.
+HOOKED_AGENT = r"""
+import json, os, subprocess, sys, urllib.error, urllib.request
+import psutil
+
+notes, secret = sys.argv[1], sys.argv[2]
+url, token = os.environ["RAFTSUP_ACTIVITY_URL"], os.environ["RAFTSUP_ACTIVITY_TOKEN"]
+
+def post(event, token=token):
+    request = urllib.request.Request(url, json.dumps(event).encode())
+    request.add_header("x-raft-bridge-token", token)
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return opener.open(request, timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+def event(hook, **more):
+    return {"schema": "raft-activity.v1", "hookEventName": hook, **more}
+
+answers = [
+    post(event("PreToolUse", toolName="Bash")),
+    post(event("PreToolUse", toolName="Bash", toolInput=secret)),
+    post(event("PreToolUse", toolName=secret + " " + secret)),
+    post(event("PreToolUse", toolName="Read"), token="x" * len(token)),
+    post(event("PostToolUse", toolName="Bash", durationMs=40)),
+]
+argvs = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
+shown = sum(token in " ".join(argv) for argv in argvs)
+with open(notes, "a") as file:
+    print(json.dumps([answers, url, token, shown]), file=file)
+sys.exit(subprocess.call([sys.executable, "-m", "raftsup.sim.agent"]))
+"""
+
+
+def test_a_commands_hook_shows_its_tools_in_raft_by_name_only(host: Host) -> None:
+    notes = host.root / "notes"
+    agent = {**AGENT, "command": [sys.executable, "-c", HOOKED_AGENT, str(notes), "the-plan"]}
+    host.configure({"support": {"activity": "turns", "agent": agent}, "sales": {}})
+    host.up()
+    host.ready()
+    wait_for(lambda: "support" in host.raft.workspace.dots(), what="the first look in Raft")
+    host.raft.workspace.post("support", "hello")
+    host.answered("hello")
+
+    def reported() -> list[dict[str, Any]]:
+        return [record["event"] for record in host.raft.workspace.activity()]
+
+    turn = ["UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop"]
+    wait_for(lambda: [e["hookEventName"] for e in reported()][-4:] == turn, what="the turn in Raft")
+    told = reported()[-4:]
+    assert [e.get("toolName") for e in told] == [None, "Bash", "Bash", None]
+    assert [e["status"] for e in told] == ["thinking", "working", "thinking", "online"]
+    assert told[2]["durationMs"] == 40
+
+    answers, url, token, shown = json.loads(notes.read_text())
+    assert answers == [202, 400, 400, 401, 202]
+    assert url == host.account("support")["endpoint"]["url"].replace("/wake", "/activity")
+    said = host.said()
+    assert (token in said, shown) == (False, 0)
+    files = [path for path in host.state.root.rglob("*") if path.is_file()]
+    assert not [path for path in files if token.encode() in path.read_bytes()]
+    assert "the-plan" not in json.dumps(host.raft.workspace.activity()) + said
+    # Over with its attempt; the next one has another.
+    assert _posted(url, token) == 401
+    host.raft.workspace.post("support", "again")
+    host.answered("again")
+    second = json.loads(notes.read_text().splitlines()[1])
+    assert second[:2] == [answers, url]
+    assert second[2] != token
+
+
+def test_where_no_activity_is_told_an_agent_has_nothing_to_report_to(host: Host) -> None:
+    notes = host.root / "notes"
+    code = "import os; open(%r, 'w').write(repr([n for n in os.environ if 'ACTIVITY' in n]))"
+    agent = {**AGENT, "command": [sys.executable, "-c", code % str(notes)]}
+    host.configure({"support": {"agent": agent}})
+    host.up()
+    host.ready()
+    host.raft.workspace.post("support", "hello")
+    wait_for(lambda: notes.exists() and notes.read_text(), what="the agent's notes")
+    assert notes.read_text() == "[]"
+    assert not host.state.hooks("support").exists()
+
+
+def _posted(url: str, token: str) -> int:
+    body = json.dumps({"schema": "raft-activity.v1", "hookEventName": "Stop"}).encode()
+    request = urllib.request.Request(url, body, {"x-raft-bridge-token": token})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return int(error.code)

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from raftsup.wake import BODY_LIMIT
-from tests.integration.endpoint_child import TOKEN, Answer, Child, post, refused, start
+from tests.integration.endpoint_child import (
+    HOOK_TOKEN,
+    TOKEN,
+    Answer,
+    Child,
+    post,
+    refused,
+    start,
+)
 
 WAKE = {"schema": "raft-channel-wake.v1", "eventId": "event_1", "messageId": "m1"}
 
@@ -17,6 +25,13 @@ WAKE = {"schema": "raft-channel-wake.v1", "eventId": "event_1", "messageId": "m1
 @pytest.fixture(scope="module")
 def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     with start(tmp_path_factory.mktemp("endpoint")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hooked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """The endpoint of an account that tells its activity, with one attempt under way."""
+    with start(tmp_path_factory.mktemp("hooked"), env={"HOOKS": "1"}) as running:
         yield running
 
 
@@ -161,6 +176,73 @@ def test_head_is_405_without_a_body(child: Child) -> None:
 @pytest.mark.parametrize("path", ["/", "/wake/", "/Wake", "/wake/x", "/activity", "//wake", "/%ff"])
 def test_any_other_path_is_404(child: Child, path: str) -> None:
     refused(child.ask("POST", path), 404, "no_session")
+
+
+REPORT = {"schema": "raft-activity.v1", "hookEventName": "PreToolUse", "toolName": "Bash"}
+
+
+def hook(child: Child, payload: object, **change: str | None) -> Answer:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return child.ask("POST", "/activity", body, **{"token": HOOK_TOKEN, **change})
+
+
+def test_what_a_hook_reports_is_taken_for_its_attempt_with_202(hooked: Child) -> None:
+    answer = hook(hooked, REPORT)
+    assert (answer.status, answer.json) == (202, {"ok": True})
+    assert answer.headers["connection"] == "close"
+    assert hooked.events("hook")[-1] == ["hook", [17, 1], "PreToolUse", "Bash"]
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", HOOK_TOKEN + "x", TOKEN, "t\xf6ken"])
+def test_a_hook_needs_the_token_of_an_attempt_that_runs_and_not_the_bridges(
+    hooked: Child, token: str | None
+) -> None:
+    before = hooked.events("hook")
+    refused(hook(hooked, REPORT, token=token), 401, "auth_revoked")
+    assert hooked.events("hook") == before
+
+
+def test_a_hooks_token_opens_nothing_else(hooked: Child) -> None:
+    refused(post(hooked, WAKE, token=HOOK_TOKEN), 401, "auth_revoked")
+    refused(hooked.ask("GET", "/activity/drain", token=HOOK_TOKEN), 401, "auth_revoked")
+
+
+def test_the_checks_of_a_report_come_in_the_wakes_order(hooked: Child) -> None:
+    large = b"x" * (BODY_LIMIT + 1)
+    assert hook(hooked, large, token="wrong", host="evil.example").status == 401
+    refused(hook(hooked, large, host="evil.example"), 403, "auth_revoked")
+    refused(hook(hooked, large), 413, "injection_failed")
+    refused(hook(hooked, b"x" * BODY_LIMIT), 400, "injection_failed")
+
+
+@pytest.mark.parametrize("key", ["toolInput", "tool_output", "TEXT", "unheard"])
+def test_a_report_with_content_is_400_and_nothing_of_it_is_said_again(
+    hooked: Child, key: str
+) -> None:
+    before = hooked.events("hook")
+    answer = hook(hooked, {**REPORT, key: "the-secret-plan"})
+    refused(answer, 400, "injection_failed")
+    assert hooked.events("hook") == before
+    assert "the-secret-plan" not in answer.json["error"] + hooked.stderr()
+
+
+def test_a_refused_report_counts_as_no_refused_wake(hooked: Child) -> None:
+    before = hooked.events("rejected")
+    hook(hooked, b"{")
+    hook(hooked, REPORT, token="wrong")
+    assert hooked.events("rejected") == before
+
+
+def test_activity_takes_posts_only(hooked: Child) -> None:
+    answer = hooked.ask("GET", "/activity", token=HOOK_TOKEN)
+    refused(answer, 405, "protocol_mismatch")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_where_no_activity_is_told_a_report_is_404_and_says_what_is_missing(child: Child) -> None:
+    answer = hook(child, REPORT)
+    refused(answer, 404, "no_session")
+    assert 'activity is not "turns"' in answer.json["error"]
 
 
 @pytest.mark.parametrize("query", ["", "?max=1", "?max=50", "?max=99999999999999999999", "?x=y"])
