@@ -39,7 +39,11 @@ _NAMES = frozenset(
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
         "NODE_EXTRA_CA_CERTS",
+        # Where the Raft CLI has its profiles (RAFT_PROTOCOL, "Profiles and identity").
+        "RAFT_HOME",
+        "SLOCK_HOME",
         "RAFT_PROFILE_DIR",
+        "SLOCK_PROFILE_DIR",
     ]
 )
 #: Locale settings, and the timers of the simulator's ``raft`` (the true one ignores them).

@@ -46,7 +46,7 @@ def run(messages: int, say: Say) -> list[str]:
     """
     with tempfile.TemporaryDirectory(prefix="raftsup-demo-") as folder:
         root = Path(folder)
-        with running_workspace(ACCOUNTS, root / "profiles") as raft:
+        with running_workspace(ACCOUNTS, root / "raft") as raft:
             environ, state = _environment(root), StateDir(root / "state")
             say(f"a simulated Raft at {raft.url}; accounts: {', '.join(ACCOUNTS)}")
             with _host(environ, root / "host.log") as host:
@@ -56,13 +56,13 @@ def run(messages: int, say: Say) -> list[str]:
                 _until_answered(raft, state, messages, host)
                 family = psutil.Process(host.pid).children(recursive=True)
             ways, turns = (
-                verdict.ways_of(raft.workspace, state, root / "profiles"),
+                verdict.ways_of(raft.workspace, state, root / "raft" / "profiles"),
                 verdict.turns_of(state),
             )
             for number, way in enumerate(ways, 1):
                 say(verdict.line(number, way))
             say(f"killed in the middle: {', '.join(killed)}")
-            runs = verdict.runs_of(root / "profiles", ACCOUNTS)
+            runs = verdict.runs_of(root / "raft" / "profiles", ACCOUNTS)
             problems = verdict.problems(ways, turns, runs)
             problems += [f"still there: {p}" for p in family if verdict.lives(p)]
             say(
@@ -76,7 +76,7 @@ def run(messages: int, say: Say) -> list[str]:
 def _environment(root: Path) -> dict[str, str]:
     ours = ("RAFT_", "RAFTSUP_", "SLOCK_")
     environ = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    environ["RAFT_PROFILE_DIR"] = str(root / "profiles")
+    environ["RAFT_HOME"] = str(root / "raft")
     environ["RAFTSUP_STATE_DIR"] = str(root / "state")
     environ["RAFTSUP_CONFIG_PATH"] = str(root / "raftsup.json5")
     environ["RAFT_SIM_CLI"] = shlex.join(RAFT)

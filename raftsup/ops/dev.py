@@ -42,8 +42,8 @@ def variables(folder: Path) -> dict[str, str]:
         "RAFTSUP_STATE_DIR": str(folder / "state"),
         "RAFTSUP_CONFIG_PATH": str(folder / "raftsup.json5"),
     }
-    if (folder / "profiles").is_dir():  # else it runs on its operator's true Raft
-        found |= {"RAFT_PROFILE_DIR": str(folder / "profiles"), "RAFT_SIM_CLI": shlex.join(RAFT)}
+    if (folder / "raft").is_dir():  # else it runs on its operator's true Raft
+        found |= {"RAFT_HOME": str(folder / "raft"), "RAFT_SIM_CLI": shlex.join(RAFT)}
     return found
 
 
@@ -99,7 +99,7 @@ def _empty(folder: Path) -> None:
 @contextmanager
 def simulator(folder: Path) -> Iterator[str]:
     """A simulated Raft for the accounts, and the config for it; its URL."""
-    with running_workspace(ACCOUNTS, folder / "profiles") as raft:
+    with running_workspace(ACCOUNTS, folder / "raft") as raft:
         (folder / "raftsup.json5").write_text(simulated(ACCOUNTS))
         yield raft.url
 

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,9 +19,6 @@ from raftsup.ops.plain import plain
 
 #: Seconds for one question; ``whoami`` asks Raft itself.
 PATIENCE = 30.0
-#: Where profiles lie without ``RAFT_PROFILE_DIR``. The CLI does not document it: what is not there
-#: is not offered, and a name can always be typed.
-_USUAL = (".raft/profiles", ".config/raft/profiles", ".raft-sim/profiles")
 
 
 class CliTrouble(Exception):
@@ -38,28 +34,6 @@ class Whoami:
 def located(command: Sequence[str], environ: Mapping[str, str]) -> str | None:
     """The program that ``command`` starts, with its whole path; None if there is none."""
     return shutil.which(command[0], path=environ.get("PATH", os.defpath))
-
-
-def folders(environ: Mapping[str, str]) -> list[Path]:
-    """Where the CLI may keep its profiles, one folder each."""
-    if chosen := environ.get("RAFT_PROFILE_DIR"):
-        return [Path(chosen)]
-    home = Path(environ.get("HOME", "~")).expanduser()
-    return [home / place for place in _USUAL]
-
-
-def profiles(environ: Mapping[str, str]) -> list[str]:
-    """The names of the profiles that lie in the CLI's folder, as far as it is known."""
-    found = set()
-    for folder in folders(environ):
-        try:
-            entries = list(folder.iterdir())
-        except OSError:
-            continue
-        # The simulator has a folder for each; a file for each would be as plausible.
-        found |= {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
-        found |= {e.stem for e in entries if e.suffix == ".json" and e.is_file()}
-    return sorted(found)
 
 
 def whoami(
@@ -87,6 +61,9 @@ def whoami(
         said = _said(done.stderr or done.stdout) or f"it ended with {done.returncode}"
         raise CliTrouble(f"{shown} failed: {said}; sign in with `{raft} auth login`")
     answer = _object(done.stdout.decode("utf-8", "replace"))
+    # The CLI nests what it says below ``data`` [commands/auth/whoami.ts]; others may not.
+    nested = answer.get("data")
+    answer = nested if isinstance(nested, dict) else answer
     agent_id = answer.get("agentId")
     if not isinstance(agent_id, str) or not agent_id.strip().isprintable() or not agent_id.strip():
         raise CliTrouble(f"{shown} told no agentId; is the profile associated with an agent?")

@@ -80,7 +80,7 @@ def main() -> int:
 def agent_dir(environ: Mapping[str, str]) -> Path:
     if chosen := environ.get("RAFT_SIM_AGENT_DIR"):
         return Path(chosen)
-    return profiles.home_of(profiles.profile_dir(environ), environ["RAFT_PROFILE"]) / "agent"
+    return profiles.profile_dir(environ["RAFT_PROFILE"], environ) / "agent"
 
 
 def _alone(folder: Path) -> bool:

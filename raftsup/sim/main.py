@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import signal
 import sys
@@ -29,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--agent", action="append", metavar="NAME", help="default: support and engineering"
     )
-    parser.add_argument("--profile-dir", type=Path, default=None, help="default: RAFT_PROFILE_DIR")
+    parser.add_argument(
+        "--raft-home",
+        type=Path,
+        default=None,
+        help="where profiles are made (default: ~/.raft-sim)",
+    )
     parser.add_argument("--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS")
     verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|dots|fault")
     send = _verb(
@@ -71,9 +75,9 @@ def _verb(verbs: Any, name: str, text: str, example: str) -> Any:
 def run(args: argparse.Namespace) -> int:
     match args.sim_verb:
         case None:
-            directory = args.profile_dir or _default_directory()
+            raft_home = args.raft_home or Path.home() / ".raft-sim"
             names = args.agent or ["support", "engineering"]
-            return serve(names, directory, args.port, args.keepalive)
+            return serve(names, raft_home, args.port, args.keepalive)
         case "send":
             body = {"to": args.to, "text": args.text, "target": args.target}
             return _tell(args.url, "POST", "/sim/messages", body)
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def serve(
     agents: list[str],
-    directory: Path,
+    raft_home: Path,
     port: int = 0,
     keepalive: float = KEEPALIVE,
     ready: Callable[[RunningWorkspace], None] | None = None,
@@ -115,11 +119,11 @@ def serve(
         return 1
     try:
         for name in agents:
-            _join(running, directory, name)
+            _join(running, raft_home, name)
         if ready is not None:
             ready(running)
         else:
-            print(instructions(running, directory), flush=True)
+            print(instructions(running, raft_home), flush=True)
         ended.wait()
     except ProfileError as error:
         sys.stderr.write(f"{error}\n")
@@ -129,17 +133,17 @@ def serve(
     return 0
 
 
-def _join(running: RunningWorkspace, directory: Path, name: str) -> None:
+def _join(running: RunningWorkspace, raft_home: Path, name: str) -> None:
     """An agent that has a profile keeps its credential, so that its bridge goes on."""
     try:
-        old: Profile | None = profiles.read(directory, name)
+        old: Profile | None = profiles.read(name, {"RAFT_HOME": str(raft_home)})
     except ProfileError:
         old = None
     running.workspace.add_agent(name, old and old.agent_id, old and old.token)
-    running.write_profile(directory, name)
+    running.write_profile(raft_home, name)
 
 
-def instructions(running: RunningWorkspace, directory: Path) -> str:
+def instructions(running: RunningWorkspace, raft_home: Path) -> str:
     """What to do next, for the person who started it."""
     agents = running.workspace.agents()
     # By full path: neither the host's PATH nor an agent's need have this environment's programs.
@@ -155,7 +159,7 @@ def instructions(running: RunningWorkspace, directory: Path) -> str:
     return (
         f"A Raft workspace listens on {running.url}\n\n"
         "In the shell that starts the host:\n"
-        f"  export RAFT_PROFILE_DIR={shlex.quote(str(directory.absolute()))}\n\n"
+        f"  export RAFT_HOME={shlex.quote(str(raft_home.absolute()))}\n\n"
         "In its config:\n"
         f"  channels: {{ raft: {{ command: {json.dumps(raft)}, accounts: {{\n{accounts}\n"
         "  } } },\n"
@@ -166,10 +170,6 @@ def instructions(running: RunningWorkspace, directory: Path) -> str:
         f"  raftsup sim fault --url {running.url} drop\n\n"
         "Ctrl-C ends it."
     )
-
-
-def _default_directory() -> Path:
-    return profiles.profile_dir(os.environ)
 
 
 def _tell(url: str, method: str, path: str, body: dict[str, Any] | None = None) -> int:

@@ -146,7 +146,7 @@ def _profile(cli: str) -> str:
 def _folder(cli: str) -> str:
     """Beside the profile, as a word of the shell."""
     profile = shlex.quote(_profile(cli))
-    return f'"${{RAFT_PROFILE_DIR:-$HOME/.raft-sim/profiles}}"/{profile}/openclaw'
+    return f'"${{RAFT_HOME:-$HOME/.slock}}"/profiles/{profile}/openclaw'
 
 
 def _last_step(messages: Sequence[Message]) -> tuple[tuple[str, ...], list[str]]:

@@ -18,7 +18,7 @@ MARK = "RAFTSUP_SIM_OPENCLAW"
 #: peace for a minute, for all its sessions. Let ``troubled`` meet the refusals.
 AGENTS = ("main", "support", "troubled")
 #: What the Gateway and its agents' commands get of the environment, besides their own.
-_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "RAFT_PROFILE_DIR")
+_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "RAFT_HOME")
 
 
 @dataclass(frozen=True)

@@ -40,14 +40,12 @@ def start(installed: Path, root: Path) -> str:
     except BaseException:
         end_marked(root)
         raise
-    profiles = (
-        os.environ.get("RAFT_PROFILE_DIR") or "the Gateway's own home; set it and start again"
-    )
+    raft_home = os.environ.get("RAFT_HOME") or "the Gateway's own home; set it and start again"
     return (
         f"An OpenClaw Gateway listens on {gateway.url}, pid {gateway.pid}.\n"
         f"Its token:   {place.token}\n"
         f"Its log:     {place.log}\n"
-        f"RAFT_PROFILE_DIR of its agents: {profiles}\n"
+        f"RAFT_HOME of its agents: {raft_home}\n"
         f"In raftsup's config:\n"
         f'  turns: {{ agent: {{ kind: "openclaw", url: "{gateway.url}", agentId: "main",\n'
         '                     token: "${OPENCLAW_GATEWAY_TOKEN}" } }\n'

@@ -1,16 +1,21 @@
-"""Profiles of the simulated CLI: one folder each, as the true CLI keeps them.
+"""Profiles of the simulated CLI, kept as the true CLI keeps them.
 
-``<RAFT_PROFILE_DIR>/<name>/profile.json`` holds ``agentId``, ``serverUrl`` and ``token``; what the
-bridge and the demo's agent keep lies beside it. Folders 0700, files 0600.
+A profile is a folder (0700) with ``credential.json`` (0600). Where it lies: ``RAFT_PROFILE_DIR``
+or ``SLOCK_PROFILE_DIR`` (the folder of one single profile, whatever its slug), then
+``profiles/<slug>`` in ``RAFT_HOME``, in ``SLOCK_HOME``, in ``~/.slock``.
+Source: RAFT_PROTOCOL, "Profiles and identity" [auth/env.ts, commands/agent/login.ts].
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+FILE = "credential.json"
 
 
 class ProfileError(Exception):
@@ -22,58 +27,94 @@ class ProfileError(Exception):
 
 
 class Profile(NamedTuple):
+    """A credential. ``path`` is the file that it was read from."""
+
     name: str
     agent_id: str
     server_url: str
+    #: ``apiKey``: ``sk_agent_…``.
     token: str
+    server_id: str | None = None
+    agent_name: str = ""
+    credential_id: str = ""
+    scopes: tuple[str, ...] = ()
+    path: Path = Path()
 
 
-def profile_dir(environ: Mapping[str, str]) -> Path:
-    """``RAFT_PROFILE_DIR``, else a folder in the home."""
-    chosen = environ.get("RAFT_PROFILE_DIR")
-    return Path(chosen) if chosen else Path.home() / ".raft-sim" / "profiles"
-
-
-def home_of(directory: Path, name: str) -> Path:
-    """The folder of one profile. Raises ``ProfileError`` for a name that is not a plain one."""
-    if not name or not all(c.isalnum() or c in "._-" for c in name) or name[0] == ".":
-        raise ProfileError("PROFILE_INVALID", f"{name!r} is not a profile name")
-    return directory / name
-
-
-def write(directory: Path, profile: Profile) -> Path:
-    """Create or replace a profile; returns its file's path."""
-    home = home_of(directory, profile.name)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = home / "profile.json"
-    fresh = home / f"profile.json.{os.getpid()}"
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(
-            {
-                "agentId": profile.agent_id,
-                "serverUrl": profile.server_url,
-                "token": profile.token,
-            },
-            out,
+def profile_dir(slug: str, environ: Mapping[str, str]) -> Path:
+    """The folder of the profile ``slug``. Raises ``ProfileError``: PROFILE_ENV_CONFLICT."""
+    named = {n: environ[n] for n in ("RAFT_PROFILE_DIR", "SLOCK_PROFILE_DIR") if environ.get(n)}
+    if len(set(named.values())) > 1:
+        raise ProfileError(
+            "PROFILE_ENV_CONFLICT",
+            "RAFT_PROFILE_DIR and SLOCK_PROFILE_DIR disagree; unset one of them"
+            " (RAFT_PROFILE_DIR is canonical).",
         )
+    if named:
+        return Path(next(iter(named.values())))
+    # As the true one: a variable that is set and empty counts.
+    home = environ.get("RAFT_HOME", environ.get("SLOCK_HOME"))
+    if home:
+        return Path(home) / "profiles" / slug
+    return Path(environ.get("HOME") or Path.home()) / ".slock" / "profiles" / slug
+
+
+def profiles_in(raft_home: Path) -> Path:
+    """The folder that holds the profiles of a ``RAFT_HOME``."""
+    return raft_home / "profiles"
+
+
+def write(folder: Path, profile: Profile) -> Path:
+    """Create or replace the credential in a profile's ``folder``; returns its file's path."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / FILE
+    fresh = folder / f"{FILE}.{os.getpid()}"
+    credential = {
+        "schemaVersion": 1,
+        "serverUrl": profile.server_url,
+        "agentId": profile.agent_id,
+        "agentName": profile.agent_name,
+        "serverId": profile.server_id,
+        "credentialId": profile.credential_id,
+        "scopes": list(profile.scopes),
+        "apiKey": profile.token,
+        "createdAt": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+    }
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        json.dump(credential, out, indent=2)
+        out.write("\n")
     fresh.replace(path)
     return path
 
 
-def read(directory: Path, name: str) -> Profile:
-    """Raises ``ProfileError``."""
-    path = home_of(directory, name) / "profile.json"
+def read(slug: str, environ: Mapping[str, str]) -> Profile:
+    """The profile that a command with ``--profile slug`` uses. Raises ``ProfileError``."""
+    path = profile_dir(slug, environ) / FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        return Profile(name, str(raw["agentId"]), str(raw["serverUrl"]), str(raw["token"]))
-    except FileNotFoundError as error:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
         raise ProfileError(
-            "PROFILE_NOT_FOUND", f"no profile {name!r} in {directory}; log in first"
+            "PROFILE_FILE_UNREADABLE",
+            f"RAFT_PROFILE={slug} resolved to {path}, which could not be read:"
+            f" {error.strerror}, open '{path}'. Run `raft agent login` to mint a credential.",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ProfileError("PROFILE_INVALID", f"profile file {path} cannot be read") from error
-
-
-def names(directory: Path) -> list[str]:
-    """All profiles of the directory, in order; none where there is no directory."""
-    return sorted(path.parent.name for path in directory.glob("*/profile.json"))
+    try:
+        raw: Any = json.loads(text)
+    except ValueError as error:
+        raise ProfileError("PROFILE_FILE_INVALID", f"{path} is not valid JSON: {error}") from error
+    needed = ("apiKey", "agentId", "serverUrl")
+    if not isinstance(raw, dict) or not all(isinstance(raw.get(key), str) for key in needed):
+        raise ProfileError(
+            "PROFILE_FILE_INVALID", f"{path} is missing required fields ({', '.join(needed)})."
+        )
+    return Profile(
+        slug,
+        raw["agentId"],
+        raw["serverUrl"],
+        raw["apiKey"],
+        raw.get("serverId"),
+        str(raw.get("agentName") or ""),
+        str(raw.get("credentialId") or ""),
+        tuple(raw.get("scopes") or ()),
+        path,
+    )

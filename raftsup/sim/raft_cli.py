@@ -54,8 +54,6 @@ def build_parser() -> argparse.ArgumentParser:
 
     auth = nouns.add_parser("auth").add_subparsers(dest="verb", required=True)
     auth.add_parser("whoami")
-    profile = nouns.add_parser("profile").add_subparsers(dest="verb", required=True)
-    profile.add_parser("list")
     return parser
 
 
@@ -72,18 +70,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    directory = profiles.profile_dir(environ)
-    if args.noun == "profile":
-        for name in profiles.names(directory):
-            print(name)
-        return 0
     profile = _profile(args, environ)
     match args.noun, args.verb:
         case "agent", "bridge":
             from raftsup.sim import bridge_main
 
-            home = profiles.home_of(directory, profile.name)
-            return bridge_main.run(args, profile, home, environ)
+            return bridge_main.run(args, profile, profile.path.parent, environ)
         case "message", "check":
             return _with_api(profile, lambda api: _check(api, args.json))
         case "message", "send":
@@ -91,7 +83,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             body = {"target": args.target, "body": text}
             return _with_api(profile, lambda api: api.post("/messages", body))
         case _:
-            return _with_api(profile, lambda api: _whoami(api, profile))
+            return _whoami(profile)
 
 
 def _profile(args: argparse.Namespace, environ: Mapping[str, str]) -> Profile:
@@ -104,7 +96,7 @@ def _profile(args: argparse.Namespace, environ: Mapping[str, str]) -> Profile:
             "PROFILE_MANAGED_CONTEXT_CONFLICT",
             f"--profile cannot be used where {managed[0]} is set: this is a managed agent",
         )
-    return profiles.read(profiles.profile_dir(environ), args.profile)
+    return profiles.read(args.profile, environ)
 
 
 def _with_api(profile: Profile, act: Callable[[AgentApi], object]) -> int:
@@ -136,15 +128,19 @@ def _for_people(event: Mapping[str, object]) -> str:
     return f"[{event['target']}] {event['from']}: {event['text']}"
 
 
-def _whoami(api: AgentApi, profile: Profile) -> None:
-    agent_id = api.get("/whoami")["agentId"]
-    told = {
-        "agentId": agent_id,
+def _whoami(profile: Profile) -> int:
+    """What the profile says; no network, and never the key [commands/auth/whoami.ts]."""
+    data = {
+        "agentId": profile.agent_id,
         "serverUrl": profile.server_url,
-        "profile": profile.name,
-        "token": "[redacted]",
+        "serverId": profile.server_id,
+        "clientMode": "self-hosted-runner",
+        "secretSource": "profile-credential-file",
+        "profileSlug": profile.name,
+        "profileCredentialPath": str(profile.path),
     }
-    print(json.dumps(told))
+    print(json.dumps({"ok": True, "data": data}))
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 In a test::
 
-    with running_workspace(["support"], profile_dir=tmp_path) as raft:
+    with running_workspace(["support"], raft_home=tmp_path) as raft:
         raft.workspace.post("support", "hello")
 """
 
@@ -25,6 +25,9 @@ from raftsup.sim.workspace import Workspace
 
 #: The true server's interval of ``: ka`` comments, in seconds.
 KEEPALIVE = 25.0
+#: What the identity of each agent of the workspace says besides its own names.
+SERVER_ID = "server-sim"
+SCOPES = ("agent:messages", "agent:activity", "agent:wake")
 
 
 class _Server(ThreadingHTTPServer):
@@ -120,11 +123,23 @@ class RunningWorkspace:
         self.faults.clear()
         self.workspace.nudge()
 
-    def write_profile(self, directory: Path, agent: str, name: str | None = None) -> Path:
-        """A profile by which the CLI is that agent; its name is the agent's by default."""
+    def write_profile(self, raft_home: Path, agent: str, name: str | None = None) -> Path:
+        """Sign in as that agent, as ``agent login`` would; the profile's name is the agent's by
+        default. Returns the credential's path.
+        """
         found = self.workspace.find(agent)
-        profile = profiles.Profile(name or found.name, found.id, self.url, found.token)
-        return profiles.write(directory, profile)
+        slug = name or found.name
+        profile = profiles.Profile(
+            slug,
+            found.id,
+            self.url,
+            found.token,
+            SERVER_ID,
+            found.name,
+            f"cred-{found.id}",
+            SCOPES,
+        )
+        return profiles.write(profiles.profiles_in(raft_home) / slug, profile)
 
     def close(self) -> None:
         with self._lock:
@@ -149,28 +164,28 @@ class RunningWorkspace:
 
 def start(
     agents: Iterable[str],
-    profile_dir: Path | None = None,
+    raft_home: Path | None = None,
     port: int = 0,
     keepalive: float = KEEPALIVE,
 ) -> RunningWorkspace:
-    """Serve a fresh workspace with these agents; with ``profile_dir``, a profile for each."""
+    """Serve a fresh workspace with these agents; with ``raft_home``, a profile for each."""
     workspace = Workspace()
     running = RunningWorkspace(workspace, port=port, keepalive=keepalive)
     for agent in agents:
         workspace.add_agent(agent)
-        if profile_dir is not None:
-            running.write_profile(profile_dir, agent)
+        if raft_home is not None:
+            running.write_profile(raft_home, agent)
     return running
 
 
 @contextlib.contextmanager
 def running_workspace(
     agents: Iterable[str],
-    profile_dir: Path | None = None,
+    raft_home: Path | None = None,
     port: int = 0,
     keepalive: float = KEEPALIVE,
 ) -> Iterator[RunningWorkspace]:
-    running = start(agents, profile_dir, port, keepalive)
+    running = start(agents, raft_home, port, keepalive)
     try:
         yield running
     finally:

@@ -54,7 +54,7 @@ HINTS: dict[str, str] = {
     " compare it with `raft --profile {profile} auth whoami`",
     "BRIDGE_ALREADY_RUNNING": "stop the other bridge of profile {profile}",
     "PROFILE_MANAGED_CONTEXT_CONFLICT": "remove SLOCK_AGENT_*/RAFT_AGENT_* from the environment",
-    "PROFILE_NOT_FOUND": "sign in with `raft --profile {profile} auth login`",
+    "PROFILE_FILE_UNREADABLE": "sign in with `raft --profile {profile} auth login`",
     "AUTH_REVOKED": "sign in again with `raft --profile {profile} auth login`",
 }
 

@@ -100,7 +100,7 @@ def gateway(start: bool = True, **more: Any) -> Iterator[OpenClaw]:
     root = Path(tempfile.mkdtemp(prefix="oc-"))
     profiles = root / "profiles"
     profiles.mkdir(mode=0o700)
-    environ = {**os.environ, "RAFT_PROFILE_DIR": str(profiles)}
+    environ = {**os.environ, "RAFT_HOME": str(root)}
     try:
         with running_model() as model:
             real = Gateway(there, root, model.url, environ, **more)

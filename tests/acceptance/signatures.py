@@ -128,7 +128,7 @@ SIGNATURES = [
               "integration.test_commands:test_a_missing_cli_degrades_just_its_account_and_says"
               "_what_to_do"),
     # The channel page: the bridge exits at once.
-    Signature("channel", "the bridge exits: not signed in", "PROFILE_NOT_FOUND…auth login",
+    Signature("channel", "the bridge exits: not signed in", "PROFILE_FILE_UNREADABLE…auth login",
               f"{_DOCTORS}test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told"
               "_and_mended"),
     Signature("channel", "the bridge exits: signed in as another agent",

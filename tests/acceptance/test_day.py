@@ -27,7 +27,7 @@ PROMPTED = r"day \[(\d+)\]> "
 #: In truth it opens a browser; here it puts the profile back where it was.
 RAFT_CLI = f"""#!/bin/sh
 case $* in
-*"auth login") cp -R "$KEPT/$2" "$RAFT_PROFILE_DIR" ;;
+*"auth login") cp -R "$KEPT/$2" "$RAFT_HOME/profiles" ;;
 *) exec {shlex.join(RAFT)} "$@" ;;
 esac
 """
@@ -247,7 +247,7 @@ def signs_in_again(newcomer: Newcomer, terminal: Terminal) -> None:
     host = newcomer.host
     shutil.move(host.profiles / "sales", newcomer.kept)
     terminal.type("raftsup ctl restart sales")
-    terminal.until("raftsup status", "PROFILE_NOT_FOUND", exits.NOT_READY)
+    terminal.until("raftsup status", "PROFILE_FILE_UNREADABLE", exits.NOT_READY)
     assert mending(terminal) == "raft --profile sales auth login"
     terminal.type("raft --profile sales auth login")
     host.ready()
@@ -257,7 +257,7 @@ def signs_in_again(newcomer: Newcomer, terminal: Terminal) -> None:
 def writes_the_right_agent(newcomer: Newcomer, terminal: Terminal) -> None:
     """The profile is signed in as another agent than the config says."""
     host = newcomer.host
-    host.raft.write_profile(host.profiles, "heir", "desk")
+    host.raft.write_profile(host.root, "heir", "desk")
     terminal.type("raftsup ctl restart desk")
     terminal.until("raftsup status", "BRIDGE_IDENTITY_MISMATCH", exits.NOT_READY)
     command = mending(terminal)

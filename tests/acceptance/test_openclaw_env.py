@@ -121,7 +121,7 @@ def test_a_person_starts_a_gateway_and_stops_it_whole(tmp_path: Path) -> None:
     folder = tmp_path / "by-hand"
 
     def run(verb: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "RAFT_PROFILE_DIR": str(tmp_path)}
+        env = {**os.environ, "RAFT_HOME": str(tmp_path)}
         return subprocess.run([SCRIPT, verb, folder], capture_output=True, text=True, env=env)
 
     try:

@@ -110,7 +110,7 @@ class Host:
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith(ours)},
             **QUICK,
-            "RAFT_PROFILE_DIR": str(self.profiles),
+            "RAFT_HOME": str(self.root),
             "RAFTSUP_CONFIG_PATH": str(self.config_path),
             "RAFTSUP_STATE_DIR": str(self.state.root),
             "OPERATORS_SECRET": OPERATORS_SECRET,
@@ -188,7 +188,7 @@ class Host:
 
     def left(self) -> list[str]:
         """What still runs of all that was ever seen, or has this host's Raft profiles."""
-        alive = [p for p in {*self.seen, *_users_of(self.profiles)} if _runs(p)]
+        alive = [p for p in {*self.seen, *_users_of(self.root)} if _runs(p)]
         return [_shown(process) for process in alive]
 
     def gone(self) -> None:
@@ -211,7 +211,7 @@ class Host:
                     process.wait(patience)
             if not self.left():
                 return
-        for process in {*self.seen, *_users_of(self.profiles)}:
+        for process in {*self.seen, *_users_of(self.root)}:
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
@@ -229,7 +229,7 @@ def running(agents: Sequence[str] = ("support", "sales")) -> Iterator[Host]:
     # Short: the state folder holds Unix sockets.
     root = Path(tempfile.mkdtemp(prefix="rs-"))
     try:
-        with running_workspace(agents, profile_dir=root / "profiles") as raft:
+        with running_workspace(agents, raft_home=root) as raft:
             host = Host(root, raft)
             host.configure({name: {} for name in agents})
             try:
@@ -240,11 +240,11 @@ def running(agents: Sequence[str] = ("support", "sales")) -> Iterator[Host]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _users_of(profiles: Path) -> list[psutil.Process]:
+def _users_of(raft_home: Path) -> list[psutil.Process]:
     mine, found = os.getpid(), []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.pid != mine and process.environ().get("RAFT_PROFILE_DIR") == str(profiles):
+            if process.pid != mine and process.environ().get("RAFT_HOME") == str(raft_home):
                 found.append(process)
     return found
 

@@ -103,17 +103,17 @@ class Endpoint:
 class BridgeProcess:
     def __init__(
         self,
-        profiles: Path,
+        raft_home: Path,
         endpoint_url: str,
         environ: Mapping[str, str],
         profile: str = "support",
         expected: str | None = "agent-support",
     ) -> None:
         base = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "SLOCK_"))}
-        env = {**base, "RAFT_PROFILE_DIR": str(profiles), "RAFT_CHANNEL_TOKEN": TOKEN, **environ}
+        env = {**base, "RAFT_HOME": str(raft_home), "RAFT_CHANNEL_TOKEN": TOKEN, **environ}
         if expected is not None:
             env["RAFT_EXPECTED_AGENT_ID"] = expected
-        self.err_path = profiles / f"bridge-{time.monotonic_ns()}.err"
+        self.err_path = raft_home / f"bridge-{time.monotonic_ns()}.err"
         self.out_path = self.err_path.with_suffix(".out")
         argv = [*RAFT, "--profile", profile, "agent", "bridge", "--wake-adapter", "wake-channel"]
         with self.out_path.open("wb") as out, self.err_path.open("wb") as err:

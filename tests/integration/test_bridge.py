@@ -217,14 +217,16 @@ def test_an_asked_end_is_not_told_as_a_death(tmp_path: Path) -> None:
 @contextmanager
 def simulated(tmp_path: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
     """argv and environment of a bridge of ``support``, and where its lock is."""
-    with running_workspace(["support"], profile_dir=tmp_path) as raft:
+    with running_workspace(["support"], raft_home=tmp_path) as raft:
         env = {
             "PATH": os.environ["PATH"],
-            "RAFT_PROFILE_DIR": str(tmp_path),
+            "RAFT_HOME": str(tmp_path),
             "RAFT_CHANNEL_TOKEN": "t",
             "RAFT_EXPECTED_AGENT_ID": raft.workspace.find("support").id,
         }
-        folder = tmp_path / "support" / "agent-comms-core" / "agent-support" / "default"
+        folder = (
+            tmp_path / "profiles" / "support" / "agent-comms-core" / "agent-support" / "default"
+        )
         folder.mkdir(parents=True)
         yield argv_of(RAFT, "support", ENDPOINT), env, folder / "bridge.lock"
 
@@ -273,7 +275,7 @@ def test_a_profile_that_does_not_exist_is_told_with_what_to_do(tmp_path: Path) -
     argv = argv_of(RAFT, "nobody", ENDPOINT)
     with simulated(tmp_path) as (_, env, _lock), kept(argv, env) as running:
         life = running.life(lambda life: life.state is BridgeState.WAITING)
-    assert "PROFILE_NOT_FOUND" in life.reason
+    assert "PROFILE_FILE_UNREADABLE" in life.reason
     assert "auth login" in life.reason
 
 

@@ -21,7 +21,6 @@ import pytest
 
 from raftsup import exits
 from raftsup.ledger import open_ledger
-from raftsup.sim import profiles
 from tests.integration.host import AGENT, RAFT, Host, running, wait_for
 
 Found = dict[str, Any]
@@ -125,13 +124,13 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
 
 def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_mended() -> None:
     with running(("support", "sales")) as host:
-        file = profiles.home_of(host.profiles, "support") / "profile.json"
+        file = host.profiles / "support" / "credential.json"
         signed_in = file.read_bytes()
         file.unlink()
         host.configure({"support": {}, "sales": {"agentId": "agent-else"}})
         code, (support, sales, *_) = doctor(host)
         assert code == exits.UNWELL
-        assert "PROFILE_NOT_FOUND" in support["what"] and "support" in support["what"]
+        assert "PROFILE_FILE_UNREADABLE" in support["what"] and "support" in support["what"]
         assert support["mend"].endswith("--profile support auth login")
         assert "agentId is agent-else" in sales["what"] and "agent-sales" in sales["what"]
         assert f'write agentId: "agent-sales" for sales in {host.config_path}' in sales["advice"]

@@ -109,7 +109,7 @@ def test_a_profile_that_is_not_signed_in_can_be_mended_meanwhile(
     person: pexpect.spawn, host: Host
 ) -> None:
     talk(person, ("Profile (number or name)", "nobody"))
-    person.expect_exact("PROFILE_NOT_FOUND; sign in with")
+    person.expect_exact("PROFILE_FILE_UNREADABLE; sign in with")
     talk(person, ("Number [1]: ", "2"), ("Profile (number or name)", "support"))
     person.expect_exact("the agent agent-support at")
 
@@ -145,7 +145,7 @@ def test_flags_alone_make_a_config_and_add_to_one_that_is_there(host: Host) -> N
     [
         (["--yes"], exits.USAGE, "write it as --profile P"),
         (["--profile", "support", "--yes"], exits.USAGE, "write it as --agent '<JSON5>'"),
-        (["--profile", "nobody", *FLAGS], exits.FAILED, "PROFILE_NOT_FOUND"),
+        (["--profile", "nobody", *FLAGS], exits.FAILED, "PROFILE_FILE_UNREADABLE"),
         (["--profile", "support", "--agent-id", "agent-sales", *FLAGS], exits.FAILED,
          "the profile support is the agent agent-support"),
         (["--profile", "support", "--agent", "{kind: 'comand'}", "--yes"], exits.CONFIG,

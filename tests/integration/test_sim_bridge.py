@@ -23,7 +23,7 @@ from tests.integration.sim_bridge import (
     wait_for,
 )
 
-STATE = Path("support", "agent-comms-core", "agent-support", "default")
+STATE = Path("profiles", "support", "agent-comms-core", "agent-support", "default")
 Bridges = Callable[..., BridgeProcess]
 
 
@@ -313,8 +313,8 @@ def test_a_lock_that_may_be_held_ends_the_next_bridge(
     [
         ("BRIDGE_EXPECTED_AGENT_REQUIRED", {"expected": None}, {}),
         ("BRIDGE_IDENTITY_MISMATCH", {"expected": "agent-other"}, {}),
-        ("PROFILE_NOT_FOUND", {"profile": "nobody"}, {}),
-        ("PROFILE_INVALID", {"profile": "../support"}, {}),
+        ("PROFILE_FILE_UNREADABLE", {"profile": "nobody"}, {}),
+        ("PROFILE_FILE_UNREADABLE", {"profile": "../support"}, {}),
         ("PROFILE_MANAGED_CONTEXT_CONFLICT", {}, {"SLOCK_AGENT_ID": "a"}),
         ("PROFILE_MANAGED_CONTEXT_CONFLICT", {}, {"RAFT_AGENT_ID": "a"}),
         ("BRIDGE_CHANNEL_TOKEN_REQUIRED", {}, {"RAFT_CHANNEL_TOKEN": ""}),

@@ -28,21 +28,21 @@ def raft(tmp_path: Path) -> Iterator[RunningWorkspace]:
         yield running
 
 
-def environ(profiles: Path, **more: str) -> dict[str, str]:
+def environ(raft_home: Path, **more: str) -> dict[str, str]:
     base = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "SLOCK_"))}
     return {
         **base,
-        "RAFT_PROFILE_DIR": str(profiles),
+        "RAFT_HOME": str(raft_home),
         "RAFT_PROFILE": "support",
         "RAFT_SIM_CLI": shlex.join(RAFT),
         **more,
     }
 
 
-def cli(profiles: Path, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def cli(raft_home: Path, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*RAFT, "--profile", "support", *args],
-        env=environ(profiles),
+        env=environ(raft_home),
         input=stdin,
         capture_output=True,
         text=True,
@@ -50,10 +50,10 @@ def cli(profiles: Path, *args: str, stdin: str = "") -> subprocess.CompletedProc
     )
 
 
-def agent(profiles: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def agent(raft_home: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         AGENT,
-        env=environ(profiles, **more),
+        env=environ(raft_home, **more),
         input="a notice",
         capture_output=True,
         text=True,
@@ -61,8 +61,8 @@ def agent(profiles: Path, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def runs(profiles: Path) -> list[tuple[str, str]]:
-    lines = (profiles / "support" / "agent" / "runs.jsonl").read_text().splitlines()
+def runs(raft_home: Path) -> list[tuple[str, str]]:
+    lines = (raft_home / "profiles" / "support" / "agent" / "runs.jsonl").read_text().splitlines()
     return [(run["event"], run["turn"]) for run in map(json.loads, lines)]
 
 
@@ -105,8 +105,18 @@ def test_whoami_tells_the_agent_and_redacts_the_token(
     raft: RunningWorkspace, tmp_path: Path
 ) -> None:
     told = cli(tmp_path, "auth", "whoami").stdout
-    assert json.loads(told)["agentId"] == "agent-support"
-    assert json.loads(told)["serverUrl"] == raft.url
+    assert json.loads(told) == {
+        "ok": True,
+        "data": {
+            "agentId": "agent-support",
+            "serverUrl": raft.url,
+            "serverId": "server-sim",
+            "clientMode": "self-hosted-runner",
+            "secretSource": "profile-credential-file",
+            "profileSlug": "support",
+            "profileCredentialPath": str(tmp_path / "profiles" / "support" / "credential.json"),
+        },
+    }
     assert raft.workspace.find("support").token not in told
 
 
@@ -123,9 +133,8 @@ def test_a_command_that_fails_says_error_and_code(
     assert ended.stderr.endswith(f"\nCode: {code}\n")
 
 
-def test_profiles_are_private_and_listed(raft: RunningWorkspace, tmp_path: Path) -> None:
-    assert cli(tmp_path, "profile", "list").stdout.split() == ["engineering", "support"]
-    path = tmp_path / "support" / "profile.json"
+def test_profiles_are_private(raft: RunningWorkspace, tmp_path: Path) -> None:
+    path = tmp_path / "profiles" / "support" / "credential.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -163,7 +172,7 @@ def test_what_a_killed_agent_had_read_is_answered_by_the_next(
     raft.fault("error", route="/internal/agent-api/messages")
     assert agent(tmp_path).returncode == 1
     assert raft.workspace.messages()[0]["read_at"] is not None
-    journal = tmp_path / "support" / "agent" / "journal.jsonl"
+    journal = tmp_path / "profiles" / "support" / "agent" / "journal.jsonl"
     journal.write_text(journal.read_text() + '{"message_id": "torn')
     raft.clear_faults()
     raft.workspace.post("support", "y")
@@ -194,7 +203,7 @@ def sim(*args: str) -> list[str]:
 
 
 def test_the_command_serves_keeps_profiles_and_ends_on_sigterm(tmp_path: Path) -> None:
-    argv = sim("--port", "0", "--agent", "support", "--profile-dir", str(tmp_path))
+    argv = sim("--port", "0", "--agent", "support", "--raft-home", str(tmp_path))
     tokens = set()
     for _ in range(2):
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as served:
@@ -210,7 +219,11 @@ def test_the_command_serves_keeps_profiles_and_ends_on_sigterm(tmp_path: Path) -
             assert "hello" in cli(tmp_path, "message", "check").stdout
             served.send_signal(signal.SIGTERM)
             assert served.wait(5) == 0
-        tokens.add(json.loads((tmp_path / "support" / "profile.json").read_text())["token"])
+        tokens.add(
+            json.loads((tmp_path / "profiles" / "support" / "credential.json").read_text())[
+                "apiKey"
+            ]
+        )
     assert len(tokens) == 1
 
 

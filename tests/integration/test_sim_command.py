@@ -30,18 +30,18 @@ def test_a_host_set_up_as_the_simulator_says_answers_a_message(folder: Path, ser
     ours = ("RAFT", "SLOCK_", "SUPERVISOR_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     env["PATH"] = "/usr/bin:/bin"
-    profiles = folder / "profiles with a space"
+    raft_home = folder / "a home with a space"
     said = serve(
-        [*RAFTSUP, "sim", "--port", "0", "--profile-dir", str(profiles)], env, "Ctrl-C ends it"
+        [*RAFTSUP, "sim", "--port", "0", "--raft-home", str(raft_home)], env, "Ctrl-C ends it"
     ).read_text()
 
-    printed = re.search(r"export RAFT_PROFILE_DIR=(.+)", said)
+    printed = re.search(r"export RAFT_HOME=(.+)", said)
     config = re.search(r"In its config:\n(.+?)\n\n", said, re.DOTALL)
     url = re.search(r"listens on (http://\S+)", said)
     assert printed and config and url, said
     (folder / "c.json5").write_text("{" + config[1] + "}")
     env |= {
-        "RAFT_PROFILE_DIR": shlex.split(printed[1])[0],
+        "RAFT_HOME": shlex.split(printed[1])[0],
         "RAFTSUP_CONFIG_PATH": str(folder / "c.json5"),
         "RAFTSUP_STATE_DIR": str(folder / "s"),
     }

@@ -95,7 +95,7 @@ def test_the_bridge_gets_a_token_of_32_bytes_the_agent_id_and_no_secret_of_ours(
     env, argv = process.environ(), process.cmdline()
     assert re.fullmatch(r"[0-9a-f]{64}", env["RAFT_CHANNEL_TOKEN"])
     assert env["RAFT_EXPECTED_AGENT_ID"] == "agent-support"
-    assert env["RAFT_PROFILE_DIR"] == str(host.profiles)
+    assert env["RAFT_HOME"] == str(host.root)
     assert not [name for name in env if name.startswith(("SLOCK_", "RAFT_AGENT_", "RAFTSUP"))]
     assert OPERATORS_SECRET not in env.values()
     endpoint = facts(host)["url"]

@@ -18,7 +18,10 @@ NEEDED = {
     "no_proxy": "localhost",
     "SSL_CERT_FILE": "/certs",
     "NODE_EXTRA_CA_CERTS": "/certs",
-    "RAFT_PROFILE_DIR": "/profiles",
+    "RAFT_HOME": "/home/o/.raft",
+    "SLOCK_HOME": "/home/o/.slock",
+    "RAFT_PROFILE_DIR": "/profiles/one",
+    "SLOCK_PROFILE_DIR": "/profiles/one",
 }
 SECRET = [
     "ANTHROPIC_API_KEY",

@@ -126,8 +126,8 @@ def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:
     [
         (ACCOUNT, Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"', "f.json5", "auth login"]),
         (replace(ACCOUNT, agent_id=None), Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"']),
-        (ACCOUNT, CliTrouble("failed: Code: PROFILE_NOT_FOUND; sign in with `x`"), "bad",
-         ["raft --profile support-agent auth login", "PROFILE_NOT_FOUND"]),
+        (ACCOUNT, CliTrouble("failed: Code: PROFILE_FILE_UNREADABLE; sign in with `x`"), "bad",
+         ["raft --profile support-agent auth login", "PROFILE_FILE_UNREADABLE"]),
         (ACCOUNT, CliTrouble("failed: Code: SERVER_UNREACHABLE; sign in with `x`"), "warning",
          ["auth whoami", "SERVER_UNREACHABLE"]),
     ],
@@ -293,7 +293,7 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
     assert host.judge_account(account).mend.startswith("raftsup setup --account a --profile p ")
     account["reason"] = "the worker, pid 7, is stopped by a signal; `kill -CONT 7` lets it go on"
     assert host.judge_account(account).mend == "kill -CONT 7"
-    account["reason"] = "bridge exited with 1 (PROFILE_NOT_FOUND)"
+    account["reason"] = "bridge exited with 1 (PROFILE_FILE_UNREADABLE)"
     assert host.judge_account(account, "npx raft").mend == "npx raft --profile p auth login"
 
 

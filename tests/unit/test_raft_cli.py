@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.ops import raft_cli
-from raftsup.ops.raft_cli import CliTrouble, Whoami, profiles, whoami
+from raftsup.ops.raft_cli import CliTrouble, Whoami, whoami
 from tests.processes import alive, until
 
 
@@ -24,13 +24,11 @@ def cli(tmp_path: Path, script: str) -> list[str]:
     return ["raft"]
 
 
-def test_profiles_are_the_folders_entries(tmp_path: Path) -> None:
-    for folder in ("support", ".hidden", "sales"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "flat.json").write_text("{}")
-    (tmp_path / "lock").write_text("")
-    assert profiles({"RAFT_PROFILE_DIR": str(tmp_path)}) == ["flat", "sales", "support"]
-    assert profiles({"RAFT_PROFILE_DIR": str(tmp_path / "none")}) == []
+def test_an_agent_id_is_read_below_data_as_the_cli_has_it(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    script = """echo '{"ok": true, "data": {"agentId": "a-1", "serverUrl": "https://r"}}'"""
+    assert whoami(cli(tmp_path, script), "p", environ) == Whoami("a-1", "https://r")
 
 
 def test_an_agent_id_is_read_also_behind_other_words(

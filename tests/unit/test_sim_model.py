@@ -150,7 +150,7 @@ def shell(tmp_path: Path) -> Any:
     script.write_text(RAFT.format(**paths))
 
     def run(command: str) -> str:
-        env = {"RAFT_PROFILE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        env = {"RAFT_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=env)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -173,7 +173,7 @@ def test_the_commands_are_safe_in_a_shell_and_mark_what_is_answered(
 
 
 def test_a_torn_line_of_the_journal_swallows_nothing(shell: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "it's" / "openclaw"
+    folder = tmp_path / "profiles" / "it's" / "openclaw"
     folder.mkdir(parents=True)
     (folder / "journal").write_text('{"message_id": "msg-0", "tar')
     entry = Entry("msg-1", "#a", "hello")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from raftsup import raft_home
 from raftsup.config.model import Account
-from raftsup.ops import raft_cli
 from raftsup.ops.doctor.finding import Finding, NotMended, bad, good, warning
 from raftsup.ops.doctor.processes import Process, above, belongs
 from raftsup.ops.doctor.scene import Scene
@@ -21,6 +21,7 @@ _LOCKS = "agent-comms-core/*/*/bridge.lock"
 #: Names of an OpenClaw Gateway's process: its title, and the program that it was started as.
 _GATEWAY = ("openclaw-gateway", "openclaw", "openclaw.mjs")
 #: What marks a process of one attempt, or of an agent that stays.
+_PLACES = (*raft_home.SINGLE, "RAFT_HOME", "SLOCK_HOME", "HOME")
 _MARKS = ("RAFTSUP_TURN", "RAFTSUP_LANE")
 
 
@@ -45,8 +46,8 @@ def lock_files(scene: Scene, account: Account) -> list[Path]:
     """Where the bridge of an account has its lock, or told that it has."""
     said = report.read(scene.state.report(account.id)) or {}
     told = bridge_lock.told_path(str(said.get("bridge", {}).get("lastError") or ""))
-    places = [folder / (account.profile or "") for folder in raft_cli.folders(scene.env)]
-    found = [path for place in places for path in sorted(place.glob(_LOCKS))]
+    place = raft_home.profile_dir(account.profile or "", scene.env)
+    found = sorted(place.glob(_LOCKS))
     return list(dict.fromkeys([*([told] if told else []), *found]))
 
 
@@ -100,7 +101,7 @@ def strangers(
 
 def _place(env: Mapping[str, str]) -> str | None:
     """What decides where the CLI has its profiles."""
-    return env.get("RAFT_PROFILE_DIR") or env.get("HOME")
+    return next(filter(None, map(env.get, _PLACES)), None)
 
 
 def judge_other(

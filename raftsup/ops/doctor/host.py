@@ -37,7 +37,7 @@ _LOGIN = ("{raft} --profile {profile} auth login", "")
 _CODES = {
     "BRIDGE_IDENTITY_MISMATCH": _SETUP,
     "BRIDGE_EXPECTED_AGENT_REQUIRED": _SETUP,
-    "PROFILE_NOT_FOUND": _LOGIN,
+    "PROFILE_FILE_UNREADABLE": _LOGIN,
     "AUTH_REVOKED": _LOGIN,
 }
 #: The same by the state of a bridge.

@@ -151,7 +151,8 @@ def _environment(
 
 
 #: What `raftsup install` may write into a service beside its secrets.
-_WRITTEN = ("PATH", "RAFTSUP_CONFIG_PATH", "RAFTSUP_STATE_DIR", "RAFT_PROFILE", "RAFT_PROFILE_DIR",
+_WRITTEN = ("PATH", "RAFTSUP_CONFIG_PATH", "RAFTSUP_STATE_DIR", "RAFT_PROFILE",
+            "RAFT_HOME", "SLOCK_HOME", "RAFT_PROFILE_DIR",
             "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")  # fmt: skip
 
 

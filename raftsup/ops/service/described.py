@@ -22,6 +22,8 @@ _MARGIN = 30
 #: Where the operator's shell has its CLIs keep their things: an agent looks there too.
 _PLACES = (
     "RAFT_PROFILE",
+    "RAFT_HOME",
+    "SLOCK_HOME",
     "RAFT_PROFILE_DIR",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",

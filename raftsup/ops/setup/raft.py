@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from raftsup import raft_home
 from raftsup.ops.accounts import ChangeRefused, of_profile
-from raftsup.ops.raft_cli import CliTrouble, profiles, whoami
+from raftsup.ops.raft_cli import CliTrouble, whoami
 from raftsup.ops.setup.ask import Ask
 
 _AGAIN, _OTHER, _BY_HAND = range(3)
@@ -13,7 +14,7 @@ _AGAIN, _OTHER, _BY_HAND = range(3)
 
 def ask_profile(ask: Ask, tree: object, environ: Mapping[str, str]) -> str:
     """The name of a CLI profile: one of those that are there, or one that is typed."""
-    names = profiles(environ)
+    names = [profile.slug for profile in raft_home.signed_in(environ)]
     fresh = [name for name in names if of_profile(tree, name) is None]
     if names:
         ask.say("Profiles of the Raft CLI:")
