@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -423,6 +425,45 @@ def test_a_commands_hook_shows_its_tools_in_raft_by_name_only(host: Host) -> Non
     second = json.loads(notes.read_text().splitlines()[1])
     assert second[:2] == [answers, url]
     assert second[2] != token
+
+
+#: An agent whose worker is restarted in the middle of its turn.
+LEFT_AGENT = r"""
+import os, socket, subprocess, sys, time
+
+notes, go = sys.argv[1:]
+address = os.environ["RAFTSUP_ACTIVITY_URL"].split("/")[2].split(":")
+open(notes, "w").write("begun")
+while not os.path.exists(go):
+    time.sleep(0.01)
+begin = time.monotonic()
+try:
+    socket.create_connection(address, timeout=5).close()
+    said = "taken"
+except ConnectionRefusedError:
+    said = "refused"
+open(notes, "w").write(f"{said} {time.monotonic() - begin < 1}")
+sys.exit(subprocess.call([sys.executable, "-m", "raftsup.sim.agent"]))
+"""
+
+
+def test_a_worker_restarted_under_a_turn_fails_its_hooks_at_once_and_not_the_turn(
+    host: Host,
+) -> None:
+    notes, go = host.root / "notes", host.root / "go"
+    agent = {**AGENT, "command": [sys.executable, "-c", LEFT_AGENT, str(notes), str(go)]}
+    host.configure({"support": {"activity": "turns", "agent": agent}})
+    host.up()
+    host.ready()
+    host.raft.workspace.post("support", "hello")
+    wait_for(lambda: notes.exists() and notes.read_text() == "begun", what="the turn's begin")
+    before = host.account("support")["endpoint"]["pid"]
+    left = host.state.hooks("support").read_text()
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: host.state.hooks("support").read_text() != left, what="a new worker")
+    go.touch()
+    host.answered("hello")
+    assert notes.read_text() == "refused True"
 
 
 def test_where_no_activity_is_told_an_agent_has_nothing_to_report_to(host: Host) -> None:
