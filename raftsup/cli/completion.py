@@ -11,7 +11,7 @@ from raftsup.cli.context import state_of
 from raftsup.cli.main import parser
 from raftsup.config.load import ConfigError, load
 from raftsup.ops import shell
-from raftsup.supervisor import roster
+from raftsup.supervisor import active_accounts
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def install(path: Path, text: str) -> None:
 
 def _accounts(arguments: argparse.Namespace) -> list[str]:
     """Their ids, as far as they are known: a shell that completes wants no complaint."""
-    known = roster.read(state_of(arguments))
+    known = active_accounts.read(state_of(arguments))
     if known is None:
         try:
             known = load(None, os.environ).accounts

@@ -9,7 +9,7 @@ from supervisor import supervisorctl
 from raftsup import exits
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
-from raftsup.supervisor import roster
+from raftsup.supervisor import active_accounts
 from raftsup.supervisor.programs import ACCOUNTS
 
 
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     if not state.supervisord_conf.exists():
         return complain(f"raftsup has never run on {state.root}", exits.NOT_RUNNING)
-    accounts = {account.id for account in roster.read(state) or ()}
+    accounts = {account.id for account in active_accounts.read(state) or ()}
     # `status` lists accounts by their ids: take those here as well.
     words = [f"{ACCOUNTS}:{word}" if word in accounts else word for word in arguments.words]
     supervisorctl.main(["-c", str(state.supervisord_conf), *words])

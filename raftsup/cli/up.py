@@ -16,7 +16,7 @@ from raftsup.cli.output import here
 from raftsup.config.load import ConfigError
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
-from raftsup.supervisor import heirloom
+from raftsup.supervisor import handover
 
 #: Seconds that a detached host may take until its parent answers.
 _START = 20.0
@@ -30,10 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         return dev.run(arguments)
     load = loader_of(arguments)
-    config = heirloom.load_or_left(load, os.environ, _refused)
+    config = handover.load_or_left(load, os.environ, _refused)
     state = state_of(arguments)
     state.prepare()
-    left = heirloom.lock(state.lock, os.environ)
+    left = handover.lock(state.lock, os.environ)
     if arguments.force and left is None:
         _stop_other(state)
     if arguments.detach:

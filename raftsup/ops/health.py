@@ -14,7 +14,7 @@ from raftsup.ops import status
 from raftsup.ops.plain import plain
 from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir, StateDirError
-from raftsup.supervisor import roster
+from raftsup.supervisor import active_accounts
 
 #: Worst first.
 _WORST = (
@@ -66,7 +66,7 @@ def look(state: StateDir, load: Callable[[], Config]) -> Health:
     """How the host is now. Changes nothing, and reads the config file only where no host that
     wrote its roster runs.
     """
-    running = roster.read(state) if flock.holder(state.lock) is not None else None
+    running = active_accounts.read(state) if flock.holder(state.lock) is not None else None
     try:
         accounts = running if running is not None else load().accounts
     except ConfigError:

@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf
+from raftsup.supervisor import supervisord_conf
 
 
 class ParentDown(Exception):
@@ -30,7 +30,7 @@ def call(state: StateDir, method: str, *args: object, patience: float = 30.0) ->
 
     Raises ``ParentDown``, as ``ParentSilent`` when they are over, or ``ParentRefused``.
     """
-    access = conf.access(state)
+    access = supervisord_conf.access(state)
     if access is None and state.supervisord_conf.exists():
         spoilt = f"{state.supervisord_conf} cannot be read; `raftsup up` writes it anew"
         raise ParentDown(spoilt)

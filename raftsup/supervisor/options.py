@@ -12,7 +12,7 @@ from supervisor.options import ServerOptions
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import changes, programs, roster
+from raftsup.supervisor import active_accounts, config_diff, programs
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -41,9 +41,9 @@ class Options(ServerOptions):
             except ConfigError as error:
                 raise ValueError(str(error)) from error
             self.noted(wanted)
-            self.raftsup = changes.merged(self.raftsup, wanted, changes.BY_HAND)
+            self.raftsup = config_diff.merged(self.raftsup, wanted, config_diff.BY_HAND)
         self._fresh = False
-        roster.write(self.state, self.raftsup)
+        active_accounts.write(self.state, self.raftsup)
         return self.groups_of(self.raftsup)
 
     def load(self) -> Config:
@@ -63,7 +63,7 @@ class Options(ServerOptions):
         self.raftsup = config
         self.process_group_configs = self.groups_of(config)
         try:
-            roster.write(self.state, config)
+            active_accounts.write(self.state, config)
         except OSError as error:  # a full disk: ``status`` then shows what was before
             self.logger.error(f"the roster cannot be written: {error}")
 

@@ -19,24 +19,24 @@ from supervisor.supervisord import Supervisor
 from raftsup import again, exits, flock
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf, heirloom, herald, notify, programs, watch, watchdog
-from raftsup.supervisor.draining import Drain
+from raftsup.supervisor import file_watch, handover, programs, sd_notify, supervisord_conf, watchdog
+from raftsup.supervisor.drain import Drain
 from raftsup.supervisor.options import Options
 from raftsup.supervisor.reload import Reloads
 from raftsup.worker.preload import preload
 
 #: Seconds that the main loop sleeps while something is about to change, and otherwise.
-_RESTLESS, _RESTFUL = 0.05, 0.5
+_BUSY_POLL_S, _IDLE_POLL_S = 0.05, 0.5
 _PHASES = {
-    SupervisorStates.RUNNING: herald.Phase.RUNNING,
-    SupervisorStates.RESTARTING: herald.Phase.RESTARTING,
-    SupervisorStates.SHUTDOWN: herald.Phase.STOPPING,
-    SupervisorStates.FATAL: herald.Phase.STOPPING,
+    SupervisorStates.RUNNING: sd_notify.Phase.RUNNING,
+    SupervisorStates.RESTARTING: sd_notify.Phase.RESTARTING,
+    SupervisorStates.SHUTDOWN: sd_notify.Phase.STOPPING,
+    SupervisorStates.FATAL: sd_notify.Phase.STOPPING,
 }
 _SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
 #: A gap of so many seconds between two ticks, or of half the watchdog's limit, means that this
 #: host was not running (suspended, stopped).
-_PAUSED = 10.0
+_SUSPENDED_S = 10.0
 
 
 class Parent(Supervisor):
@@ -46,11 +46,11 @@ class Parent(Supervisor):
         self.reloads, self.drain = Reloads(self), Drain(self)
         options.noted = self.reloads.noted  # type: ignore[method-assign]
         self._awake_since = self._last_tick = time.time()
-        self._listener = notify.listener(os.environ, os.getpid())
-        self._told = herald.Told(time.monotonic())
+        self._listener = sd_notify.listener(os.environ, os.getpid())
+        self._sent = sd_notify.Sent(time.monotonic())
         # supervisord sleeps a whole second whatever is due: restarts and stops would lag.
         poll = options.poller.poll
-        options.poller.poll = lambda timeout: poll(min(timeout, self._patience()))
+        options.poller.poll = lambda timeout: poll(min(timeout, self._poll_timeout()))
 
     def ordered_stop_groups_phase_1(self) -> None:
         # All at once: a stop must fit the budget with fifty accounts as with one. The order
@@ -66,7 +66,7 @@ class Parent(Supervisor):
         moment = time.time()
         gap = moment - self._last_tick
         # A clock that was set back: what was stamped before lies in the future.
-        if gap < 0 or gap > min(_PAUSED, self.options.raftsup.supervisor.watchdog / 2):
+        if gap < 0 or gap > min(_SUSPENDED_S, self.options.raftsup.supervisor.watchdog / 2):
             self._awake_since = moment
         self._last_tick = moment
         self._kill_silent(moment)
@@ -110,9 +110,11 @@ class Parent(Supervisor):
             for process in wanted
             if not process.pid or self._beat(process) < process.laststart
         ]
-        phase = herald.Phase.DRAINING if self.drain.on else _PHASES[self.options.mood]
-        look = herald.Look(phase, len(wanted), waiting)
-        lines, self._told = herald.news(look, self._told, time.monotonic(), self._listener.watchdog)
+        phase = sd_notify.Phase.DRAINING if self.drain.on else _PHASES[self.options.mood]
+        seen = sd_notify.Snapshot(phase, len(wanted), waiting)
+        lines, self._sent = sd_notify.messages(
+            seen, self._sent, time.monotonic(), self._listener.watchdog
+        )
         self._listener.tell(*lines)
 
     def _beat(self, process: Any) -> float:
@@ -122,10 +124,10 @@ class Parent(Supervisor):
         except OSError:
             return 0.0
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         settled = all(process.state in _SETTLED for process in self._processes())
         started = all(process.laststart for process in self._processes())
-        return _RESTFUL if settled and started and not self.stopping else _RESTLESS
+        return _IDLE_POLL_S if settled and started and not self.stopping else _BUSY_POLL_S
 
     def _processes(self) -> list[Any]:
         return [p for group in self.process_groups.values() for p in group.processes.values()]
@@ -150,7 +152,7 @@ def run(
     Handler.handleError = lambda self: None
     # supervisord's logs and sockets are as private as the rest of the state folder.
     umask = os.umask(0o077)
-    conf_file = conf.write(state, len(config.accounts))
+    conf_file = supervisord_conf.write(state, len(config.accounts))
     options = Options(config, load, state, environ, umask)
     options.realize(["-c", str(conf_file), *(["--silent"] if quiet else [])])
     options.first, options.test = True, False
@@ -167,10 +169,10 @@ def run(
     if options.mood == SupervisorStates.RESTARTING:
         # Start over with today's code and config; a file that is just being saved is no end, and
         # one that is broken by now is none either.
-        watch.await_whole(load)
+        file_watch.await_whole(load)
         if not options.stopped_at_last():
-            heirloom.leave_config(parent.reloads.file, os.environ)
-            heirloom.leave_lock(lock, os.environ)
+            handover.leave_config(parent.reloads.file, os.environ)
+            handover.leave_lock(lock, os.environ)
             os.umask(umask)
             os.execv(sys.executable, again.argv("raftsup", *sys.argv[1:]))  # noqa: S606
     os.close(lock)

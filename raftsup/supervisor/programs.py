@@ -18,13 +18,13 @@ from raftsup.config.model import Config
 from raftsup.dispatcher import main as dispatcher
 from raftsup.dispatcher.letters import Inbox
 from raftsup.paths import StateDir
-from raftsup.supervisor.child import ForkedConfig
+from raftsup.supervisor.process import ForkedConfig
 from raftsup.worker import main as worker
 
 ACCOUNTS = "accounts"
 _STDIN = 0
 #: Seconds beyond a program's own drain before it is killed.
-_MARGIN = 5
+_KILL_MARGIN_S = 5
 _LOG_BYTES = 5 << 20
 _LOG_BACKUPS = 2
 _PRIORITY = {dispatcher.PROGRAM: 10, ACCOUNTS: 20}
@@ -93,7 +93,7 @@ def groups(
             group=ACCOUNTS,
             name=account.id,
             command=f"worker {account.id}",
-            stop=worker.STOP_BUDGET + _MARGIN,
+            stop=worker.STOP_BUDGET + _KILL_MARGIN_S,
             program=WorkerProgram(worker.settings_of(config, account, state), environ),
         )
         for account in config.accounts
@@ -111,7 +111,7 @@ def dispatcher_stop(config: Config) -> int:
     The drain may change at a reload, which must not restart the dispatcher: this is the longest
     that is ever waited, the dispatcher keeps its own time.
     """
-    return max(round(config.turns.drain) + _MARGIN, 60)
+    return max(round(config.turns.drain) + _KILL_MARGIN_S, 60)
 
 
 def heartbeat_name(group: str, process: str) -> str:

@@ -20,9 +20,9 @@ from raftsup.config.model import Config
 from raftsup.dispatcher import letters
 from raftsup.dispatcher import main as dispatcher
 from raftsup.paths import default_config_path
-from raftsup.supervisor import changes, members, programs, told, watch
-from raftsup.supervisor.changes import Takes
-from raftsup.supervisor.job import Job, go_on, rests
+from raftsup.supervisor import config_diff, file_watch, groups, programs
+from raftsup.supervisor.config_diff import Change, Takes, command_for
+from raftsup.supervisor.reload_job import Job, go_on, rests
 
 #: Jobs of which one can still ask.
 _REMEMBERED = 8
@@ -37,9 +37,9 @@ class Reloads:
         self._path = config.path or default_config_path(self._options.environ)
         # It is read a second time: it may have been saved since the first, or be broken already
         # (``heirloom``). A host that began without a file waits for one.
-        seen = watch.look(self._path)
+        seen = file_watch.look(self._path)
         waits = seen is None and config.path is None
-        self._watched = watch.Watched(seen, time.monotonic(), done=waits)
+        self._watched = file_watch.Watched(seen, time.monotonic(), done=waits)
         #: What the file said when it was good last.
         self.file = config
         self._problems: Sequence[Problem] = ()
@@ -71,12 +71,12 @@ class Reloads:
 
     def state(self) -> dict[str, Any]:
         """How the config in force stands to the file."""
-        found = changes.open_changes(changes.changes(self._options.raftsup, self.file))
+        found = config_diff.open_changes(config_diff.changes(self._options.raftsup, self.file))
         busy = self.busy() or self._options.mood == SupervisorStates.RESTARTING
         return {
             "path": str(self._path),
             "mode": self._mode(),
-            **told.standing(found, self._problems, busy=busy),
+            **_standing(found, self._problems, busy=busy),
         }
 
     def plan(self) -> dict[str, Any]:
@@ -84,17 +84,17 @@ class Reloads:
         try:
             wanted = self._options.load()
         except ConfigError as error:
-            return {"problems": told.problems(error.problems)}
+            return {"problems": _problems(error.problems)}
         running, allowed = self._options.raftsup, self._by_hand()
-        found = changes.open_changes(changes.changes(running, wanted))
+        found = config_diff.open_changes(config_diff.changes(running, wanted))
         whole = Takes.HOST in allowed and any(c.takes is Takes.HOST for c in found)
-        after = running if whole else changes.merged(running, wanted, allowed)
+        after = running if whole else config_diff.merged(running, wanted, allowed)
         added, changed, removed = self._difference(self._options.groups_of(after))
         resting = [name for name in changed if rests(self._process(name))]
         return {
             "problems": [],
             "mode": self._mode(),
-            "changes": told.changes(found),
+            "changes": _changes(found),
             "added": added,
             "restarted": [name for name in changed if name not in resting],
             "resting": resting,
@@ -124,7 +124,7 @@ class Reloads:
             self._tick()
         except Exception:
             self._options.logger.critical(f"a reload broke: {traceback.format_exc()}")
-            self._watched = watch.finished(self._watched)
+            self._watched = file_watch.finished(self._watched)
             self._break_off("an error of raftsup's own: see logs/supervisord.log")
 
     def _tick(self) -> None:
@@ -142,43 +142,45 @@ class Reloads:
             self._job = None
 
     def _watch(self) -> None:
-        do, self._watched = watch.step(self._watched, watch.look(self._path), time.monotonic())
-        if do is watch.Do.WAIT:
+        do, self._watched = file_watch.step(
+            self._watched, file_watch.look(self._path), time.monotonic()
+        )
+        if do is file_watch.Do.WAIT:
             return
         try:
             wanted = self._options.load()
         except ConfigError as error:
-            if do is watch.Do.READ:
+            if do is file_watch.Do.READ:
                 self._refuse(error)
             return
-        if watch.look(self._path) != self._watched.seen:
+        if file_watch.look(self._path) != self._watched.seen:
             return  # saved again while it was read
-        self._watched = watch.finished(self._watched)
+        self._watched = file_watch.finished(self._watched)
         self.noted(wanted)
-        running, allowed = self._options.raftsup, changes.MODES[self._mode()]
-        left = changes.changes(changes.merged(running, wanted, allowed), wanted)
-        found = changes.changes(running, wanted)
-        for change in changes.open_changes(found):
+        running, allowed = self._options.raftsup, config_diff.MODES[self._mode()]
+        left = config_diff.changes(config_diff.merged(running, wanted, allowed), wanted)
+        found = config_diff.changes(running, wanted)
+        for change in config_diff.open_changes(found):
             will = "left as it is" if change in left else "applied"
             self._options.logger.info(f"{self._path}: {change.path} changed: {will}")
         if any(change not in left for change in found):
             self._begin(self._new_job(), allowed)
 
     def _begin_asked(self, job: Job) -> None:
-        seen = watch.look(self._path)
+        seen = file_watch.look(self._path)
         try:
             self.noted(self._options.load())
         except ConfigError as error:
             self._refuse(error)
             job.refused, job.over = str(error), True
             return
-        self._watched = watch.Watched(seen, time.monotonic(), done=True)
+        self._watched = file_watch.Watched(seen, time.monotonic(), done=True)
         self._begin(job, self._by_hand())
 
     def _begin(self, job: Job, allowed: frozenset[Takes]) -> None:
         self._job = job
         before = self._options.raftsup
-        host = [c.path for c in changes.changes(before, self.file) if c.takes is Takes.HOST]
+        host = [c.path for c in config_diff.changes(before, self.file) if c.takes is Takes.HOST]
         if host and Takes.HOST in allowed:
             # The rest of the change comes with it: the next host reads the whole file.
             job.say("", "restarting", host)
@@ -186,15 +188,15 @@ class Reloads:
             self._options.logger.warn(f"restarting the whole host: {', '.join(host)} changed")
             self._options.mood = SupervisorStates.RESTARTING
             return
-        after = changes.merged(before, self.file, allowed)
+        after = config_diff.merged(before, self.file, allowed)
         self._options.use(after)
         self.tell_dispatcher()
-        if live := [c.path for c in changes.changes(before, after) if c.takes is Takes.LIVE]:
+        if live := [c.path for c in config_diff.changes(before, after) if c.takes is Takes.LIVE]:
             job.say(dispatcher.PROGRAM, "live", live)
         added, changed, removed = self._difference(self._options.process_group_configs)
         job.changed = changed if Takes.RESTART in allowed else ()
         wanted = {
-            members.spec(group, program): program
+            groups.spec(group, program): program
             for group in self._options.process_group_configs
             for program in group.process_configs
         }
@@ -228,7 +230,7 @@ class Reloads:
         return mode
 
     def _by_hand(self) -> frozenset[Takes]:
-        return changes.MODES[self._mode()] | changes.BY_HAND
+        return config_diff.MODES[self._mode()] | config_diff.BY_HAND
 
     def _process(self, name: str) -> Any:
         group, program = name.split(":")
@@ -237,5 +239,30 @@ class Reloads:
     def _difference(self, wanted: Sequence[Any]) -> tuple[list[str], list[str], list[str]]:
         """Accounts' programs added, changed and removed. The dispatcher always stays."""
         running = [group.config for group in self._parent.process_groups.values()]
-        added, changed, removed = members.difference(running, wanted)
+        added, changed, removed = groups.difference(running, wanted)
         return added, [name for name in changed if name != dispatcher.PROGRAM], removed
+
+
+def _standing(found: Sequence[Change], refused: Sequence[Problem], *, busy: bool) -> dict[str, Any]:
+    """How the config in force stands to its file. ``found``: what differs and matters; ``busy``:
+    a change is being applied, so there is nothing to type.
+    """
+    if refused:
+        word, command = "refused", "raftsup config check"
+    else:
+        word = "differs" if found or busy else "applied"
+        command = "" if busy else command_for(found)
+    return {
+        "state": word,
+        "problems": _problems(refused),
+        "changes": _changes(found),
+        "next": command,
+    }
+
+
+def _changes(found: Sequence[Change]) -> list[dict[str, str]]:
+    return [{"path": change.path, "takes": str(change.takes)} for change in found]
+
+
+def _problems(found: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"where": p.where, "what": p.what, "hint": p.hint} for p in found]

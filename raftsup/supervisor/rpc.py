@@ -27,7 +27,7 @@ from supervisor.states import STOPPED_STATES, SupervisorStates
 from supervisor.xmlrpc import Faults, RPCError
 
 from raftsup.dispatcher import main as dispatcher
-from raftsup.supervisor import members
+from raftsup.supervisor import groups
 
 
 def make_interface(supervisord: Any) -> Interface:
@@ -42,7 +42,7 @@ class Interface(SupervisorNamespaceRPCInterface):
         super().reloadConfig()  # raises CANT_REREAD with the config's own error
         # The dispatcher learns of agents, lanes and limits without a restart.
         self.supervisord.reloads.tell_dispatcher()
-        added, changed, removed = members.difference(
+        added, changed, removed = groups.difference(
             [group.config for group in self.supervisord.process_groups.values()],
             self.supervisord.options.process_group_configs,
         )
@@ -94,7 +94,7 @@ class Interface(SupervisorNamespaceRPCInterface):
         self._update("addProcessGroup")
         for wanted in self.supervisord.options.process_group_configs:
             for program in wanted.process_configs:
-                if members.spec(wanted, program) == name:
+                if groups.spec(wanted, program) == name:
                     return self._add(wanted, program, name)
         raise RPCError(Faults.BAD_NAME, name)
 
@@ -102,7 +102,7 @@ class Interface(SupervisorNamespaceRPCInterface):
         group = self.supervisord.process_groups[wanted.name]
         if program.name in group.processes:
             raise RPCError(Faults.ALREADY_ADDED, name)
-        members.join(group, program)
+        groups.join(group, program)
         return True
 
     def removeProcessGroup(self, name: str) -> bool:
@@ -113,7 +113,7 @@ class Interface(SupervisorNamespaceRPCInterface):
             raise RPCError(Faults.FAILED, f"{name} is part of the host: it can only be stopped")
         if process.get_state() not in STOPPED_STATES:
             raise RPCError(Faults.STILL_RUNNING, name)
-        members.leave(process)
+        groups.leave(process)
         return True
 
     def startProcessGroup(self, name: str, wait: bool = True) -> Any:

@@ -14,7 +14,7 @@ from raftsup.dispatcher.client import request
 from raftsup.ops import rpc
 from raftsup.ops.status import host_state
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf
+from raftsup.supervisor import supervisord_conf
 from tests.integration.host import AGENT, running, wait_for
 
 
@@ -155,7 +155,7 @@ def test_a_parent_that_takes_a_question_and_gives_no_answer_is_not_waited_for(
     tmp_path: Path,
 ) -> None:
     state = StateDir(tmp_path)
-    conf.write(state, 1)
+    supervisord_conf.write(state, 1)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(state.supervisor_socket))
         silent.listen()

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from raftsup.ops import reload
-from raftsup.supervisor import herald
-from raftsup.supervisor.herald import Look, Phase, Told
+from raftsup.supervisor.sd_notify import Phase, Sent, Snapshot, messages
 
 
 def config(state: str, **more: Any) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def test_a_plan_says_for_each_program_what_would_happen(host: bool) -> None:
 
 
 def test_a_service_manager_that_counts_stops_is_not_told_of_a_drain_as_one() -> None:
-    told = Told(0.0, ready=True)
-    lines, told = herald.news(Look(Phase.DRAINING, 3, []), told, 1.0, watchdog=4.0)
+    sent = Sent(0.0, ready=True)
+    lines, sent = messages(Snapshot(Phase.DRAINING, 3, []), sent, 1.0, watchdog=4.0)
     assert lines == ["STATUS=draining: 3 programs still run", "WATCHDOG=1"]
-    assert "STOPPING=1" in herald.news(Look(Phase.STOPPING, 3, []), told, 2.0, 4.0)[0]
+    assert "STOPPING=1" in messages(Snapshot(Phase.STOPPING, 3, []), sent, 2.0, 4.0)[0]

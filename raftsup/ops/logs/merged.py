@@ -14,7 +14,7 @@ from pathlib import Path
 from raftsup.ops.logs import parsed, rotated
 from raftsup.ops.logs.parsed import Record, Source, Wanted
 from raftsup.paths import StateDir, StateDirError
-from raftsup.supervisor import roster
+from raftsup.supervisor import active_accounts
 
 #: Seconds between two looks at what is followed.
 LOOK_EVERY = 0.2
@@ -33,7 +33,7 @@ def programs(state: StateDir) -> dict[Source, Path]:
 def accounts(state: StateDir) -> list[str]:
     """The accounts of the last host here, and those that have a log. Raises ``StateDirError``."""
     logged = {source.account for source in programs(state) if source.account}
-    return sorted(logged | {account.id for account in roster.read(state) or ()})
+    return sorted(logged | {account.id for account in active_accounts.read(state) or ()})
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from raftsup.ops.status import account_state, host_state
 from raftsup.ops.status.account_state import AccountState, Found
 from raftsup.ops.status.host_state import HostState
 from raftsup.paths import StateDir, StateDirError
-from raftsup.supervisor import roster
+from raftsup.supervisor import active_accounts
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.turn import Turn
 from raftsup.worker import report
@@ -52,7 +52,7 @@ def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account
     """The accounts of the host that runs, and those that the config file has besides: they wait
     for a reload. Raises ``ConfigError`` where no host runs and the file cannot be used.
     """
-    running = roster.read(state) if flock.holder(state.lock) is not None else None
+    running = active_accounts.read(state) if flock.holder(state.lock) is not None else None
     if running is None:
         return load().accounts
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.paths import StateDir
-from raftsup.supervisor import conf
+from raftsup.supervisor import supervisord_conf
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ def test_the_file_is_private_also_over_one_that_was_not(tmp_path: Path) -> None:
     state = state_in(tmp_path / "s")
     state.supervisord_conf.write_text("")
     state.supervisord_conf.chmod(0o644)
-    path = conf.write(state, 3)
+    path = supervisord_conf.write(state, 3)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_each_start_has_a_new_password(tmp_path: Path) -> None:
     state = state_in(tmp_path / "s")
-    conf.write(state, 3)
-    first = conf.access(state)
-    conf.write(state, 3)
-    second = conf.access(state)
+    supervisord_conf.write(state, 3)
+    first = supervisord_conf.access(state)
+    supervisord_conf.write(state, 3)
+    second = supervisord_conf.access(state)
     assert first and second
     assert first.password != second.password
 
@@ -48,8 +48,8 @@ def test_each_start_has_a_new_password(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["s", "a b", "50%", "%(ENV_HOME)s", "ü"])
 def test_whoever_reads_it_finds_the_same_socket(short_path: Path, name: str) -> None:
     state = state_in(short_path / name)
-    conf.write(state, 3)
-    access = conf.access(state)
+    supervisord_conf.write(state, 3)
+    access = supervisord_conf.access(state)
     assert access is not None
     assert access.url == f"unix://{state.supervisor_socket}"
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";",))
@@ -60,4 +60,4 @@ def test_whoever_reads_it_finds_the_same_socket(short_path: Path, name: str) -> 
 
 
 def test_a_folder_where_nothing_was_started_has_no_access(tmp_path: Path) -> None:
-    assert conf.access(StateDir(tmp_path / "s")) is None
+    assert supervisord_conf.access(StateDir(tmp_path / "s")) is None

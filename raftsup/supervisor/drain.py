@@ -21,10 +21,10 @@ from raftsup.dispatcher import main as dispatcher
 from raftsup.supervisor import programs
 
 #: Seconds before SIGKILL: never. A whole number: supervisor adds it to the time of day.
-_NEVER = 10 * 365 * 86400
+_NEVER_S = 10 * 365 * 86400
 #: Seconds between two words to interrupt. One that comes close upon another signal is lost: the
 #: kernel keeps no count of them.
-_AGAIN = 1.0
+_RETRY_S = 1.0
 
 
 class Drain:
@@ -45,7 +45,7 @@ class Drain:
             if process.pid and process.state in RUNNING_STATES:
                 with contextlib.suppress(OSError):
                     process.write(letters.written(letters.NoHurry()))
-            process.config.stopwaitsecs = _NEVER
+            process.config.stopwaitsecs = _NEVER_S
             self._options.logger.warn("draining: no wake is accepted, running turns end first")
             self._options.mood = SupervisorStates.SHUTDOWN
         self.on = True
@@ -60,7 +60,7 @@ class Drain:
             self._set(self._deadline or self._latest)
         now = time.monotonic()
         if self._deadline is not None and now >= self._deadline:
-            self._deadline = now + _AGAIN
+            self._deadline = now + _RETRY_S
             self._interrupt()
 
     def awaits(self, process: Any) -> bool:
@@ -73,7 +73,7 @@ class Drain:
 
     def _interrupt(self) -> None:
         process = self._dispatcher()
-        if process.config.stopwaitsecs == _NEVER:
+        if process.config.stopwaitsecs == _NEVER_S:
             process.config.stopwaitsecs = programs.dispatcher_stop(self._options.raftsup)
             process.delay = time.time() + process.config.stopwaitsecs
             self._options.logger.warn("the drain's time is over: interrupting what still runs")

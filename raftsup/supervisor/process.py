@@ -30,11 +30,11 @@ from raftsup.lifeline import STEERING, die_with_parent, reset_signals
 
 RESTART = Backoff(base=0.25, cap=60.0)
 #: After so many seconds of life a death counts as the first again.
-HEALTHY = 10.0
+HEALTHY_S = 10.0
 
 
 class ForkedProcess(Subprocess):
-    #: Deaths in a row, each less than HEALTHY seconds after its start.
+    #: Deaths in a row, each less than HEALTHY_S seconds after its start.
     deaths = 0
 
     def get_execv_args(self) -> tuple[str, list[str]]:
@@ -88,7 +88,7 @@ class ForkedProcess(Subprocess):
         if asked:
             self.deaths = 0
             return
-        self.deaths = 1 if alive_for >= HEALTHY else self.deaths + 1
+        self.deaths = 1 if alive_for >= HEALTHY_S else self.deaths + 1
         delay = RESTART.delay(self.deaths, random.random())  # noqa: S311 - jitter
         if self.state != ProcessStates.BACKOFF:
             self.change_state(ProcessStates.BACKOFF)

@@ -9,7 +9,7 @@ import pytest
 from supervisor.process import Subprocess
 
 from raftsup import lifeline
-from raftsup.supervisor.child import ForkedProcess
+from raftsup.supervisor.process import ForkedProcess
 
 
 def mask() -> set[int]:

@@ -12,7 +12,7 @@ import pytest
 from raftsup import flock
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, CommandAgent, Config
-from raftsup.supervisor import heirloom
+from raftsup.supervisor import handover
 
 AGENT = CommandAgent(("agent",), env=MappingProxyType({"KEY": "secret"}))
 GOOD = Config(Path("/file"), (Account("a", True, "p", None, ("raft",), AGENT, "a"),))
@@ -24,23 +24,23 @@ def broken() -> Config:
 
 def taken(environ: dict[str, str], load: Callable[[], Config]) -> tuple[Config, list[str]]:
     told: list[str] = []
-    return heirloom.load_or_left(load, environ, lambda error: told.append(str(error))), told
+    return handover.load_or_left(load, environ, lambda error: told.append(str(error))), told
 
 
 def test_the_last_good_config_is_used_where_the_file_is_broken_and_only_there() -> None:
     environ: dict[str, str] = {}
-    heirloom.leave_config(GOOD, environ)
+    handover.leave_config(GOOD, environ)
     assert "secret" not in str(environ)
     assert taken(environ, broken) == (GOOD, ["/file: is not JSON5; close it"])
-    heirloom.leave_config(GOOD, environ)
+    handover.leave_config(GOOD, environ)
     newer = Config(Path("/file"), ())
     assert taken(environ, lambda: newer) == (newer, [])
 
 
 def test_it_is_taken_once_and_nothing_of_it_is_left_open() -> None:
     environ: dict[str, str] = {}
-    heirloom.leave_config(GOOD, environ)
-    descriptor = int(environ[heirloom.CONFIG])
+    handover.leave_config(GOOD, environ)
+    descriptor = int(environ[handover.CONFIG])
     assert os.get_inheritable(descriptor)
     taken(environ, broken)
     assert environ == {}
@@ -48,7 +48,7 @@ def test_it_is_taken_once_and_nothing_of_it_is_left_open() -> None:
         os.fstat(descriptor)
 
 
-@pytest.mark.parametrize("left", [{}, {heirloom.CONFIG: "x"}, {heirloom.CONFIG: "99999"}])
+@pytest.mark.parametrize("left", [{}, {handover.CONFIG: "x"}, {handover.CONFIG: "99999"}])
 def test_without_one_a_broken_file_is_what_it_is(left: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="not JSON5"):
         taken(left, broken)
@@ -56,8 +56,8 @@ def test_without_one_a_broken_file_is_what_it_is(left: dict[str, str]) -> None:
 
 def test_that_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     environ: dict[str, str] = {}
-    heirloom.leave_config(GOOD, environ)
-    monkeypatch.setattr(heirloom, "__version__", "another")
+    handover.leave_config(GOOD, environ)
+    monkeypatch.setattr(handover, "__version__", "another")
     with pytest.raises(ConfigError, match="not JSON5"):
         taken(environ, broken)
 
@@ -66,12 +66,12 @@ def test_that_of_a_version_that_keeps_its_parts_elsewhere_is_not_used_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environ: dict[str, str] = {}
-    heirloom.leave_config(GOOD, environ)
-    monkeypatch.setattr(heirloom, "__version__", "another")
+    handover.leave_config(GOOD, environ)
+    monkeypatch.setattr(handover, "__version__", "another")
     monkeypatch.delattr("raftsup.config.model.CommandAgent")
     with pytest.raises(ConfigError, match="not JSON5"):
         taken(environ, broken)
-    heirloom.leave_config(Config(None, ()), environ)
+    handover.leave_config(Config(None, ()), environ)
     assert taken(environ, lambda: GOOD) == (GOOD, [])
 
 
@@ -80,7 +80,7 @@ def test_one_that_no_pipe_takes_is_not_left_half() -> None:
     accounts = tuple(
         Account(f"a{i}", True, "p" * 1000, f"{i}" * 9000, (), None, "a") for i in range(500)
     )
-    heirloom.leave_config(Config(None, accounts), environ)
+    handover.leave_config(Config(None, accounts), environ)
     assert environ == {}
 
 
@@ -88,18 +88,18 @@ def test_the_lock_stays_held_and_is_nobody_elses(tmp_path: Path) -> None:
     path, other = tmp_path / "lock", tmp_path / "other"
     environ: dict[str, str] = {}
     held = flock.take(path)
-    heirloom.leave_lock(held, environ)
+    handover.leave_lock(held, environ)
     assert os.get_inheritable(held)
     assert flock.holder(path) == os.getpid()
-    assert heirloom.lock(path, environ) == held
+    assert handover.lock(path, environ) == held
     assert environ == {} and not os.get_inheritable(held)
     assert flock.holder(path) == os.getpid()
 
     other.touch()
-    heirloom.leave_lock(held, environ)
-    assert heirloom.lock(other, environ) is None, "of another state folder"
+    handover.leave_lock(held, environ)
+    assert handover.lock(other, environ) is None, "of another state folder"
     with path.open() as unheld:
-        environ[heirloom.LOCK] = str(unheld.fileno())
-        assert heirloom.lock(path, environ) is None, "open, but not what holds it"
-    assert heirloom.lock(path, {}) is None
+        environ[handover.LOCK] = str(unheld.fileno())
+        assert handover.lock(path, environ) is None, "open, but not what holds it"
+    assert handover.lock(path, {}) is None
     os.close(held)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from raftsup.config.load import ConfigError
-from raftsup.supervisor.watch import (
-    BROKEN,
-    SETTLED,
+from raftsup.supervisor.file_watch import (
+    BROKEN_S,
+    SETTLE_S,
     Do,
     Print,
     Watched,
@@ -36,13 +36,15 @@ def test_a_file_that_stays_as_it_is_is_not_read() -> None:
 
 def test_a_change_is_read_once_it_has_settled_and_not_while_it_is_written() -> None:
     writing: Print = (1, 1, 15, 2, 2)
-    done, watched = story((writing, 1.0), (NEW, 1.0 + SETTLED), (NEW, 1.1 + 2 * SETTLED))
+    done, watched = story((writing, 1.0), (NEW, 1.0 + SETTLE_S), (NEW, 1.1 + 2 * SETTLE_S))
     assert done == [Do.WAIT, Do.WAIT, Do.TRY]
     assert step(finished(watched), NEW, 100.0)[0] is Do.WAIT
 
 
 def test_a_file_that_could_not_be_used_is_read_again_and_then_left_until_it_changes() -> None:
-    done, watched = story((NEW, 1.0), (NEW, 1.1 + SETTLED), (NEW, 1.2 + SETTLED), (NEW, 1 + BROKEN))
+    done, watched = story(
+        (NEW, 1.0), (NEW, 1.1 + SETTLE_S), (NEW, 1.2 + SETTLE_S), (NEW, 1 + BROKEN_S)
+    )
     assert done == [Do.WAIT, Do.TRY, Do.WAIT, Do.READ]
     assert step(watched, NEW, 100.0)[0] is Do.WAIT
     assert step(watched, OLD, 101.0)[0] is Do.WAIT
@@ -50,9 +52,9 @@ def test_a_file_that_could_not_be_used_is_read_again_and_then_left_until_it_chan
 
 
 def test_a_file_that_is_away_for_a_moment_is_not_missed_before_it_stays_away() -> None:
-    done, _ = story((None, 1.0), (None, 1.1 + SETTLED), (NEW, 2.0), (NEW, 2.1 + SETTLED))
+    done, _ = story((None, 1.0), (None, 1.1 + SETTLE_S), (NEW, 2.0), (NEW, 2.1 + SETTLE_S))
     assert done == [Do.WAIT, Do.WAIT, Do.WAIT, Do.TRY]
-    assert story((None, 1.0), (None, 1.0 + BROKEN))[0] == [Do.WAIT, Do.READ]
+    assert story((None, 1.0), (None, 1.0 + BROKEN_S))[0] == [Do.WAIT, Do.READ]
 
 
 def test_every_way_in_which_editors_save_is_seen_also_behind_a_link(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from raftsup.config.model import Config, LedgerSettings, Turns
 from raftsup.ops.reload import standing_lines
 from raftsup.paths import StateDir
 from raftsup.supervisor import reload
-from raftsup.supervisor.job import Job, go_on, rests
+from raftsup.supervisor.file_watch import BROKEN_S, SETTLE_S
 from raftsup.supervisor.options import Options as ParentsOptions
 from raftsup.supervisor.reload import Reloads
-from raftsup.supervisor.watch import BROKEN, SETTLED
+from raftsup.supervisor.reload_job import Job, go_on, rests
 
 
 @dataclass
@@ -181,7 +181,7 @@ def parent(options: Options) -> Any:
 def settle(made: Reloads, clock: Clock) -> None:
     for _ in range(2):
         made.tick()
-        clock.now += SETTLED * 1.1
+        clock.now += SETTLE_S * 1.1
 
 
 def test_a_file_that_is_saved_again_while_it_is_read_is_not_applied_half(
@@ -257,7 +257,7 @@ def test_a_file_that_went_or_came_while_the_host_started_is_noticed(
     options.raftsup = replace(options.raftsup, path=path if named else None)
     made = Reloads(parent(options))
     made.tick()
-    clock.now += BROKEN
+    clock.now += BROKEN_S
     made.tick()
     assert made.state()["state"] == state
 

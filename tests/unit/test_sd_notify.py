@@ -12,18 +12,18 @@ import pytest
 
 from raftsup.ops.lifecycle import needs_signal
 from raftsup.ops.service.control import Unit
-from raftsup.supervisor import notify
-from raftsup.supervisor.herald import PATIENCE, Look, Phase, Told, news
+from raftsup.supervisor import sd_notify
+from raftsup.supervisor.sd_notify import READY_TIMEOUT_S, Phase, Sent, Snapshot, messages
 
 
-def look(*waiting: str, phase: Phase = Phase.RUNNING) -> Look:
-    return Look(phase, 3, waiting)
+def look(*waiting: str, phase: Phase = Phase.RUNNING) -> Snapshot:
+    return Snapshot(phase, 3, waiting)
 
 
-def said(looks: Sequence[tuple[float, Look]], watchdog: float = 0.0) -> list[list[str]]:
-    told, all_lines = Told(begun=0.0), []
+def said(looks: Sequence[tuple[float, Snapshot]], watchdog: float = 0.0) -> list[list[str]]:
+    sent, all_lines = Sent(begun=0.0), []
     for now, seen in looks:
-        lines, told = news(seen, told, now, watchdog)
+        lines, sent = messages(seen, sent, now, watchdog)
         all_lines.append(lines)
     return all_lines
 
@@ -39,7 +39,7 @@ def test_ready_is_said_once_and_only_when_every_program_is_up() -> None:
 
 def test_one_account_that_hangs_holds_the_others_up_only_so_long() -> None:
     hung = look("accounts:sales")
-    (first, second) = said([(PATIENCE, hung), (PATIENCE + 0.1, hung)])
+    (first, second) = said([(READY_TIMEOUT_S, hung), (READY_TIMEOUT_S + 0.1, hung)])
     assert "READY=1" not in first
     assert "READY=1" in second
 
@@ -53,7 +53,7 @@ def test_a_program_that_fails_later_is_told_and_is_no_second_ready() -> None:
     ("phase", "word"), [(Phase.STOPPING, "STOPPING=1"), (Phase.RESTARTING, "RELOADING=1")]
 )
 def test_a_way_down_is_said_once_and_a_host_on_it_is_never_ready(phase: Phase, word: str) -> None:
-    lines = said([(1, look(phase=phase)), (PATIENCE + 1, look(phase=phase))])
+    lines = said([(1, look(phase=phase)), (READY_TIMEOUT_S + 1, look(phase=phase))])
     assert word in lines[0]
     assert not {word, "READY=1"} & set(lines[1])
 
@@ -73,7 +73,7 @@ def test_a_message_arrives_as_one_datagram(kind: str, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(name.replace("@", "\0", 1))
         ear.settimeout(5)
-        to = notify.listener({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "2500000"}, 7)
+        to = sd_notify.listener({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "2500000"}, 7)
         assert to.watchdog == 2.5
         to.tell("READY=1", "STATUS=well")
         assert ear.recv(100) == b"READY=1\nSTATUS=well"
@@ -81,13 +81,13 @@ def test_a_message_arrives_as_one_datagram(kind: str, tmp_path: Path) -> None:
 
 def test_nobody_listens_and_nothing_happens(tmp_path: Path) -> None:
     for address in ("", "nonsense", str(tmp_path / "gone")):
-        notify.listener({"NOTIFY_SOCKET": address}, 7).tell("READY=1")
+        sd_notify.listener({"NOTIFY_SOCKET": address}, 7).tell("READY=1")
 
 
 def test_a_watchdog_of_another_process_is_not_ours_to_pet() -> None:
     environ = {"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "8"}
-    assert notify.listener(environ, 7).watchdog == 0.0
-    assert notify.listener(environ, 8).watchdog == 1.0
+    assert sd_notify.listener(environ, 7).watchdog == 0.0
+    assert sd_notify.listener(environ, 8).watchdog == 1.0
 
 
 @pytest.mark.parametrize(

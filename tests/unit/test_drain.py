@@ -16,8 +16,8 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from raftsup.config.model import Config, Supervisor, Turns
 from raftsup.dispatcher import main as dispatcher
-from raftsup.supervisor import draining
-from raftsup.supervisor.draining import Drain
+from raftsup.supervisor import drain as supervisor_drain
+from raftsup.supervisor.drain import Drain
 from raftsup.supervisor.parent import Parent
 
 
@@ -51,13 +51,13 @@ class Host:
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     host = Host()
     clock = SimpleNamespace(monotonic=lambda: host.now, time=lambda: host.now)
-    monkeypatch.setattr(draining, "time", clock)
+    monkeypatch.setattr(supervisor_drain, "time", clock)
 
     def kill(pid: int, number: int) -> None:
         assert (pid, number) == (4711, signal.SIGTERM)
         host.interrupted += 1
 
-    monkeypatch.setattr(draining, "os", SimpleNamespace(kill=kill))
+    monkeypatch.setattr(supervisor_drain, "os", SimpleNamespace(kill=kill))
     return host
 
 

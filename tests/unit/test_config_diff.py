@@ -20,8 +20,8 @@ from raftsup.config.model import (
     Turns,
 )
 from raftsup.paths import StateDir
-from raftsup.supervisor import changes
-from raftsup.supervisor.changes import Change, Takes
+from raftsup.supervisor import config_diff
+from raftsup.supervisor.config_diff import Change, Takes
 from raftsup.worker.main import settings_of
 
 STATE = StateDir(Path("/nowhere"))
@@ -61,7 +61,7 @@ CONFIGS = st.builds(
         Supervisor, watchdog=st.sampled_from([20.0, 30.0]), reload=st.sampled_from(["off", "hot"])
     ),
 )
-MODES = st.sampled_from(sorted(changes.MODES))
+MODES = st.sampled_from(sorted(config_diff.MODES))
 
 
 def of_setting(path: str) -> Config:
@@ -82,7 +82,7 @@ def of_setting(path: str) -> Config:
     ],
 )  # fmt: skip
 def test_each_setting_takes_what_the_table_says(path: str, takes: str) -> None:
-    (found,) = changes.changes(CONFIG, of_setting(path))
+    (found,) = config_diff.changes(CONFIG, of_setting(path))
     assert found.takes == takes
     assert found.path.replace("maxPause", "max_pause").replace("maxEntries", "max_entries").replace(
         "mapSize", "map_size"
@@ -105,34 +105,34 @@ def test_each_key_of_an_account_takes_what_the_table_says(
 ) -> None:
     new = replace(CONFIG, accounts=(replace(SUPPORT, **change),))
     place = f"channels.raft.accounts.support{path}"
-    assert changes.changes(CONFIG, new) == [Change(place, Takes(takes), "support")]
+    assert config_diff.changes(CONFIG, new) == [Change(place, Takes(takes), "support")]
 
 
 def test_an_account_comes_goes_and_does_not_matter_while_it_does_not_run() -> None:
     none, off = replace(CONFIG, accounts=()), replace(SUPPORT, enabled=False)
     disabled = replace(CONFIG, accounts=(off,))
-    assert [c.takes for c in changes.changes(none, CONFIG)] == [Takes.START]
-    assert [c.takes for c in changes.changes(CONFIG, none)] == [Takes.STOP]
-    assert [c.takes for c in changes.changes(disabled, CONFIG)] == [Takes.START]
-    assert [c.takes for c in changes.changes(none, disabled)] == [Takes.NOTHING]
-    assert changes.open_changes(changes.changes(none, disabled)) == []
+    assert [c.takes for c in config_diff.changes(none, CONFIG)] == [Takes.START]
+    assert [c.takes for c in config_diff.changes(CONFIG, none)] == [Takes.STOP]
+    assert [c.takes for c in config_diff.changes(disabled, CONFIG)] == [Takes.START]
+    assert [c.takes for c in config_diff.changes(none, disabled)] == [Takes.NOTHING]
+    assert config_diff.open_changes(config_diff.changes(none, disabled)) == []
 
 
 def test_no_key_of_an_account_and_no_section_is_forgotten() -> None:
-    known = {*changes._OF_ACCOUNT, "id", "enabled", "problem"}
+    known = {*config_diff._OF_ACCOUNT, "id", "enabled", "problem"}
     assert {field.name for field in fields(Account)} == known
     # What ``turns`` has is the dispatcher's, which takes it live.
-    others = {f"{s}.{f.name}" for s in changes._SECTIONS for f in fields(getattr(CONFIG, s))}
+    others = {f"{s}.{f.name}" for s in config_diff._SECTIONS for f in fields(getattr(CONFIG, s))}
     assert {f for f in others if not f.startswith("turns.")} == {
-        *(f for f in changes._NOT_LIVE if not f.startswith("turns.")), "supervisor.reload",
+        *(f for f in config_diff._NOT_LIVE if not f.startswith("turns.")), "supervisor.reload",
     }  # fmt: skip
-    sections = {*changes._SECTIONS, "path", "accounts", "default_account"}
+    sections = {*config_diff._SECTIONS, "path", "accounts", "default_account"}
     assert {field.name for field in fields(Config)} == sections
 
 
 @given(CONFIGS, CONFIGS)
 def test_just_what_a_worker_must_know_restarts_it(old: Config, new: Config) -> None:
-    found = changes.changes(old, new)
+    found = config_diff.changes(old, new)
     for account in new.accounts:
         before = old.account(account.id)
         if before is None or not (before.runs and account.runs):
@@ -148,20 +148,20 @@ def test_nothing_differs_only_between_the_same(old: Config, new: Config) -> None
         return sorted(config.accounts, key=lambda a: a.id), replace(config, accounts=())
 
     same = told(old) == told(new)
-    assert (changes.changes(old, new) == []) == same
+    assert (config_diff.changes(old, new) == []) == same
 
 
 @given(CONFIGS, CONFIGS, MODES)
 def test_a_mode_lets_in_all_that_it_allows_and_nothing_else(
     old: Config, new: Config, mode: str
 ) -> None:
-    allowed = changes.MODES[mode]
-    found = changes.merged(old, new, allowed)
+    allowed = config_diff.MODES[mode]
+    found = config_diff.merged(old, new, allowed)
     running = [a for a in found.accounts if a.runs]
     profiles = [a.profile for a in running]
     assert len(set(profiles)) == len(profiles), "two bridges on one profile"
-    assert all(change.takes in allowed for change in changes.changes(old, found))
-    for left in changes.changes(found, new):
+    assert all(change.takes in allowed for change in config_diff.changes(old, found))
+    for left in config_diff.changes(found, new):
         if left.takes in allowed:
             # Its profile is not free before a restart that the mode does not allow.
             account = new.account(left.account or "")
@@ -175,16 +175,16 @@ def test_a_mode_lets_in_all_that_it_allows_and_nothing_else(
 def test_what_was_let_in_once_is_in_and_by_hand_only_a_whole_restart_is_left(
     old: Config, new: Config, mode: str
 ) -> None:
-    found = changes.merged(old, new, changes.MODES[mode])
-    assert changes.merged(found, new, changes.MODES[mode]) == found
-    by_hand = changes.merged(found, new, changes.BY_HAND | changes.MODES[mode])
-    assert {c.takes for c in changes.changes(by_hand, new)} <= {Takes.HOST}
-    assert changes.merged(old, new, changes.EVERYTHING) == new
+    found = config_diff.merged(old, new, config_diff.MODES[mode])
+    assert config_diff.merged(found, new, config_diff.MODES[mode]) == found
+    by_hand = config_diff.merged(found, new, config_diff.BY_HAND | config_diff.MODES[mode])
+    assert {c.takes for c in config_diff.changes(by_hand, new)} <= {Takes.HOST}
+    assert config_diff.merged(old, new, config_diff.EVERYTHING) == new
 
 
 @given(CONFIGS, CONFIGS)
 def test_hot_restarts_no_worker(old: Config, new: Config) -> None:
-    found = changes.merged(old, new, changes.MODES["hot"])
+    found = config_diff.merged(old, new, config_diff.MODES["hot"])
     for account in found.accounts:
         before = old.account(account.id)
         if before is not None and before.runs and account.runs:
@@ -199,14 +199,14 @@ def test_hot_restarts_no_worker(old: Config, new: Config) -> None:
     ],
 )  # fmt: skip
 def test_what_to_type_applies_what_is_left(takes: list[str], command: str) -> None:
-    assert changes.command_for([Change("x", Takes(one)) for one in takes]) == command
+    assert config_diff.command_for([Change("x", Takes(one)) for one in takes]) == command
 
 
 def test_hot_starts_nobody_on_a_profile_that_another_one_still_has() -> None:
     moved = replace(SUPPORT, profile="q")
     heir = replace(SUPPORT, id="sales", lane="sales")
     new = replace(CONFIG, accounts=(moved, heir))
-    hot = changes.merged(CONFIG, new, changes.MODES["hot"])
+    hot = config_diff.merged(CONFIG, new, config_diff.MODES["hot"])
     assert hot.accounts == (SUPPORT,)
-    assert changes.command_for(changes.changes(hot, new)) == "raftsup reload"
-    assert changes.merged(CONFIG, new, changes.BY_HAND) == new
+    assert config_diff.command_for(config_diff.changes(hot, new)) == "raftsup reload"
+    assert config_diff.merged(CONFIG, new, config_diff.BY_HAND) == new

@@ -11,7 +11,7 @@ from typing import Any
 
 from supervisor.states import RUNNING_STATES, STOPPED_STATES, ProcessStates
 
-from raftsup.supervisor import members, programs
+from raftsup.supervisor import groups, programs
 
 
 @dataclass
@@ -34,10 +34,10 @@ class Job:
         self.done.append({"program": program, "what": what, "paths": list(paths)})
 
 
-def go_on(job: Job, groups: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+def go_on(job: Job, running: Mapping[str, Any], tell: Callable[[str], None]) -> None:
     """Do what can be done without waiting; at the end the job is over.
 
-    ``groups``: supervisor's running groups by name. ``tell`` gets a line for each program.
+    ``running``: supervisor's running groups by name. ``tell`` gets a line for each program.
     """
     for name, process in list(job.leaving.items()):
         if _left(process):
@@ -49,7 +49,7 @@ def go_on(job: Job, groups: Mapping[str, Any], tell: Callable[[str], None]) -> N
     for name, program in list(job.coming.items()):
         if name not in job.leaving and _profile(program) not in taken:
             del job.coming[name]
-            _add(groups[programs.ACCOUNTS], program, job.resting.get(name))
+            _add(running[programs.ACCOUNTS], program, job.resting.get(name))
             what = "restarted" if name in job.changed else "added"
             _done(job, name, "rests" if name in job.resting else what, tell)
     job.over = not job.leaving and not job.coming
@@ -69,13 +69,13 @@ def _left(process: Any) -> bool:
         process.stop()
     if process.state not in STOPPED_STATES:
         return False
-    members.leave(process)
+    groups.leave(process)
     return True
 
 
 def _add(group: Any, program: Any, rested: Any) -> None:
     if program.name not in group.processes:
-        process = members.join(group, program)
+        process = groups.join(group, program)
         if rested is not None:
             # supervisor's loop starts only what has never been started.
             process.laststart, process.laststop = rested.laststart, rested.laststop

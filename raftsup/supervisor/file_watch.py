@@ -15,8 +15,8 @@ from pathlib import Path
 from raftsup.config.load import ConfigError
 
 #: Seconds that a file must be still before it is read, and before what is wrong with it counts.
-SETTLED = 0.4
-BROKEN = 2.0
+SETTLE_S = 0.4
+BROKEN_S = 2.0
 
 #: Device, inode, size, times of content and inode in ns; None: there is no such file.
 Print = tuple[int, int, int, int, int] | None
@@ -55,9 +55,9 @@ def step(watched: Watched, seen: Print, now: float) -> tuple[Do, Watched]:
     if seen != watched.seen:
         return Do.WAIT, Watched(seen, now)
     still = now - watched.since
-    if watched.done or still < SETTLED:
+    if watched.done or still < SETTLE_S:
         return Do.WAIT, watched
-    if still >= BROKEN:
+    if still >= BROKEN_S:
         return Do.READ, replace(watched, done=True)
     # A file that is missing is about to be renamed into place, or is gone for good.
     if watched.tried or seen is None:
@@ -72,7 +72,7 @@ def finished(watched: Watched) -> Watched:
 
 def await_whole(load: Callable[[], object]) -> None:
     """Return once the file can be used, or has been broken for a while; blocks meanwhile."""
-    deadline = time.monotonic() + BROKEN
+    deadline = time.monotonic() + BROKEN_S
     while time.monotonic() < deadline:
         try:
             load()
