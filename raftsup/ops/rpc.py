@@ -7,10 +7,9 @@ import socket
 import xmlrpc.client
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
-
 from raftsup.paths import StateDir
 from raftsup.supervisor import supervisord_conf
+from raftsup.supervisor._compat import transport as transport_to
 
 
 class ParentDown(Exception):
@@ -36,9 +35,10 @@ def call(state: StateDir, method: str, *args: object, patience: float = 30.0) ->
         raise ParentDown(spoilt)
     if access is None:
         raise ParentDown(f"raftsup has never run on {state.root}")
-    transport = SupervisorTransport(access.username, access.password, access.url)
-    # The transport's own would wait for ever for a parent that hangs.
-    transport._get_connection = lambda: _Connection(access.url, patience)
+    url = access.url
+    transport = transport_to(
+        access.username, access.password, url, lambda: _Connection(url, patience)
+    )
     proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
     try:
         return getattr(proxy.supervisor, method)(*args)

@@ -14,11 +14,10 @@ import signal
 import time
 from typing import Any
 
-from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
-
 from raftsup.dispatcher import letters
 from raftsup.dispatcher import main as dispatcher
 from raftsup.supervisor import programs
+from raftsup.supervisor._compat import RUNNING_STATES, ProcessStates, SupervisorStates
 
 #: Seconds before SIGKILL: never. A whole number: supervisor adds it to the time of day.
 _NEVER_S = 10 * 365 * 86400

@@ -6,20 +6,27 @@ knows only how to add and remove whole groups.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from supervisor.options import make_namespec
+from raftsup.supervisor._compat import Group, GroupConfig, make_namespec
 
 
-def spec(group: Any, program: Any) -> str:
+def spec(group: GroupConfig, program: Any) -> str:
     """What supervisorctl calls a program: ``accounts:support``."""
     return str(make_namespec(group.name, program.name))
 
 
-def difference(running: Any, wanted: Any) -> tuple[list[str], list[str], list[str]]:
+def programs_of(groups: Iterable[GroupConfig]) -> dict[str, Any]:
+    """The programs of group configs, by their ``spec``."""
+    return {spec(group, program): program for group in groups for program in group.process_configs}
+
+
+def difference(
+    running: Iterable[GroupConfig], wanted: Iterable[GroupConfig]
+) -> tuple[list[str], list[str], list[str]]:
     """Programs added, changed and removed between two sets of group configs."""
-    old = {spec(group, program): program for group in running for program in group.process_configs}
-    new = {spec(group, program): program for group in wanted for program in group.process_configs}
+    old, new = programs_of(running), programs_of(wanted)
     return (
         [name for name in new if name not in old],
         [name for name in new if name in old and new[name] != old[name]],
@@ -27,7 +34,7 @@ def difference(running: Any, wanted: Any) -> tuple[list[str], list[str], list[st
     )
 
 
-def join(group: Any, program: Any) -> Any:
+def join(group: Group, program: Any) -> Any:
     """The program's new process in the running ``group``, whose loop starts it."""
     group.config.process_configs.append(program)
     process = group.processes[program.name] = program.make_process(group)

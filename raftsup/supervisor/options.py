@@ -7,17 +7,16 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from supervisor.options import ServerOptions
-
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
 from raftsup.supervisor import active_accounts, config_diff, programs
+from raftsup.supervisor._compat import BaseOptions
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-class Options(ServerOptions):
+class Options(BaseOptions):
     def __init__(
         self,
         config: Config,

@@ -11,15 +11,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from supervisor.loggers import Handler
-from supervisor.medusa.asyncore_25 import ExitNow
-from supervisor.states import RUNNING_STATES, ProcessStates, SupervisorStates
-from supervisor.supervisord import Supervisor
-
 from raftsup import again, exits, flock
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
 from raftsup.supervisor import file_watch, handover, programs, sd_notify, supervisord_conf, watchdog
+from raftsup.supervisor._compat import (
+    RUNNING_STATES,
+    BaseParent,
+    ExitNow,
+    Group,
+    ProcessStates,
+    SupervisorStates,
+    mute_failing_logs,
+)
 from raftsup.supervisor.drain import Drain
 from raftsup.supervisor.options import Options
 from raftsup.supervisor.reload import Reloads
@@ -39,18 +43,16 @@ _SETTLED = (ProcessStates.RUNNING, ProcessStates.STOPPED, ProcessStates.FATAL)
 _SUSPENDED_S = 10.0
 
 
-class Parent(Supervisor):
+class Parent(BaseParent):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self.stop_groups: list[Any] | None = None
+        self.stop_groups: list[Group] | None = None
         self.reloads, self.drain = Reloads(self), Drain(self)
         options.noted = self.reloads.noted  # type: ignore[method-assign]
         self._awake_since = self._last_tick = time.time()
         self._listener = sd_notify.listener(os.environ, os.getpid())
         self._sent = sd_notify.Sent(time.monotonic())
-        # supervisord sleeps a whole second whatever is due: restarts and stops would lag.
-        poll = options.poller.poll
-        options.poller.poll = lambda timeout: poll(min(timeout, self._poll_timeout()))
+        options.limit_poll(self._poll_timeout)
 
     def ordered_stop_groups_phase_1(self) -> None:
         # All at once: a stop must fit the budget with fifty accounts as with one. The order
@@ -147,15 +149,12 @@ def run(
     ``lock``: the descriptor of the state folder's lock, held by the caller. ``quiet``: nothing
     on standard output; the log is in the state folder either way.
     """
-    # A log that cannot be written (a closed terminal, a full disk) costs its lines. supervisor
-    # reports that on standard error, which mostly is as dead, and that would end the host.
-    Handler.handleError = lambda self: None
+    mute_failing_logs()
     # supervisord's logs and sockets are as private as the rest of the state folder.
     umask = os.umask(0o077)
     conf_file = supervisord_conf.write(state, len(config.accounts))
     options = Options(config, load, state, environ, umask)
-    options.realize(["-c", str(conf_file), *(["--silent"] if quiet else [])])
-    options.first, options.test = True, False
+    options.begin(["-c", str(conf_file), *(["--silent"] if quiet else [])])
     preload()
     # What is loaded by now is shared by all children: keep the collector from touching it.
     gc.collect()

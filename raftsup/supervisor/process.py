@@ -9,7 +9,6 @@ to a program that dies after ``startsecs``, nor the FATAL that nobody notices.
 from __future__ import annotations
 
 import gc
-import math
 import os
 import random
 import signal
@@ -20,20 +19,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from setproctitle import setproctitle
-from supervisor.options import ProcessConfig, decode_wait_status
-from supervisor.process import Subprocess
-from supervisor.states import ProcessStates
 
 from raftsup import exits
 from raftsup.backoff import Backoff
 from raftsup.lifeline import STEERING, die_with_parent, reset_signals
+from raftsup.supervisor._compat import BaseConfig, BaseProcess, decode_wait_status
 
 RESTART = Backoff(base=0.25, cap=60.0)
 #: After so many seconds of life a death counts as the first again.
 HEALTHY_S = 10.0
 
 
-class ForkedProcess(Subprocess):
+class ForkedProcess(BaseProcess):
     #: Deaths in a row, each less than HEALTHY_S seconds after its start.
     deaths = 0
 
@@ -90,22 +87,17 @@ class ForkedProcess(Subprocess):
             return
         self.deaths = 1 if alive_for >= HEALTHY_S else self.deaths + 1
         delay = RESTART.delay(self.deaths, random.random())  # noqa: S311 - jitter
-        if self.state != ProcessStates.BACKOFF:
-            self.change_state(ProcessStates.BACKOFF)
-        # supervisor takes a delay longer than ``backoff`` seconds for a clock that was set back.
-        self.backoff = max(1, math.ceil(delay))
-        self.delay = time.time() + delay
-        how = decode_wait_status(sts)[1]
-        self.spawnerr = f"{how}; start {self.deaths + 1} in {delay:.1f} s"
-        self.config.options.logger.warn(f"{self.config.title}: {self.spawnerr}")
+        why = f"{decode_wait_status(sts)[1]}; start {self.deaths + 1} in {delay:.1f} s"
+        self.back_off(delay, why, time.time())
+        self.config.options.logger.warn(f"{self.config.title}: {why}")
 
 
-class ForkedConfig(ProcessConfig):
+class ForkedConfig(BaseConfig):
     """A program's settings. Two are equal, and ``update`` leaves the process alone, when
     supervisor's own fields and ``program`` are.
     """
 
-    optional_param_names: ClassVar[list[str]] = [*ProcessConfig.optional_param_names, "program"]
+    optional_param_names: ClassVar[list[str]] = [*BaseConfig.optional_param_names, "program"]
 
     #: What the child does; its result is the exit code. Compared by value.
     program: Callable[[], int]

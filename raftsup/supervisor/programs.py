@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.datatypes import RestartUnconditionally
-from supervisor.options import ProcessGroupConfig
-
 from raftsup import log
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import main as dispatcher
 from raftsup.dispatcher.letters import Inbox
 from raftsup.paths import StateDir
+from raftsup.supervisor._compat import ProcessGroupConfig, RestartUnconditionally
 from raftsup.supervisor.process import ForkedConfig
 from raftsup.worker import main as worker
 

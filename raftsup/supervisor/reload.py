@@ -13,14 +13,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from supervisor.states import SupervisorStates
-
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import letters
 from raftsup.dispatcher import main as dispatcher
 from raftsup.paths import default_config_path
 from raftsup.supervisor import config_diff, file_watch, groups, programs
+from raftsup.supervisor._compat import SupervisorStates
 from raftsup.supervisor.config_diff import Change, Takes, command_for
 from raftsup.supervisor.reload_job import Job, go_on, rests
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.states import RUNNING_STATES, STOPPED_STATES, ProcessStates
-
 from raftsup.supervisor import groups, programs
+from raftsup.supervisor._compat import RUNNING_STATES, STOPPED_STATES, ProcessStates
 
 
 @dataclass

@@ -16,18 +16,20 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from supervisor.options import split_namespec
-from supervisor.rpcinterface import (
-    SupervisorNamespaceRPCInterface,
-    isNotRunning,
-    isRunning,
-    make_allfunc,
-)
-from supervisor.states import STOPPED_STATES, SupervisorStates
-from supervisor.xmlrpc import Faults, RPCError
 
 from raftsup.dispatcher import main as dispatcher
 from raftsup.supervisor import groups
+from raftsup.supervisor._compat import (
+    STOPPED_STATES,
+    BaseInterface,
+    Faults,
+    RPCError,
+    SupervisorStates,
+    for_each,
+    isNotRunning,
+    isRunning,
+    split_namespec,
+)
 
 
 def make_interface(supervisord: Any) -> Interface:
@@ -35,7 +37,7 @@ def make_interface(supervisord: Any) -> Interface:
     return Interface(supervisord)
 
 
-class Interface(SupervisorNamespaceRPCInterface):
+class Interface(BaseInterface):
     def reloadConfig(self) -> list[list[list[str]]]:
         if self.supervisord.reloads.busy():
             raise RPCError(Faults.FAILED, "a reload is under way; say it again in a moment")
@@ -130,10 +132,7 @@ class Interface(SupervisorNamespaceRPCInterface):
         self, call: str, name: str, condition: Callable[..., bool], act: Any, wait: bool
     ) -> Any:
         self._update(call)
-        deferred = make_allfunc([self._one(name)], condition, act, wait=wait)
-        deferred.delay = 0.05
-        deferred.rpcinterface = self
-        return deferred
+        return for_each(self, [self._one(name)], condition, act, wait=wait)
 
     def _one(self, name: str) -> tuple[Any, Any]:
         group, process = self._getGroupAndProcess(name)
