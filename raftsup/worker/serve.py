@@ -4,6 +4,14 @@ What happens, in order: the socket listens; ``ready(port)``; the loop runs; SIGT
 calls ``on_term`` and nothing else, so that the bridge can go first, while the endpoint refuses
 its last wakes with 503; ``finish()`` ends the loop; ``serve`` returns. Pool threads may still be
 stuck in a request then: the caller ends the process with ``os._exit``.
+
+gunicorn documents its settings, not what ``serve`` and ``intake`` lean on: ``create_sockets``,
+``Config`` set without a file, a worker made and run by hand (``Worker.__init__``,
+``init_process``, ``init_signals``, ``app.wsgi()``), the turns of ``ThreadWorker.run`` (``accept``,
+``wait_for_and_dispatch_events``, ``murder_pending``, ``nr_conns``, ``alive``, ``handle_exit``),
+``enqueue_req``, ``handle_request``, ``handle_error``, ``finish_request``, ``TConn``, and
+``RequestParser`` over bytes. Nothing else imports gunicorn; ``setup.cfg`` holds it below the next
+major version, and ``tests/unit/test_contracts.py`` says what moved.
 """
 
 from __future__ import annotations
