@@ -17,6 +17,7 @@ from raftsup.config.load import ConfigError
 #: Seconds that a file must be still before it is read, and before what is wrong with it counts.
 SETTLE_S = 0.4
 BROKEN_S = 2.0
+_POLL_S = 0.1
 
 #: Device, inode, size, times of content and inode in ns; None: there is no such file.
 Print = tuple[int, int, int, int, int] | None
@@ -70,13 +71,17 @@ def finished(watched: Watched) -> Watched:
     return replace(watched, done=True)
 
 
-def await_whole(load: Callable[[], object]) -> None:
+def await_whole(
+    load: Callable[[], object],
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Return once the file can be used, or has been broken for a while; blocks meanwhile."""
-    deadline = time.monotonic() + BROKEN_S
-    while time.monotonic() < deadline:
+    deadline = now() + BROKEN_S
+    while now() < deadline:
         try:
             load()
         except ConfigError:
-            time.sleep(0.1)
+            sleep(_POLL_S)
         else:
             return

@@ -10,8 +10,8 @@ import contextlib
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
 
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
@@ -21,24 +21,77 @@ from raftsup.paths import default_config_path
 from raftsup.supervisor import config_diff, file_watch, groups, programs
 from raftsup.supervisor._compat import SupervisorStates
 from raftsup.supervisor.config_diff import Change, Takes, command_for
-from raftsup.supervisor.reload_job import Job, go_on, rests
+from raftsup.supervisor.reload_job import Event, Job, Progress, What, go_on, rests
 
 #: Jobs of which one can still ask.
 _REMEMBERED = 8
 
 
+class ProblemDocument(TypedDict):
+    """One thing that is wrong with the file: ``config.load.Problem``."""
+
+    where: str
+    what: str
+    hint: str
+
+
+class ChangeDocument(TypedDict):
+    """One setting that differs, as a path in the file; ``takes`` as in ``config_diff.Takes``."""
+
+    path: str
+    takes: str
+
+
+class ConfigState(TypedDict):
+    """How the config in force stands to its file: the answer to ``configState``."""
+
+    #: The file, and what is applied by itself when it changes (``supervisor.reload``).
+    path: str
+    mode: str
+    #: ``applied``, ``differs`` or ``refused``.
+    state: str
+    #: Why it is refused.
+    problems: list[ProblemDocument]
+    #: What differs and somebody who runs would notice.
+    changes: list[ChangeDocument]
+    #: The command to type next; "" for none, also while a change is being applied.
+    next: str
+
+
+class RefusedPlan(TypedDict):
+    """The answer to ``configPlan`` where the file cannot be used."""
+
+    problems: list[ProblemDocument]
+
+
+class Plan(RefusedPlan):
+    """What a reload would do now: the answer to ``configPlan``. Programs are named as supervisorctl
+    names them.
+    """
+
+    mode: str
+    changes: list[ChangeDocument]
+    added: list[str]
+    restarted: list[str]
+    #: Would have new settings, and stay stopped as an operator left them.
+    resting: list[str]
+    removed: list[str]
+    #: The whole host would drain and restart; then nothing is done one by one.
+    host: bool
+
+
 class Reloads:
     """``tick`` does the work; the rest are questions and requests of the RPC interface."""
 
-    def __init__(self, parent: Any) -> None:
-        self._parent, self._options = parent, parent.options
+    def __init__(self, parent: Any, now: Callable[[], float] = time.monotonic) -> None:
+        self._parent, self._options, self._now = parent, parent.options, now
         config: Config = self._options.raftsup
         self._path = config.path or default_config_path(self._options.environ)
         # It is read a second time: it may have been saved since the first, or be broken already
-        # (``heirloom``). A host that began without a file waits for one.
+        # (``handover``). A host that began without a file waits for one.
         seen = file_watch.look(self._path)
         waits = seen is None and config.path is None
-        self._watched = file_watch.Watched(seen, time.monotonic(), done=waits)
+        self._watched = file_watch.Watched(seen, self._now(), done=waits)
         #: What the file said when it was good last.
         self.file = config
         self._problems: Sequence[Problem] = ()
@@ -57,28 +110,30 @@ class Reloads:
     def busy(self) -> bool:
         return self._job is not None or bool(self._asked)
 
-    def progress(self, number: int) -> dict[str, Any] | None:
+    def progress(self, number: int) -> Progress | None:
         job = self._jobs.get(number)
-        if job is None:
-            return None
-        return {
-            "done": job.done,
-            "over": job.over,
-            "refused": job.refused,
-            "brokenOff": job.broken_off,
-        }
+        return job.progress() if job else None
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ConfigState:
         """How the config in force stands to the file."""
         found = config_diff.open_changes(config_diff.changes(self._options.raftsup, self.file))
         busy = self.busy() or self._options.mood == SupervisorStates.RESTARTING
+        if self._problems:
+            word, command = "refused", "raftsup config check"
+        else:
+            word = "differs" if found or busy else "applied"
+            # While a change is being applied there is nothing to type.
+            command = "" if busy else command_for(found)
         return {
             "path": str(self._path),
             "mode": self._mode(),
-            **_standing(found, self._problems, busy=busy),
+            "state": word,
+            "problems": _problems(self._problems),
+            "changes": _changes(found),
+            "next": command,
         }
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Plan | RefusedPlan:
         """What ``ask`` would do now. Changes nothing."""
         try:
             wanted = self._options.load()
@@ -141,9 +196,7 @@ class Reloads:
             self._job = None
 
     def _watch(self) -> None:
-        do, self._watched = file_watch.step(
-            self._watched, file_watch.look(self._path), time.monotonic()
-        )
+        do, self._watched = file_watch.step(self._watched, file_watch.look(self._path), self._now())
         if do is file_watch.Do.WAIT:
             return
         try:
@@ -171,19 +224,20 @@ class Reloads:
             self.noted(self._options.load())
         except ConfigError as error:
             self._refuse(error)
-            job.refused, job.over = str(error), True
+            job.move(Event.REFUSE, str(error))
             return
-        self._watched = file_watch.Watched(seen, time.monotonic(), done=True)
+        self._watched = file_watch.Watched(seen, self._now(), done=True)
         self._begin(job, self._by_hand())
 
     def _begin(self, job: Job, allowed: frozenset[Takes]) -> None:
         self._job = job
+        job.move(Event.BEGIN)
         before = self._options.raftsup
         host = [c.path for c in config_diff.changes(before, self.file) if c.takes is Takes.HOST]
         if host and Takes.HOST in allowed:
             # The rest of the change comes with it: the next host reads the whole file.
-            job.say("", "restarting", host)
-            job.over = True
+            job.say("", What.RESTARTING, host)
+            job.move(Event.FINISH)
             self._options.logger.warn(f"restarting the whole host: {', '.join(host)} changed")
             self._options.mood = SupervisorStates.RESTARTING
             return
@@ -191,23 +245,20 @@ class Reloads:
         self._options.use(after)
         self.tell_dispatcher()
         if live := [c.path for c in config_diff.changes(before, after) if c.takes is Takes.LIVE]:
-            job.say(dispatcher.PROGRAM, "live", live)
+            job.say(dispatcher.PROGRAM, What.LIVE, live)
         added, changed, removed = self._difference(self._options.process_group_configs)
         job.changed = changed if Takes.RESTART in allowed else ()
-        wanted = {
-            groups.spec(group, program): program
-            for group in self._options.process_group_configs
-            for program in group.process_configs
-        }
+        wanted = groups.programs_of(self._options.process_group_configs)
         job.coming = {name: wanted[name] for name in (*added, *job.changed)}
         job.leaving = {name: self._process(name) for name in (*removed, *job.changed)}
         job.resting = {name: job.leaving[name] for name in job.changed if rests(job.leaving[name])}
         if host:
-            job.say("", "host", host)
+            job.say("", What.HOST, host)
 
     def _break_off(self, why: str) -> None:
         for job in [*([self._job] if self._job else []), *self._asked]:
-            job.broken_off, job.over = why, True
+            if not job.over:
+                job.move(Event.BREAK_OFF, why)
         self._job = None
         self._asked.clear()
 
@@ -242,26 +293,9 @@ class Reloads:
         return added, [name for name in changed if name != dispatcher.PROGRAM], removed
 
 
-def _standing(found: Sequence[Change], refused: Sequence[Problem], *, busy: bool) -> dict[str, Any]:
-    """How the config in force stands to its file. ``found``: what differs and matters; ``busy``:
-    a change is being applied, so there is nothing to type.
-    """
-    if refused:
-        word, command = "refused", "raftsup config check"
-    else:
-        word = "differs" if found or busy else "applied"
-        command = "" if busy else command_for(found)
-    return {
-        "state": word,
-        "problems": _problems(refused),
-        "changes": _changes(found),
-        "next": command,
-    }
-
-
-def _changes(found: Sequence[Change]) -> list[dict[str, str]]:
+def _changes(found: Sequence[Change]) -> list[ChangeDocument]:
     return [{"path": change.path, "takes": str(change.takes)} for change in found]
 
 
-def _problems(found: Sequence[Problem]) -> list[dict[str, str]]:
+def _problems(found: Sequence[Problem]) -> list[ProblemDocument]:
     return [{"where": p.where, "what": p.what, "hint": p.hint} for p in found]

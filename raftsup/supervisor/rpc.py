@@ -62,15 +62,15 @@ class Interface(BaseInterface):
         return number
 
     def applyProgress(self, number: int) -> str:
-        """How far it is: JSON, see ``Reloads.progress``. Answers also while the host stops."""
+        """How far it is: JSON, see ``reload_job.Progress``. Answers also while the host stops."""
         return self._json(self.supervisord.reloads.progress(number))
 
     def configPlan(self) -> str:
-        """What ``applyConfig`` would do now: JSON, see ``Reloads.plan``."""
+        """What ``applyConfig`` would do now: JSON, see ``reload.Plan``."""
         return self._json(self.supervisord.reloads.plan())
 
     def configState(self) -> str:
-        """How the running config stands to its file: JSON, see ``Reloads.state``."""
+        """How the running config stands to its file: JSON, see ``reload.ConfigState``."""
         return self._json(self.supervisord.reloads.state())
 
     def drain(self, timeout: float) -> bool:

@@ -10,7 +10,8 @@ gunicorn documents its settings, not what ``serve`` and ``intake`` lean on: ``cr
 ``init_process``, ``init_signals``, ``app.wsgi()``), the turns of ``ThreadWorker.run`` (``accept``,
 ``wait_for_and_dispatch_events``, ``murder_pending``, ``nr_conns``, ``alive``, ``handle_exit``),
 ``enqueue_req``, ``handle_request``, ``handle_error``, ``finish_request``, ``TConn``, and
-``RequestParser`` over bytes. Nothing else imports gunicorn; ``setup.cfg`` holds it below the next
+``RequestParser`` over bytes. Besides, ``endpoint`` takes its parser's
+``ParseException``. ``setup.cfg`` holds it below the next
 major version, and ``tests/unit/test_contracts.py`` says what moved.
 """
 

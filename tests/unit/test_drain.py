@@ -16,8 +16,7 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from raftsup.config.model import Config, Supervisor, Turns
 from raftsup.dispatcher import main as dispatcher
-from raftsup.supervisor import drain as supervisor_drain
-from raftsup.supervisor.drain import Drain
+from raftsup.supervisor.drain import TRANSITIONS, Drain, Event, State
 from raftsup.supervisor.parent import Parent
 
 
@@ -40,6 +39,13 @@ class Host:
     def process_groups(self) -> dict[str, Any]:
         return {dispatcher.PROGRAM: SimpleNamespace(processes={dispatcher.PROGRAM: self.process})}
 
+    def drain(self) -> Drain:
+        return Drain(self, now=lambda: self.now, wall=lambda: self.now, kill=self.kill)
+
+    def kill(self, pid: int, number: int) -> None:
+        assert (pid, number) == (4711, signal.SIGTERM)
+        self.interrupted += 1
+
     def after(self, drain: Drain, seconds: float) -> int:
         """How often the turns were interrupted by then."""
         self.now += seconds
@@ -48,21 +54,12 @@ class Host:
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Host:
-    host = Host()
-    clock = SimpleNamespace(monotonic=lambda: host.now, time=lambda: host.now)
-    monkeypatch.setattr(supervisor_drain, "time", clock)
-
-    def kill(pid: int, number: int) -> None:
-        assert (pid, number) == (4711, signal.SIGTERM)
-        host.interrupted += 1
-
-    monkeypatch.setattr(supervisor_drain, "os", SimpleNamespace(kill=kill))
-    return host
+def host() -> Host:
+    return Host()
 
 
 def test_a_drain_lasts_as_long_as_it_takes_unless_it_was_told_a_time(host: Host) -> None:
-    drain = Drain(host)
+    drain = host.drain()
     drain.begin(None)
     assert host.options.mood == SupervisorStates.SHUTDOWN
     assert host.after(drain, 1e6) == 0
@@ -75,7 +72,7 @@ def test_an_interrupt_that_was_lost_is_said_again_and_the_hard_end_stays_where_i
     host: Host,
 ) -> None:
     # At once with the stop's own signal: of two the kernel may deliver one.
-    drain = Drain(host)
+    drain = host.drain()
     drain.begin(0.0)
     assert host.after(drain, 0.0) == 1
     end = host.process.delay
@@ -88,7 +85,7 @@ def test_an_interrupt_that_was_lost_is_said_again_and_the_hard_end_stays_where_i
 
 
 def test_who_only_follows_a_drain_does_not_change_its_time(host: Host) -> None:
-    drain = Drain(host)
+    drain = host.drain()
     drain.begin(30.0)
     drain.begin(None)
     assert host.after(drain, 30.0) == 1
@@ -98,7 +95,7 @@ def test_who_only_follows_a_drain_does_not_change_its_time(host: Host) -> None:
 def test_after_a_stop_no_drain_lasts_longer_than_the_stops_budget(
     host: Host, again: float | None
 ) -> None:
-    drain = Drain(host)
+    drain = host.drain()
     drain.begin(None)
     host.options.stop_requests = 1
     assert host.after(drain, 0.0) == 0
@@ -108,7 +105,7 @@ def test_after_a_stop_no_drain_lasts_longer_than_the_stops_budget(
 
 
 def test_a_dispatcher_that_hangs_while_it_drains_is_killed_by_the_watchdog(host: Host) -> None:
-    drain = Drain(host)
+    drain = host.drain()
     hung = subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
     )
@@ -120,10 +117,22 @@ def test_a_dispatcher_that_hangs_while_it_drains_is_killed_by_the_watchdog(host:
         )  # fmt: skip
         Parent._kill_silent(parent, 100.0)
         assert hung.poll() is None, "a stop has its own end"
-        drain.on = True
+        drain.begin(None)
         Parent._kill_silent(parent, 100.0)
         assert hung.wait(10) == -signal.SIGKILL
     finally:
         if hung.poll() is None:
             os.killpg(hung.pid, signal.SIGKILL)
         hung.communicate()
+
+
+def test_a_drain_begins_before_it_interrupts_and_never_goes_back(host: Host) -> None:
+    assert (State.OFF, Event.DUE) not in TRANSITIONS
+    assert not any(after is State.OFF for after in TRANSITIONS.values())
+    drain = host.drain()
+    assert (host.after(drain, 1e6), drain.state, drain.on) == (0, State.OFF, False)
+    drain.begin(1.0)
+    assert (drain.state, drain.on) == (State.WAITING, True)
+    assert (host.after(drain, 1.0), drain.state) == (1, State.INTERRUPTING)
+    drain.begin(60.0)
+    assert (drain.state, drain.on) == (State.INTERRUPTING, True)

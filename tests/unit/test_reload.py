@@ -14,13 +14,13 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config, LedgerSettings, Turns
+from raftsup.dispatcher import main as dispatcher
 from raftsup.ops.reload import standing_lines
 from raftsup.paths import StateDir
-from raftsup.supervisor import reload
 from raftsup.supervisor.file_watch import BROKEN_S, SETTLE_S
 from raftsup.supervisor.options import Options as ParentsOptions
 from raftsup.supervisor.reload import Reloads
-from raftsup.supervisor.reload_job import Job, go_on, rests
+from raftsup.supervisor.reload_job import TRANSITIONS, Event, Job, State, go_on, rests
 
 
 @dataclass
@@ -56,6 +56,7 @@ def job(accounts: Any, changed: dict[str, str], added: dict[str, str] | None = N
     coming = {**changed, **(added or {})}
     return Job(
         1,
+        State.RUNNING,
         leaving={f"accounts:{name}": accounts.processes[name] for name in changed},
         coming={f"accounts:{name}": program(name, profile) for name, profile in coming.items()},
         changed=[f"accounts:{name}" for name in changed],
@@ -120,6 +121,21 @@ def test_one_that_an_operator_has_stopped_gets_its_settings_and_is_not_started()
     assert {n: p.laststart for n, p in accounts.processes.items()} == {"a": 5.0, "b": 0.0}
 
 
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_a_job_makes_no_move_that_its_table_does_not_have(state: State, event: Event) -> None:
+    work = Job(1, state)
+    if (state, event) in TRANSITIONS:
+        work.move(event, "why")
+        assert (work.state, work.reason) == (TRANSITIONS[state, event], "why")
+    else:
+        with pytest.raises(KeyError):
+            work.move(event, "why")
+        assert (work.state, work.reason) == (state, "")
+    ends = {State.DONE, State.REFUSED, State.BROKEN_OFF}
+    assert work.over == (work.state in ends) and not any(one in ends for one, _ in TRANSITIONS)
+
+
 def test_one_that_was_only_just_added_is_not_taken_for_stopped() -> None:
     (process,) = group(a="p").processes.values()
     process.state = ProcessStates.STOPPED
@@ -154,28 +170,32 @@ class Options:
 class Clock:
     now: float = 100.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(reload, "time", clock)
-    monkeypatch.setattr(Reloads, "tell_dispatcher", lambda self: None)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 def reloads(path: Path, clock: Clock) -> tuple[Reloads, Options]:
     path.write_text("1")
     options = Options(path)
-    made = Reloads(parent(options))
+    made = Reloads(parent(options), clock)
     settle(made, clock)  # it reads the file once by itself
     return made, options
 
 
 def parent(options: Options) -> Any:
-    return SimpleNamespace(options=options, process_groups={}, ending=lambda: "the host stops")
+    config = SimpleNamespace(name=dispatcher.PROGRAM, process_configs=[])
+    process = SimpleNamespace(config=SimpleNamespace(), write=lambda letter: None)
+    group = SimpleNamespace(config=config, processes={dispatcher.PROGRAM: process})
+    return SimpleNamespace(
+        options=options,
+        process_groups={dispatcher.PROGRAM: group},
+        ending=lambda: "the host stops",
+    )
 
 
 def settle(made: Reloads, clock: Clock) -> None:
@@ -236,7 +256,7 @@ def test_a_file_that_was_saved_while_the_host_started_is_read_a_second_time(
     options = Options(path)
     # Saved after the host had read it and before the host began to watch.
     path.write_text("2")
-    made = Reloads(parent(options))
+    made = Reloads(parent(options), clock)
     settle(made, clock)
     assert options.raftsup.turns.concurrency == 2
 
@@ -255,7 +275,7 @@ def test_a_file_that_went_or_came_while_the_host_started_is_noticed(
     options.load = refused  # type: ignore[method-assign]
     options.environ = {"RAFTSUP_CONFIG_PATH": str(path)}
     options.raftsup = replace(options.raftsup, path=path if named else None)
-    made = Reloads(parent(options))
+    made = Reloads(parent(options), clock)
     made.tick()
     clock.now += BROKEN_S
     made.tick()
