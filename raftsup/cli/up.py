@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         return dev.run(arguments)
     load = loader_of(arguments)
-    config = handover.load_or_left(load, os.environ, _refused)
+    config = handover.load_or_left(load, os.environ, _refused, _say)
     state = state_of(arguments)
     state.prepare()
     left = handover.lock(state.lock, os.environ)
@@ -52,6 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _refused(error: ConfigError) -> None:
     said = f"{error}\nThe host restarts with the config that was good before; mend the file"
     complain(said, exits.CONFIG)
+
+
+def _say(line: str) -> None:
+    print(f"raftsup: {line}", file=sys.stderr)
 
 
 def _running(state: StateDir, pid: int | None) -> str:

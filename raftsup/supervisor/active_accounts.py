@@ -1,13 +1,15 @@
 """Whom a running host runs: written by the parent at each reading of the config.
 
 ``status`` believes it while the host runs, and so needs neither the file, which may be half
-edited, nor the secrets that it names, which only the host's environment has.
+edited, nor the secrets that it names, which only the host's environment has. The document is
+``roster.json`` in the state folder: ``{"version": 1, "accounts": [ActiveAccount, …]}``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypedDict
 
 import orjson
 
@@ -15,39 +17,48 @@ from raftsup import private_file
 from raftsup.config.model import Account, Config
 from raftsup.paths import StateDir
 
+VERSION = 1
+
+
+class ActiveAccount(TypedDict):
+    """An account as far as ``status`` needs it: no agent, so no key."""
+
+    id: str
+    enabled: bool
+    profile: str | None
+    lane: str
+    #: Why it cannot run; None if it can.
+    problem: str | None
+
 
 def write(state: StateDir, config: Config) -> None:
-    """Replace the roster (0600). It holds no agent, so no key."""
-    lines = [
-        [account.id, account.enabled, account.profile, account.lane, account.problem]
-        for account in config.accounts
-    ]
-    private_file.replace(_path(state), orjson.dumps(lines))
+    """Replace the document (0600)."""
+    accounts: list[ActiveAccount] = [
+        {"id": a.id, "enabled": a.enabled, "profile": a.profile, "lane": a.lane,
+         "problem": a.problem}
+        for a in config.accounts
+    ]  # fmt: skip
+    document = {"version": VERSION, "accounts": accounts}
+    private_file.replace(_path(state), orjson.dumps(document))
 
 
 def read(state: StateDir) -> Sequence[Account] | None:
-    """The accounts of the last host here, without their agents; None if none was written."""
+    """The accounts of the last host here, without their agents; None if none was written, or the
+    document is spoilt or of another version.
+    """
     try:
-        lines = orjson.loads(_path(state).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        document: Any = orjson.loads(_path(state).read_bytes())
+        if isinstance(document, list):  # of a host of raftsup 0.1.0 that still runs
+            lines = [zip(ActiveAccount.__annotations__, line, strict=True) for line in document]
+            document = {"version": VERSION, "accounts": [dict(line) for line in lines]}
+        if document["version"] != VERSION:
+            return None
+        return [
+            Account(agent_id=None, command=(), agent=None, **account)
+            for account in document["accounts"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    try:
-        return [_account(*line) for line in lines]
-    except TypeError:
-        return None  # spoilt, or of another version
-
-
-def _account(id: str, enabled: bool, profile: str, lane: str, problem: str | None) -> Account:
-    return Account(
-        id=id,
-        enabled=enabled,
-        profile=profile,
-        agent_id=None,
-        command=(),
-        agent=None,
-        lane=lane,
-        problem=problem,
-    )
 
 
 def _path(state: StateDir) -> Path:

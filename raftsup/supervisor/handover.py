@@ -2,7 +2,8 @@
 
 The next host reads the file anew. A file that was broken in the meantime must not be its end: it
 then runs with the config that it was left, as a host that was not restarted would. That goes
-through a pipe, as a config holds keys. The lock stays held, so that nobody takes a host that
+through a pipe, as a config holds keys; one that another version of raftsup left is refused with a
+line, and the file is all there is. The lock stays held, so that nobody takes a host that
 restarts for one that has ended. The environment tells the descriptors.
 """
 
@@ -14,6 +15,7 @@ import os
 import pickle
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from typing import cast
 
 from raftsup import __version__
 from raftsup.config.load import ConfigError
@@ -65,11 +67,17 @@ def load_or_left(
     load: Callable[[], Config],
     environ: MutableMapping[str, str],
     complain: Callable[[ConfigError], None],
+    refuse: Callable[[str], None],
 ) -> Config:
     """The config in the file; where that cannot be used (``complain`` is told), the one that was
-    left to us. Raises ``ConfigError`` where there is neither.
+    left to us. ``refuse`` gets a line where that one is not for us to use. Raises ``ConfigError``
+    where there is neither.
     """
-    left = _take(environ)
+    left = None
+    try:
+        left = _take(environ)
+    except _Unusable as why:
+        refuse(f"the config that the host left for its restart is refused: {why}; the file is read")
     try:
         return load()
     except ConfigError as error:
@@ -79,12 +87,20 @@ def load_or_left(
         return left
 
 
+class _Unusable(Exception):
+    """What was left is not for this version; the message says why, without any of it."""
+
+
 def _take(environ: MutableMapping[str, str]) -> Config | None:
     number = environ.pop(CONFIG, "")
+    if not number:
+        return None
     try:
         with os.fdopen(int(number), "rb") as pipe:
             version, config = pickle.load(pipe)  # noqa: S301 - from ourselves, before the exec
-    except Exception:  # of another version's it may find any part elsewhere, or not at all
-        return None
-    # And one that can be read may lack what this version looks for.
-    return config if version == __version__ else None
+    except Exception as error:  # of another version's it may find any part elsewhere, or not at all
+        raise _Unusable(f"it cannot be read ({type(error).__name__})") from None
+    if version != __version__:
+        # Also one that can be read may lack what this version looks for.
+        raise _Unusable(f"it is from raftsup {version}, and this is {__version__}")
+    return cast(Config, config)

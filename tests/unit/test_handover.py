@@ -9,9 +9,10 @@ from types import MappingProxyType
 
 import pytest
 
-from raftsup import flock
+from raftsup import __version__, flock
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, CommandAgent, Config
+from raftsup.dispatcher import letters
 from raftsup.supervisor import handover
 
 AGENT = CommandAgent(("agent",), env=MappingProxyType({"KEY": "secret"}))
@@ -24,7 +25,9 @@ def broken() -> Config:
 
 def taken(environ: dict[str, str], load: Callable[[], Config]) -> tuple[Config, list[str]]:
     told: list[str] = []
-    return handover.load_or_left(load, environ, lambda error: told.append(str(error))), told
+    return handover.load_or_left(
+        load, environ, lambda error: told.append(str(error)), told.append
+    ), told
 
 
 def test_the_last_good_config_is_used_where_the_file_is_broken_and_only_there() -> None:
@@ -48,31 +51,45 @@ def test_it_is_taken_once_and_nothing_of_it_is_left_open() -> None:
         os.fstat(descriptor)
 
 
-@pytest.mark.parametrize("left", [{}, {handover.CONFIG: "x"}, {handover.CONFIG: "99999"}])
-def test_without_one_a_broken_file_is_what_it_is(left: dict[str, str]) -> None:
+def refused(environ: dict[str, str]) -> str:
+    """The line about what was left, where the file is good."""
+    config, (line,) = taken(environ, lambda: GOOD)
+    assert config == GOOD and environ == {}
+    assert "secret" not in line and line.endswith("the file is read")
+    return line
+
+
+def left_by_hand(body: bytes) -> dict[str, str]:
+    reading, writing = os.pipe()
+    os.write(writing, body)
+    os.close(writing)
+    return {handover.CONFIG: str(reading)}
+
+
+def test_without_one_a_broken_file_is_what_it_is() -> None:
     with pytest.raises(ConfigError, match="not JSON5"):
-        taken(left, broken)
+        taken({}, broken)
 
 
-def test_that_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    environ: dict[str, str] = {}
-    handover.leave_config(GOOD, environ)
-    monkeypatch.setattr(handover, "__version__", "another")
+@pytest.mark.parametrize("number", ["x", "99999"])
+def test_one_that_is_not_there_is_refused_with_a_line(number: str) -> None:
+    assert "cannot be read" in refused({handover.CONFIG: number})
     with pytest.raises(ConfigError, match="not JSON5"):
-        taken(environ, broken)
+        taken({handover.CONFIG: number}, broken)
 
 
-def test_that_of_a_version_that_keeps_its_parts_elsewhere_is_not_used_either(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    environ: dict[str, str] = {}
-    handover.leave_config(GOOD, environ)
-    monkeypatch.setattr(handover, "__version__", "another")
-    monkeypatch.delattr("raftsup.config.model.CommandAgent")
+def test_that_of_another_version_is_refused_with_a_line() -> None:
+    body = letters.pickled(("another", GOOD))
+    assert f"from raftsup another, and this is {__version__}" in refused(left_by_hand(body))
     with pytest.raises(ConfigError, match="not JSON5"):
-        taken(environ, broken)
-    handover.leave_config(Config(None, ()), environ)
-    assert taken(environ, lambda: GOOD) == (GOOD, [])
+        taken(left_by_hand(body), broken)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"craftsup.gone\nConfig\n."])
+def test_that_of_a_version_that_keeps_its_parts_elsewhere_is_refused_too(body: bytes) -> None:
+    assert "cannot be read" in refused(left_by_hand(body))
+    with pytest.raises(ConfigError, match="not JSON5"):
+        taken(left_by_hand(body), broken)
 
 
 def test_one_that_no_pipe_takes_is_not_left_half() -> None:
