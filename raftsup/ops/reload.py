@@ -27,7 +27,7 @@ class BrokenOff(rpc.ParentRefused):
 
 
 def apply(state: StateDir) -> Iterator[dict[str, Any]]:
-    """Apply the config file; what is done, as it is done (``supervisor.job.Job.done``), and of a
+    """Apply the config file; what is done, as it is done (``supervisor.reload_job.Done``), and of a
     program that was removed how many turns its account has left.
 
     Raises ``FileRefused`` and ``BrokenOff`` besides what ``rpc.call`` raises.
@@ -60,7 +60,7 @@ def _left(state: StateDir, program: str) -> dict[str, int]:
 
 
 def plan(state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
-    """What ``apply`` would do now (``supervisor.reload.Reloads.plan``), and whether a host runs.
+    """What ``apply`` would do now (``supervisor.reload.Plan``), and whether a host runs.
 
     Without one: the accounts that the next start runs, by this shell's file and environment.
     Raises ``FileRefused``, ``ConfigError`` without a host, and what ``rpc.call`` raises.
@@ -75,7 +75,7 @@ def plan(state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
 
 
 def standing(state: StateDir) -> dict[str, Any] | None:
-    """How the running config stands to its file (``supervisor.reload.Reloads.state``); None where
+    """How the running config stands to its file (``supervisor.reload.ConfigState``); None where
     no parent of ours answers.
     """
     try:
