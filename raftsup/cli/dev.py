@@ -52,7 +52,8 @@ def _host(environ: dict[str, str], words: list[str]) -> int:
 
 def _greeting(url: str) -> str:
     return (
-        f"A throwaway raftsup on a simulated Raft at {url}. From another terminal:\n"
+        f"A throwaway raftsup on a simulated Raft at {url}\n"
+        f"({dev.SHORT_TIMERS}). From another terminal:\n"
         "  raftsup --dev status\n"
         f'  raftsup sim send --url {url} --to {dev.ACCOUNTS[0]} "hello"\n'
         f"  raftsup sim messages --url {url}\n"

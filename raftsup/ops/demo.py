@@ -24,9 +24,10 @@ import psutil
 from raftsup.config.load import load
 from raftsup.ops import demo_verdict as verdict
 from raftsup.ops import status
-from raftsup.ops.dev import ACCOUNTS, RAFT, simulated
+from raftsup.ops.dev import ACCOUNTS, RAFT, SHORT_TIMERS, simulated
 from raftsup.paths import StateDir
 from raftsup.sim.server import RunningWorkspace, running_workspace
+from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 from raftsup.turn import ENDED, State
 from raftsup.worker import report
 
@@ -46,9 +47,10 @@ def run(messages: int, say: Say) -> list[str]:
     """
     with tempfile.TemporaryDirectory(prefix="raftsup-demo-") as folder:
         root = Path(folder)
-        with running_workspace(ACCOUNTS, root / "raft") as raft:
+        with running_workspace(ACCOUNTS, root / "raft", keepalive=SHORT_KEEPALIVE) as raft:
             environ, state = _environment(root), StateDir(root / "state")
             say(f"a simulated Raft at {raft.url}; accounts: {', '.join(ACCOUNTS)}")
+            say(SHORT_TIMERS)
             with _host(environ, root / "host.log") as host:
                 _until_ready(environ, state, host)
                 say(f"raftsup is up (pid {host.pid}): every account ready")
@@ -79,7 +81,7 @@ def _environment(root: Path) -> dict[str, str]:
     environ["RAFT_HOME"] = str(root / "raft")
     environ["RAFTSUP_STATE_DIR"] = str(root / "state")
     environ["RAFTSUP_CONFIG_PATH"] = str(root / "raftsup.json5")
-    environ["RAFT_SIM_CLI"] = shlex.join(RAFT)
+    environ |= {"RAFT_SIM_CLI": shlex.join(RAFT), **SHORT}
     (root / "raftsup.json5").write_text(simulated(ACCOUNTS))
     return environ
 

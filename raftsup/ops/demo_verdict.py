@@ -61,7 +61,8 @@ def ways_of(raft: Workspace, state: StateDir, profiles: Path) -> list[Way]:
                 account,
                 message["sent_at"],
                 next(later, None),
-                answered.get(message["id"]),
+                # The CLI prints of a message's id its first eight characters.
+                answered.get(message["id"][:8]),
                 [r.sent_at for r in replies if r.text == f"echo: {message['text']}"],
             )
         )

@@ -22,9 +22,14 @@ from raftsup import again, flock
 from raftsup.lifeline import die_with_parent, reset_signals
 from raftsup.paths import StateDirError
 from raftsup.sim.server import running_workspace
+from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 
 ACCOUNTS = ("support", "engineering")
 RAFT = [sys.executable, "-m", "raftsup.sim.raft_cli"]
+#: What a person who knows the true Raft should be told.
+SHORT_TIMERS = (
+    "its timers are short: what the true Raft CLI does within 25 s it does within half a second"
+)
 _LOCK = "dev.lock"
 
 
@@ -43,7 +48,11 @@ def variables(folder: Path) -> dict[str, str]:
         "RAFTSUP_CONFIG_PATH": str(folder / "raftsup.json5"),
     }
     if (folder / "raft").is_dir():  # else it runs on its operator's true Raft
-        found |= {"RAFT_HOME": str(folder / "raft"), "RAFT_SIM_CLI": shlex.join(RAFT)}
+        found |= {
+            "RAFT_HOME": str(folder / "raft"),
+            "RAFT_SIM_CLI": shlex.join(RAFT),
+            **SHORT,
+        }
     return found
 
 
@@ -99,7 +108,7 @@ def _empty(folder: Path) -> None:
 @contextmanager
 def simulator(folder: Path) -> Iterator[str]:
     """A simulated Raft for the accounts, and the config for it; its URL."""
-    with running_workspace(ACCOUNTS, folder / "raft") as raft:
+    with running_workspace(ACCOUNTS, folder / "raft", keepalive=SHORT_KEEPALIVE) as raft:
         (folder / "raftsup.json5").write_text(simulated(ACCOUNTS))
         yield raft.url
 

@@ -1,9 +1,11 @@
 """The demo's agent: ``python -m raftsup.sim.agent`` reads its inbox and echoes each message.
 
-It may be killed at any moment. ``message check`` writes straight into the journal, so that what
-is acknowledged is in the journal; then each entry without an answer is answered, and marked
-after the answer is sent. Killed between the two, it answers twice: late, never silent. Its run
-log tells when two runs overlapped, which a host must never let happen.
+It may be killed at any moment. ``message check`` writes straight into the journal; then each entry
+without an answer is answered, and marked after the answer is sent. Killed between the two, it
+answers twice: late, never silent. What the CLI 0.0.24 has from the server and not yet written when
+it is killed, is lost: that server acknowledges as it answers. With a newer CLI
+(``RAFT_SIM_CLI_MODE=next``), which acknowledges what it has printed, nothing is. Its run log tells
+when two runs overlapped, which a host must never let happen.
 
 Environment: ``RAFT_PROFILE`` (whose inbox), ``RAFT_SIM_CLI`` (the ``raft`` command),
 ``RAFT_SIM_AGENT_DIR`` (where journal and run log lie; default beside the profile),
@@ -24,9 +26,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from raftsup.sim import profiles
+from raftsup.sim import messages, profiles
+from raftsup.sim.messages import Line
 
-JOURNAL = "journal.jsonl"
+JOURNAL = "journal"
 ANSWERED = "answered"
 RUNS = "runs.jsonl"
 
@@ -35,22 +38,10 @@ class CommandFailed(Exception):
     """The ``raft`` command did not end with 0."""
 
 
-def unanswered(journal: str, answered: str) -> list[dict[str, str]]:
-    """Entries that have no answer yet, each message once, in order.
-
-    A torn line (its writer was killed before it could acknowledge) is skipped: it comes again.
-    """
+def unanswered(journal: str, answered: str) -> list[Line]:
+    """Entries that have no answer yet, each message once, in order."""
     done = {line.split()[0] for line in answered.splitlines() if line}
-    owed = []
-    for line in journal.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if entry["message_id"] not in done:
-            done.add(entry["message_id"])
-            owed.append(entry)
-    return owed
+    return [line for line in messages.parse(journal) if line.id not in done]
 
 
 def main() -> int:
@@ -103,13 +94,13 @@ def _take_turn(folder: Path, cli: list[str]) -> None:
         # A torn line of a killed predecessor must not swallow the first new one.
         out.write(b"\n")
         out.flush()
-        _call([*cli, "message", "check", "--json"], stdout=out.fileno())
+        _call([*cli, "message", "check"], stdout=out.fileno())
     done = answered.read_text() if answered.exists() else ""
     for entry in unanswered(journal.read_text(encoding="utf-8", errors="replace"), done):
-        reply = f"echo: {entry['text']}".encode()
-        _call([*cli, "message", "send", "--target", entry["target"]], stdin=reply)
+        reply = f"echo: {entry.text}".encode()
+        _call([*cli, "message", "send", "--target", entry.target], stdin=reply)
         with _appending(answered) as marks:
-            marks.write(f"{entry['message_id']} {os.environ.get('RAFTSUP_TURN', '')}\n".encode())
+            marks.write(f"{entry.id} {os.environ.get('RAFTSUP_TURN', '')}\n".encode())
 
 
 def _call(argv: list[str], stdout: int | None = None, stdin: bytes = b"") -> None:

@@ -1,9 +1,14 @@
-"""The server's agent API, as the CLI and the bridge call it."""
+"""The server's agent API, as the CLI and the bridge call it.
+
+Source of headers and of what becomes of an answer: RAFT_PROTOCOL, "What the server gives the bridge
+and the CLI" [client.ts, daemonApiPath.ts]. No request has a deadline of its own.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from raftsup.sim import wire
@@ -12,70 +17,71 @@ from raftsup.sim.profiles import Profile
 PREFIX = "/internal/agent-api"
 
 
-class Rejected(Exception):
-    """The server answered 4xx; it will not answer otherwise later."""
+class ApiAnswer(NamedTuple):
+    """What the CLI makes of an HTTP answer."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"the server answered {status}")
-        self.status = status
+    status: int
+    #: The JSON of a good answer; None where it has none.
+    data: Any
+    #: Why it is no good one.
+    error: str | None
+    #: The server's own code, where it gave one.
+    code: str | None = None
 
     @property
-    def code(self) -> str:
-        return "AUTH_REVOKED" if self.status == 401 else "SERVER_REJECTED"
-
-
-class Trouble(Exception):
-    """The server answered 5xx or no JSON, or not at all: later it may."""
+    def ok(self) -> bool:
+        return 200 <= self.status < 300 and self.error is None
 
 
 class AgentApi:
-    def __init__(self, profile: Profile, timeout: float = 30.0) -> None:
+    def __init__(self, profile: Profile) -> None:
         """Raises ``ValueError`` for a server URL that is no http one."""
         self._peer = wire.Peer(profile.server_url)
-        self._headers = {"authorization": f"Bearer {profile.token}"}
-        self._timeout = timeout
+        self._headers = {
+            "authorization": f"Bearer {profile.token}",
+            "x-agent-id": profile.agent_id,
+            "x-raft-client": "cli",
+        }
+        if profile.server_id:
+            self._headers["x-server-id"] = profile.server_id
         #: The header by which the simulator tells a bridge to misbehave.
         self.fault_word = ""
 
-    def get(self, path: str, **query: object) -> dict[str, Any]:
-        """Raises ``Rejected``, ``Trouble`` or ``wire.Refused``."""
+    def get(self, path: str, **query: object) -> ApiAnswer:
+        """Raises ``wire.WireError`` where there is no answer."""
         return self._call("GET", f"{PREFIX}{path}{'?' + urlencode(query) if query else ''}")
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Raises ``Rejected``, ``Trouble`` or ``wire.Refused``."""
+    def post(self, path: str, body: Mapping[str, Any]) -> ApiAnswer:
+        """Raises ``wire.WireError`` where there is no answer."""
         return self._call("POST", PREFIX + path, json.dumps(body).encode())
 
-    def stream(self, since: int) -> wire.Stream:
-        """Raises ``Rejected``, ``Trouble`` or ``wire.Refused``."""
+    def stream(self, since: int | str) -> wire.Stream:
+        """Opened, whatever the status. Raises ``wire.WireError`` where there is no answer."""
         path = f"{PREFIX}/wake-hints/stream?since={since}"
-        headers = self._headers | {"accept": "text/event-stream"}
-        try:
-            opened = self._peer.open(path, headers, self._timeout)
-        except wire.Refused:
-            raise
-        except wire.WireError as error:
-            raise Trouble(str(error)) from error
-        is_stream = opened.headers.get("content-type", "").startswith("text/event-stream")
-        if opened.status == 200 and is_stream:
-            return opened
-        opened.sock.close()
-        raise _failure(opened.status)
+        return self._peer.open(path, self._headers | {"accept": "text/event-stream"})
 
-    def _call(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
-        try:
-            answer = self._peer.request(method, path, self._headers, body, self._timeout)
-            raw = json.loads(answer.body) if answer.status == 200 else None
-        except wire.Refused:
-            raise
-        except (wire.WireError, ValueError) as error:
-            raise Trouble(str(error)) from error
+    def _call(self, method: str, path: str, body: bytes = b"") -> ApiAnswer:
+        headers = self._headers | {
+            "content-type": "application/json",
+            "x-raft-client-capabilities": "manual-context",
+        }
+        answer = self._peer.request(method, path, headers, body)
         self.fault_word = answer.headers.get("x-raft-sim-fault", "")
-        if not isinstance(raw, dict):
-            raise _failure(answer.status)
-        return raw
+        return read(answer.status, answer.headers, answer.body)
 
 
-def _failure(status: int) -> Rejected | Trouble:
-    if 400 <= status < 500:
-        return Rejected(status)
-    return Trouble(f"the server answered {status}")
+def read(status: int, headers: Mapping[str, str], body: bytes) -> ApiAnswer:
+    """An answer as ``parseJsonResponse`` of the true CLI reads it [client.ts]."""
+    good = 200 <= status < 300
+    if "application/json" not in headers.get("content-type", ""):
+        return ApiAnswer(status, None, None if good else f"HTTP {status}")
+    try:
+        raw = json.loads(body)
+    except ValueError:
+        error = f"Invalid JSON response from server/proxy (HTTP {status})"
+        return ApiAnswer(status, None, error, "INVALID_JSON_RESPONSE")
+    if good:
+        return ApiAnswer(status, raw, None)
+    told = raw if isinstance(raw, dict) else {}
+    why, code = told.get("error"), told.get("errorCode") or told.get("code")
+    return ApiAnswer(status, None, why if isinstance(why, str) else f"HTTP {status}", code)

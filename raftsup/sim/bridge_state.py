@@ -1,83 +1,148 @@
-"""What the bridge keeps on disk: its session, and the hints without a success answer.
+"""What the bridge keeps on disk (folder 0700, files 0600).
 
-``session.json`` holds the core session id and the last hint seen; ``wake-hints.jsonl`` each hint
-from before its first POST until a success answer. A bridge killed during a POST so finds the
-hint in its ledger and, not yet marked as seen, once more at the server: two POSTs.
+``session.json``
+    The core session id and the last hint seen; written at the end of each pass.
+``wake-hints.jsonl``
+    Each hint from before its first POST until a success answer. A bridge killed during a POST so
+    finds the hint here and, not yet marked as seen, once more at the server: two POSTs.
+``proofs.jsonl``
+    Each proof; never rotated.
+``bridge.log``
+    Each event, with or without ``--json``; becomes ``bridge.log.1`` at 5 MB.
+``bridge.lock``
+    See ``lock``.
+
+Source: RAFT_PROTOCOL, "Starting the bridge" [agentCommsCore/bridge.ts].
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import uuid
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 Hint = dict[str, Any]
 
+LOG_BYTES = 5 * 1024 * 1024
+#: Of a hint, what is content is not kept.
+_CONTENT = ("content", "body", "text", "message")
 
-def state_dir(profile_home: Path, agent_id: str, adapter_instance: str = "default") -> Path:
-    """``<profile dir>/agent-comms-core/<agent id>/<adapter instance>``."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in agent_id)
-    return profile_home / "agent-comms-core" / (safe[:120] or "unknown") / adapter_instance
+
+def state_dir(
+    profile_home: Path, agent_id: str, adapter_instance: str, environ: Mapping[str, str]
+) -> Path:
+    """Where a bridge that was given no ``--state-dir`` keeps its files."""
+    if chosen := environ.get("RAFT_AGENT_BRIDGE_STATE_DIR"):
+        return Path(chosen)
+    return profile_home / "agent-comms-core" / _segment(agent_id) / _segment(adapter_instance)
+
+
+def _segment(text: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9._-]", "_", text)[:120] or "unknown"
+
+
+def hint_id(hint: Hint) -> str | None:
+    for key in ("hintId", "hint_id", "eventId", "event_id", "id"):
+        if isinstance(found := hint.get(key), str) and found:
+            return found
+    return None
+
+
+def hint_seq(hint: Hint) -> int | None:
+    seq = hint.get("seq")
+    return seq if isinstance(seq, int) and not isinstance(seq, bool) and seq > 0 else None
+
+
+def message_id(hint: Hint) -> str:
+    """What a wake names as the message: also a hint that names none has one."""
+    for key in ("messageId", "message_id"):
+        if isinstance(found := hint.get(key), str) and found:
+            return found
+    if (named := hint_id(hint)) is not None:
+        return named
+    if (seq := hint_seq(hint)) is not None:
+        return f"seq:{seq}"
+    target = hint.get("target")
+    return f"target:{target}" if isinstance(target, str) and target else f"wake-hint:{_key(hint)}"
+
+
+def stripped(hint: Hint) -> Hint:
+    return {k: v for k, v in hint.items() if k not in _CONTENT}
 
 
 class BridgeState:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.lock_path = directory / "bridge.lock"
+        self._log_path = directory / "bridge.log"
         self._session_path = directory / "session.json"
         self._hints_path = directory / "wake-hints.jsonl"
-        session = _json_or_empty(self._session_path)
-        self.core_session_id = str(session.get("coreSessionId") or f"core_{uuid.uuid4()}")
-        self.last_seen = int(session.get("lastSeenHintSeq") or 0)
-        # Kept from the first moment: a replay carries the same one.
-        self.saw(self.last_seen)
-        self._open = {h["event_id"]: h for h in _lines(self._hints_path)}
+        self._proofs_path = directory / "proofs.jsonl"
 
-    def open_hints(self) -> list[Hint]:
+    def session(self) -> tuple[str | None, int | None]:
+        """The core session id and the last hint seen, as far as they are known."""
+        try:
+            raw = json.loads(self._session_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None, None
+        raw = raw if isinstance(raw, dict) else {}
+        core, seq = raw.get("coreSessionId"), raw.get("lastSeenHintSeq")
+        return (core if isinstance(core, str) else None), (seq if isinstance(seq, int) else None)
+
+    def write_session(self, core: str, last_seen: int | None) -> None:
+        session: dict[str, object] = {"coreSessionId": core}
+        if last_seen is not None:
+            session["lastSeenHintSeq"] = last_seen
+        _write(self._session_path, json.dumps(session, indent=2) + "\n")
+
+    def hints(self) -> list[Hint]:
         """Hints without a success answer, the oldest first."""
-        return sorted(self._open.values(), key=lambda hint: int(hint["seq"]))
+        try:
+            lines = self._hints_path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.strip()]
 
-    def begin(self, hint: Hint) -> None:
+    def keep(self, hint: Hint) -> None:
         """Before a POST."""
-        if hint["event_id"] not in self._open:
-            self._open[hint["event_id"]] = hint
-            self._write_hints()
+        if _key(hint) not in map(_key, self.hints()):
+            _append(self._hints_path, stripped(hint))
 
     def forget(self, hint: Hint) -> None:
         """After a success answer."""
-        if self._open.pop(hint["event_id"], None) is not None:
-            self._write_hints()
+        pending = self.hints()
+        left = [other for other in pending if _key(other) != _key(hint)]
+        if len(left) < len(pending):
+            _write(self._hints_path, "".join(json.dumps(one) + "\n" for one in left))
 
-    def saw(self, seq: int) -> None:
-        """After the answer, whatever it was."""
-        self.last_seen = max(self.last_seen, seq)
-        session = {"coreSessionId": self.core_session_id, "lastSeenHintSeq": self.last_seen}
-        _write(self._session_path, json.dumps(session))
+    def prove(self, proof: Mapping[str, object]) -> None:
+        _append(self._proofs_path, proof)
 
-    def _write_hints(self) -> None:
-        lines = [json.dumps(hint) + "\n" for hint in self.open_hints()]
-        _write(self._hints_path, "".join(lines))
+    def log(self, event: Mapping[str, object], at: str) -> None:
+        """Never fails: what cannot be written is not."""
+        with contextlib.suppress(OSError):
+            with contextlib.suppress(FileNotFoundError):
+                if self._log_path.stat().st_size >= LOG_BYTES:
+                    self._log_path.rename(self._log_path.with_name("bridge.log.1"))
+            _append(self._log_path, {"ts": at, **event})
+
+
+def _key(hint: Hint) -> str:
+    if (named := hint_id(hint)) is not None:
+        return f"id:{named}"
+    seq = hint_seq(hint)
+    return f"seq:{seq}" if seq is not None else f"hint:{json.dumps(stripped(hint))}"
+
+
+def _append(path: Path, record: Mapping[str, object]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as out:
+        out.write(json.dumps(record) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(text)
-    fresh.replace(path)
-
-
-def _json_or_empty(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
-
-
-def _lines(path: Path) -> list[Hint]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, ValueError):
-        return []

@@ -5,6 +5,8 @@ It needs no credential; its server listens on loopback only::
     POST   /sim/messages  {"to", "text", "target"?, "from"?}   a person tells an agent something
     GET    /sim/messages  {"messages": [...], "replies": [...]}, with Unix times
     GET    /sim/activity  {"events": [...]}
+    POST   /sim/tokens    {"agent"}: another token for it, as its page would show; the old one
+                          is revoked. Answers {"agentId", "token"}
     GET    /sim/dots      {"dots": {agent: {"status", "detail", "at"}}}
     POST   /sim/faults    a fault (see ``faults``), answers {"id"}
     GET    /sim/faults
@@ -32,6 +34,8 @@ class House(NamedTuple):
     keepalive: float
     #: Stop listening for so many seconds.
     refuse: Callable[[float], None]
+    #: What is known of servers newer than CLI 0.0.24.
+    next: bool = False
 
 
 class BadRequest(Exception):
@@ -56,6 +60,8 @@ def answer(
         case "GET", "/sim/messages":
             replies = [asdict(r) for r in workspace.replies()]
             return Answered(200, {"messages": workspace.messages(), "replies": replies})
+        case "POST", "/sim/tokens":
+            return Answered(200, _renewed(workspace, body))
         case "GET", "/sim/activity":
             return Answered(200, {"events": workspace.activity()})
         case "GET", "/sim/dots":
@@ -86,6 +92,14 @@ def _person_says(workspace: Workspace, body: dict[str, Any]) -> dict[str, Any]:
     except UnknownAgent as error:
         raise BadRequest(str(error)) from error
     return {"id": message.id, "seq": message.seq}
+
+
+def _renewed(workspace: Workspace, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        agent = workspace.renew_token(str(body.get("agent")))
+    except UnknownAgent as error:
+        raise BadRequest(str(error)) from error
+    return {"agentId": agent.id, "token": agent.token}
 
 
 def _set_fault(house: House, raw: dict[str, Any]) -> Answered:

@@ -7,7 +7,10 @@ kind         what a caller of the server sees
 ``stall``    the request is taken and never answered
 ``garbage``  200 with bytes that are no JSON (on the stream: no events)
 ``reset``    the accepted connection is closed without an answer
-``revoke``   401: the credential is no longer good
+``cut``      the connection is closed in the middle of the answer; on the stream, of a hint
+``revoke``   403 with the server's text: the credential is no longer good; streams end
+``delegated`` 403 to the routes that a "delegated" connection no longer has
+``held``     a send is held as a draft: what was said meanwhile is to be looked at first
 ``drop``     open streams are closed; with ``seconds``, new ones too for that long
 ``refuse``   nobody listens for ``seconds``, and open connections are closed
 ``bridge``   the bridge itself misbehaves as ``spec`` says (see ``bridge_faults``)
@@ -23,8 +26,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 #: Kinds that an ordinary request of an agent can meet, in the order in which they are looked for.
-REQUEST_KINDS = ("reset", "stall", "error", "garbage", "revoke")
-KINDS = (*REQUEST_KINDS, "drop", "refuse", "bridge")
+REQUEST_KINDS = ("reset", "stall", "error", "garbage", "revoke", "cut")
+KINDS = (*REQUEST_KINDS, "delegated", "held", "drop", "refuse", "bridge")
 
 
 class BadFault(ValueError):
@@ -103,6 +106,15 @@ class FaultBoard:
                         self._faults[fault.id] = replace(fault, count=fault.count - 1)
                     return fault
         return None
+
+    def holds(self, kind: str, names: tuple[str, ...]) -> bool:
+        """Whether a fault of that kind holds for these; uses none of it up."""
+        with self._lock:
+            now = self._clock()
+            return any(
+                f.kind == kind and f.live(now) and f.concerns(names, "")
+                for f in self._faults.values()
+            )
 
     def standing(self, id: int) -> bool:
         """Whether that fault still holds; its count does not matter to one it has caught."""

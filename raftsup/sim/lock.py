@@ -1,7 +1,8 @@
 """The bridge's lock file, with the true CLI's weaknesses kept.
 
 A lock whose pid is dead is taken over. A pid that lives, whoever has it now, and a file that is
-empty or corrupt hold the lock for ever.
+empty or corrupt hold the lock for ever. Source: RAFT_PROTOCOL, "Starting the bridge"
+[agentCommsCore/bridge.ts].
 """
 
 from __future__ import annotations
@@ -51,16 +52,23 @@ def acquire(path: Path, owner: Mapping[str, object]) -> None:
         except FileExistsError:
             if retried or not stale(_text(path), pid_alive):
                 raise LockHeld(path) from None
-            release(path)
+            # Another start may take it in the same moment: O_EXCL decides between us.
+            path.unlink(missing_ok=True)
             continue
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(owner, out)
+            json.dump(owner, out, indent=2)
+            out.write("\n")
         return
 
 
-def release(path: Path) -> None:
-    # Another start may take the stale lock in the same moment: O_EXCL decides between us.
-    path.unlink(missing_ok=True)
+def release(path: Path, owner: Mapping[str, object]) -> None:
+    """Remove the lock if it is ``owner``'s."""
+    try:
+        held = json.loads(_text(path))
+    except ValueError:
+        return
+    if isinstance(held, dict) and held.get("ownerId") == owner["ownerId"]:
+        path.unlink(missing_ok=True)
 
 
 def _text(path: Path) -> str:

@@ -29,13 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--agent", action="append", metavar="NAME", help="default: support and engineering"
     )
     parser.add_argument(
-        "--raft-home",
-        type=Path,
-        default=None,
-        help="where profiles are made (default: ~/.raft-sim)",
+        "--raft-home", type=Path, help="where profiles are made (default: ~/.raft-sim)"
     )
-    parser.add_argument("--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS")
-    verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|dots|fault")
+    parser.add_argument(
+        "--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS",
+        help="how often the server says that it lives (default 25, as the true one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cli", choices=["0.0.24", "next"], default="0.0.24",
+        help="which Raft CLI's server to be; next: what is known of newer ones",
+    )  # fmt: skip
+    verbs = parser.add_subparsers(dest="sim_verb", metavar="send|messages|dots|token|fault")
     send = _verb(
         verbs,
         "send",
@@ -49,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dots = _verb(
         verbs, "dots", "print what each agent was last seen to do, as JSON", "raftsup sim dots"
     )
+    token = _verb(
+        verbs,
+        "token",
+        "give an agent another token, and revoke the one that it had",
+        "raftsup sim token support",
+    )
+    token.add_argument("token_agent", metavar="AGENT")
     fault = _verb(
         verbs,
         "fault",
@@ -60,8 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--count", type=int)
     fault.add_argument("--seconds", type=float)
     fault.add_argument("--status", type=int)
+    fault.add_argument("--route", help="only requests of paths that begin so")
     fault.add_argument("--spec", help="for bridge: die, exit:N, hang, freeze, noise; @SECONDS")
-    for verb in (send, messages, dots, fault):
+    for verb in (send, messages, dots, token, fault):
         verb.add_argument("--url", default=DEFAULT_URL)
 
 
@@ -77,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         case None:
             raft_home = args.raft_home or Path.home() / ".raft-sim"
             names = args.agent or ["support", "engineering"]
-            return serve(names, raft_home, args.port, args.keepalive)
+            return serve(names, raft_home, args.port, args.keepalive, next=args.cli == "next")
         case "send":
             body = {"to": args.to, "text": args.text, "target": args.target}
             return _tell(args.url, "POST", "/sim/messages", body)
@@ -85,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
             return _tell(args.url, "GET", "/sim/messages")
         case "dots":
             return _tell(args.url, "GET", "/sim/dots")
+        case "token":
+            return _tell(args.url, "POST", "/sim/tokens", {"agent": args.token_agent})
     if args.kind == "clear":
         return _tell(args.url, "DELETE", "/sim/faults")
     fault = {
@@ -94,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         "seconds": args.seconds,
         "status": args.status,
         "spec": args.spec,
+        "route": args.route,
     }
     given = {k: v for k, v in fault.items() if v is not None}
     return _tell(args.url, "POST", "/sim/faults", given)
@@ -104,6 +119,8 @@ def serve(
     raft_home: Path,
     port: int = 0,
     keepalive: float = KEEPALIVE,
+    *,
+    next: bool = False,
     ready: Callable[[RunningWorkspace], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. Main thread only. ``ready`` is called once it listens."""
@@ -113,7 +130,7 @@ def serve(
     # A bridge remembers the last seq it saw: a new workspace must not start below it.
     workspace = Workspace(first_seq=int(time.time()))
     try:
-        running = RunningWorkspace(workspace, port=port, keepalive=keepalive)
+        running = RunningWorkspace(workspace, port=port, keepalive=keepalive, next=next)
     except OSError as error:
         sys.stderr.write(f"port {port}: {error.strerror}; choose another with --port\n")
         return 1
@@ -156,10 +173,11 @@ def instructions(running: RunningWorkspace, raft_home: Path) -> str:
     accounts = ",\n".join(
         f'    {json.dumps(a.name)}: {{ profile: "{a.name}", agentId: "{a.id}" }}' for a in agents
     )
+    mode = "  export RAFT_SIM_CLI_MODE=next\n" if running.next else ""
     return (
         f"A Raft workspace listens on {running.url}\n\n"
         "In the shell that starts the host:\n"
-        f"  export RAFT_HOME={shlex.quote(str(raft_home.absolute()))}\n\n"
+        f"  export RAFT_HOME={shlex.quote(str(raft_home.absolute()))}\n{mode}\n"
         "In its config:\n"
         f"  channels: {{ raft: {{ command: {json.dumps(raft)}, accounts: {{\n{accounts}\n"
         "  } } },\n"

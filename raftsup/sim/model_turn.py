@@ -15,6 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raftsup.sim.messages import Line
+from raftsup.sim.messages import parse as messages_of
+
 #: One message of an OpenAI-style conversation.
 Message = Mapping[str, Any]
 TOOL = "exec"
@@ -27,15 +30,12 @@ FAILED = "A command failed; I stop here."
 #: had not got as far as an answer, the old notice stands before it in the same message.
 _RESUMED = "Your previous turn was interrupted by a gateway restart"
 _FAILED_MARK = "raft: the command failed"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the journal: a message that was read."""
-
-    id: str
-    target: str
-    text: str
+#: Of the messages in the second file those whose mark is not in the first, with all their lines.
+_UNANSWERED = (
+    "FILENAME == ARGV[1] { done[$1]; next } "
+    "/^\\[target=/ { show = /^\\[target=[^ ]+ msg=[^ ]+ time=[^ ]+ type=[a-z]+\\] @/"
+    " && !($2 in done) } show"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def reply(messages: Sequence[Message], tools: Sequence[str] = (TOOL,)) -> Reply:
     check = check_command(cli)
     if asked != (check,):
         return Reply((check,))
-    if owed := unanswered("\n".join(results)):
+    if owed := messages_of("\n".join(results)):
         return Reply(tuple(send_command(cli, entry) for entry in owed[:BATCH]))
     return Reply(text=DONE)
 
@@ -84,41 +84,27 @@ def where(messages: Sequence[Message]) -> Where | None:
 
 
 def check_command(cli: str) -> str:
-    """Reads into the journal, and prints what of it has no answer, a JSON object a line.
+    """Reads into the journal, and prints what of it has no answer, as it was printed.
 
     An empty line first: a torn one of a killed predecessor must not swallow the first new one.
     """
     return (
         f"umask 077; d={_folder(cli)}; "
         '{ mkdir -p "$d" && echo >> "$d/journal" && touch "$d/answered" && '
-        f'{cli} message check --json >> "$d/journal" && '
-        '{ grep -vFf "$d/answered" "$d/journal" || true; }; } '
+        f'{cli} message check >> "$d/journal" && '
+        f'awk {shlex.quote(_UNANSWERED)} "$d/answered" "$d/journal"; }} '
         f"|| echo {shlex.quote(_FAILED_MARK)}"
     )
 
 
-def send_command(cli: str, entry: Entry) -> str:
-    """Answers one message, then marks it; the mark is a piece of its line in the journal."""
-    mark = json.dumps({"message_id": entry.id})[1:-1]
+def send_command(cli: str, entry: Line) -> str:
+    """Answers one message, then marks it."""
     return (
         f"printf %s {shlex.quote(f'echo: {entry.text}')} | "
-        f"{cli} message send --target {shlex.quote(entry.target)} && "
-        f"printf '%s\\n' {shlex.quote(mark)} >> {_folder(cli)}/answered "
+        f"{cli} message send --target {shlex.quote(entry.target)} > /dev/null && "
+        f"printf '%s\\n' {shlex.quote(f'msg={entry.id}')} >> {_folder(cli)}/answered "
         f"|| echo {shlex.quote(_FAILED_MARK)}"
     )
-
-
-def unanswered(printed: str) -> list[Entry]:
-    """The entries that ``check_command`` printed, each message once, in order."""
-    found: dict[str, Entry] = {}
-    for line in printed.splitlines():
-        try:
-            raw = json.loads(line)
-            entry = Entry(raw["message_id"], raw["target"], raw["text"])
-        except (ValueError, TypeError, KeyError):
-            continue  # torn, or nothing of ours
-        found.setdefault(entry.id, entry)
-    return list(found.values())
 
 
 def _cli(messages: Sequence[Message]) -> str | None:

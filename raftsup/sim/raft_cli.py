@@ -1,4 +1,8 @@
-"""``raftsup-sim-raft``: the ``raft`` command as the true CLI (0.0.24) behaves.
+"""``raftsup-sim-raft``: the ``raft`` command as the true CLI behaves.
+
+It is a double of CLI 0.0.24; with ``RAFT_SIM_CLI_MODE=next`` of what is known of newer ones. Of the
+true one's many commands it has those that a host, its operator and its agents meet. Source:
+RAFT_PROTOCOL [auth/env.ts, commands/].
 
 Each command imports what it needs when it runs: an agent starts this program several times a
 turn.
@@ -10,127 +14,170 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-from raftsup.sim import profiles
+from raftsup.sim import cli_errors, profiles
+from raftsup.sim.cli_errors import CliError
 from raftsup.sim.profiles import Profile, ProfileError
 
-if TYPE_CHECKING:
-    from raftsup.sim.agent_api import AgentApi
-
 VERSION = "0.0.24-sim"
+MODE = "RAFT_SIM_CLI_MODE"
+#: What a profile makes of no account: with one, each is ignored with a word on standard error.
+_RAW = (
+    "SLOCK_AGENT_ID",
+    "SLOCK_SERVER_URL",
+    "SLOCK_SERVER_ID",
+    "SLOCK_AGENT_PROXY_URL",
+    "SLOCK_AGENT_PROXY_TOKEN",
+    "SLOCK_AGENT_PROXY_TOKEN_FILE",
+    "SLOCK_AGENT_TOKEN_FILE",
+    "SLOCK_AGENT_TOKEN",
+)
 
 
-class CliError(Exception):
-    """Ends the command with 1 and ``Error: …``, ``Code: …`` on stderr."""
+#: [commands/agent/bridge.ts], [commands/agent/login.ts]
+_BRIDGE_FLAGS = (
+    *("expected-agent", "state-dir", "adapter-instance", "runtime-session"),
+    *("poll-interval-ms", "limit", "activity-drain-limit"),
+    *("wake-adapter", "wake-channel-endpoint", "wake-channel-token"),
+    *("activity-channel-endpoint", "activity-channel-token"),
+)
+_LOGIN_FLAGS = ("server", "agent", "client-name", "profile-slug", "profile-dir")
 
-    def __init__(self, code: str, message: str, *more: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.more = more
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CliError("INVALID_ARG", message)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="raft", description="A simulator of the Raft CLI, for tests and demos of raftsup."
+    parser = _Parser(
+        prog="raft",
+        description="A simulator of the Raft CLI, for tests and demos of raftsup.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=VERSION)
-    parser.add_argument("--profile", default=os.environ.get("RAFT_PROFILE"))
+    parser.add_argument("-p", "--profile", metavar="SLUG")
     nouns = parser.add_subparsers(dest="noun", required=True)
 
-    agent = nouns.add_parser("agent").add_subparsers(dest="verb", required=True)
-    bridge = agent.add_parser("bridge")
-    bridge.add_argument("--wake-adapter", required=True)
-    bridge.add_argument("--wake-channel-endpoint", required=True)
-    bridge.add_argument("--expected-agent", default=os.environ.get("RAFT_EXPECTED_AGENT_ID"))
-    bridge.add_argument("--json", action="store_true")
+    agent = nouns.add_parser("agent", allow_abbrev=False).add_subparsers(dest="verb", required=True)
+    bridge = agent.add_parser("bridge", allow_abbrev=False)
+    bridge.add_argument("--json", action="store_true", help="one event a line on stdout")
+    bridge.add_argument("--once", action="store_true", help="one pass, then exit")
+    for flag in _BRIDGE_FLAGS:
+        bridge.add_argument(f"--{flag}")
+    login = agent.add_parser("login", allow_abbrev=False)
+    _login_flags(login)
+    # An action's own parser has them again: they are taken on either side of its name.
+    actions = login.add_subparsers(dest="action")
+    for name in ("status", "start", "wait"):
+        action = actions.add_parser(name, allow_abbrev=False)
+        _login_flags(action, default=argparse.SUPPRESS)
+        if name == "wait":
+            action.add_argument("--device-code")
+    listing = agent.add_parser("list", allow_abbrev=False)
+    listing.add_argument("--server")
+    listing.add_argument("--client-name")
 
-    message = nouns.add_parser("message").add_subparsers(dest="verb", required=True)
-    check = message.add_parser("check", help="print what is unread, then acknowledge it")
-    check.add_argument("--json", action="store_true", help="one object a line")
-    send = message.add_parser("send", help="send what comes on standard input")
-    send.add_argument("--target", required=True)
+    message = nouns.add_parser("message", allow_abbrev=False)
+    verbs = message.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("check", help="print what is unread", allow_abbrev=False)
+    send = verbs.add_parser("send", help="send what comes on standard input", allow_abbrev=False)
+    send.add_argument("content", nargs="*")
+    send.add_argument("--target")
+    send.add_argument("--send-draft", action="store_true")
+    send.add_argument("--anyway", action="store_true")
+    send.add_argument("--json", action="store_true")
+    send.add_argument("--content", dest="content_flag")
 
-    auth = nouns.add_parser("auth").add_subparsers(dest="verb", required=True)
-    auth.add_parser("whoami")
+    auth = nouns.add_parser("auth", allow_abbrev=False).add_subparsers(dest="verb", required=True)
+    auth.add_parser("whoami", allow_abbrev=False)
+    manual = nouns.add_parser("manual", allow_abbrev=False)
+    get = manual.add_subparsers(dest="verb", required=True).add_parser("get", allow_abbrev=False)
+    get.add_argument("topic")
+    get.add_argument("--intent")
+    get.add_argument("--reason")
     return parser
 
 
+def _login_flags(parser: argparse.ArgumentParser, default: Any = None) -> None:
+    for flag in _LOGIN_FLAGS:
+        parser.add_argument(f"--{flag}", default=default)
+
+
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
     try:
-        return _run(args, os.environ)
+        return _run(build_parser().parse_args(argv), os.environ)
     except CliError as error:
-        lines = [f"Error: {error}", f"Code: {error.code}", *error.more]
-        sys.stderr.write("\n".join(lines) + "\n")
+        cli_errors.complain(error)
     except ProfileError as error:
-        sys.stderr.write(f"Error: {error}\nCode: {error.code}\n")
+        cli_errors.complain(CliError(error.code, str(error)))
     return 1
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    next = environ.get(MODE) == "next"
+    if args.noun == "agent" and args.verb != "bridge":
+        from raftsup.sim import login
+
+        return login.run(args, environ)
+    if (args.noun, args.verb) == ("message", "send"):
+        from raftsup.sim import messages
+
+        # Before the profile: what is wrong with the content is said first [send.ts].
+        text = messages.content(args, sys.stdin)
+        return messages.send(_profile(args, environ), args, text)
     profile = _profile(args, environ)
     match args.noun, args.verb:
         case "agent", "bridge":
             from raftsup.sim import bridge_main
 
-            return bridge_main.run(args, profile, profile.path.parent, environ)
+            return bridge_main.run(args, profile, environ, next)
         case "message", "check":
-            return _with_api(profile, lambda api: _check(api, args.json))
-        case "message", "send":
-            text = sys.stdin.buffer.read().decode("utf-8", "replace")
-            body = {"target": args.target, "body": text}
-            return _with_api(profile, lambda api: api.post("/messages", body))
+            from raftsup.sim import messages
+
+            return messages.check(profile, next)
+        case "manual", "get":
+            return _manual(args)
         case _:
-            return _whoami(profile)
+            return _whoami(profile, next)
 
 
 def _profile(args: argparse.Namespace, environ: Mapping[str, str]) -> Profile:
-    """Raises ``CliError`` and ``ProfileError``."""
-    if not args.profile:
-        raise CliError("PROFILE_REQUIRED", "name a profile: raft --profile <name> …")
-    managed = [n for n in environ if n.startswith(("SLOCK_AGENT_", "RAFT_AGENT_"))]
-    if managed:
+    """The profile that is selected [auth/env.ts]. Raises ``CliError`` and ``ProfileError``."""
+    # The flag is the variable, set for this one command.
+    canonical = args.profile or environ.get("RAFT_PROFILE")
+    alias = environ.get("SLOCK_PROFILE")
+    if canonical and alias and canonical != alias:
+        raise CliError(
+            "PROFILE_ENV_CONFLICT",
+            f"RAFT_PROFILE={canonical} and SLOCK_PROFILE={alias} disagree; unset one (RAFT_PROFILE"
+            " is canonical, SLOCK_PROFILE is a deprecation alias).",
+        )
+    slug = canonical or alias
+    if not slug:
+        raise CliError("MISSING_AGENT_ID", "SLOCK_AGENT_ID is required")
+    launched = all(
+        environ.get(n) for n in ("SLOCK_AGENT_LAUNCH_DIR", "SLOCK_AGENT_ID", "SLOCK_SERVER_URL")
+    )
+    if environ.get("SLOCK_CLI_TRANSPORT_DIR") or launched:
         raise CliError(
             "PROFILE_MANAGED_CONTEXT_CONFLICT",
-            f"--profile cannot be used where {managed[0]} is set: this is a managed agent",
+            f"RAFT_PROFILE={slug} cannot take another identity inside a managed Raft"
+            " runtime. Remove RAFT_PROFILE/SLOCK_PROFILE from shell startup files and restart the"
+            " runtime; the managed wrapper identity was not replaced.",
         )
-    return profiles.read(args.profile, environ)
+    if ignored := [name for name in _RAW if environ.get(name)]:
+        sys.stderr.write(
+            f"raft: RAFT_PROFILE={slug} active; ignoring {', '.join(ignored)} from env.\n"
+        )
+    return profiles.read(slug, environ)
 
 
-def _with_api(profile: Profile, act: Callable[[AgentApi], object]) -> int:
-    from raftsup.sim import wire
-    from raftsup.sim.agent_api import AgentApi, Rejected, Trouble
-
-    try:
-        act(AgentApi(profile))
-    except Rejected as error:
-        raise CliError(error.code, str(error)) from error
-    except (Trouble, wire.WireError, ValueError) as error:
-        raise CliError("SERVER_UNREACHABLE", str(error)) from error
-    return 0
-
-
-def _check(api: AgentApi, as_json: bool) -> None:
-    """Print first, acknowledge after: what is lost in between comes again."""
-    batch = api.get("/events", ack="cursor")
-    while batch["events"]:
-        for event in batch["events"]:
-            told = json.dumps(event) if as_json else _for_people(event)
-            # UTF-8 whatever the locale: what cannot be printed would come again for ever.
-            sys.stdout.buffer.write(told.encode("utf-8", "replace") + b"\n")
-        sys.stdout.buffer.flush()
-        batch = api.get("/events", ack="cursor", since=batch["cursor"])
-
-
-def _for_people(event: Mapping[str, object]) -> str:
-    return f"[{event['target']}] {event['from']}: {event['text']}"
-
-
-def _whoami(profile: Profile) -> int:
-    """What the profile says; no network, and never the key [commands/auth/whoami.ts]."""
-    data = {
+def _whoami(profile: Profile, next: bool) -> int:
+    """What the profile says, never the key; a newer CLI asks the server [auth/whoami.ts]."""
+    data: dict[str, Any] = {
         "agentId": profile.agent_id,
         "serverUrl": profile.server_url,
         "serverId": profile.server_id,
@@ -139,7 +186,33 @@ def _whoami(profile: Profile) -> int:
         "profileSlug": profile.name,
         "profileCredentialPath": str(profile.path),
     }
-    print(json.dumps({"ok": True, "data": data}))
+    trouble = None
+    if next:
+        from raftsup.sim import login
+
+        trouble = login.check(profile)
+    print(json.dumps({"ok": trouble is None, "data": data}))
+    if trouble is not None:
+        raise trouble
+    return 0
+
+
+def _manual(args: argparse.Namespace) -> int:
+    """[commands/knowledge/get.ts]: an intent and a reason are needed."""
+    for name in ("intent", "reason"):
+        text = getattr(args, name) or ""
+        if not 12 <= len(text.strip()) <= 500:
+            raise CliError(
+                f"knowledge_{name}_invalid",
+                f"--{name} is required: 12 to 500 characters.",
+            )
+    if args.topic != "raft-cli-overview":
+        raise CliError("knowledge_not_found", f"No manual topic {args.topic}.")
+    print(
+        "# Raft CLI overview (simulated)\n\n"
+        "raft message check                     what is new\n"
+        "raft message send --target '#channel'  the text goes to standard input\n"
+    )
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,11 +13,20 @@ from urllib.parse import parse_qs, urlsplit
 from raftsup.sim import control, faults
 from raftsup.sim.control import House
 from raftsup.sim.dots import BadReport
-from raftsup.sim.workspace import Agent, Message, Workspace
+from raftsup.sim.workspace import Agent, Message, UnknownAgent, Workspace
 
 API = "/internal/agent-api"
 #: How often a stalled request or a quiet stream looks whether its client is gone.
 LOOK = 0.5
+#: What the identity of each agent of the workspace says besides its own names.
+SERVER_ID = "server-sim"
+SCOPES = ("agent:messages", "agent:activity", "agent:wake")
+REVOKED = "This agent credential has been revoked."
+UNKNOWN = "Invalid agent credential."
+#: Who asks says who it is [client.ts].
+_HEADERS = ("x-agent-id", "x-raft-client")
+#: Of the person who approves logins.
+_SESSION = "session-sim"
 
 
 def hint_of(message: Message) -> dict[str, Any]:
@@ -27,6 +37,50 @@ def hint_of(message: Message) -> dict[str, Any]:
         "target": message.target,
         "wake_reason": "message_pending",
     }
+
+
+def event_of(message: Message) -> dict[str, Any]:
+    """A message as ``events`` has it."""
+    kind, name = ("dm", message.target[4:]) if message.target.startswith("dm:@") else (
+        "channel", message.target.removeprefix("#")
+    )  # fmt: skip
+    return {
+        "seq": message.seq,
+        "message_id": message.id,
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(message.sent_at)),
+        "channel_type": kind,
+        "channel_name": name,
+        "sender_type": "human",
+        "sender_name": message.sender.removeprefix("@"),
+        "content": message.text,
+    }
+
+
+def identity_of(agent: Agent) -> dict[str, Any]:
+    """Whose a credential is, as ``login`` checks it."""
+    return {
+        "agentId": agent.id,
+        "agentName": agent.name,
+        "serverId": SERVER_ID,
+        "credentialId": f"cred-{agent.id}",
+        "scopes": list(SCOPES),
+    }
+
+
+def _manageable(workspace: Workspace) -> dict[str, Any]:
+    agents = [
+        {
+            "id": agent.id,
+            "name": agent.name,
+            "displayName": agent.name.title(),
+            "description": None,
+            "serverId": SERVER_ID,
+            "serverName": "Simulated",
+        }
+        for agent in workspace.agents()
+    ]
+    reason = "ok" if agents else "no_agents_on_manageable_servers"
+    return {"agents": agents, "reason": reason, "manageable_server_count": 1}
 
 
 def _ingested(workspace: Workspace, agent: Agent, events: list[Any]) -> tuple[int, dict[str, Any]]:
@@ -63,6 +117,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if url.path.startswith("/sim/"):
                 self._control(method, url.path, query)
+            elif url.path.startswith("/api/"):
+                self._person_route(method, url.path)
             else:
                 self._agent_route(method, url.path, query)
         except control.BadRequest as error:
@@ -79,19 +135,58 @@ class Handler(BaseHTTPRequestHandler):
         if then is not None:
             then()
 
+    # -- people, who approve in a browser ---------------------------------------------------
+
+    def _person_route(self, method: str, path: str) -> None:
+        """The browser's part of a login: the simulated person approves at once."""
+        workspace = self.house.workspace
+        match method, path.split("/"):
+            case "POST", ["", "api", "auth", "device", "code"]:
+                self._json(200, {"deviceCode": "device-sim"})
+            case "POST", ["", "api", "auth", "device", "token"]:
+                self._json(200, {"accessToken": _SESSION})
+            case _ if self._token() != _SESSION:
+                self._json(401, {"error": "Not logged in.", "code": "unauthorized"})
+            case "GET", ["", "api", "agents", "manageable"]:
+                self._json(200, {"ok": True, "data": _manageable(workspace)})
+            case "POST", ["", "api", "agents", agent, "credentials"]:
+                try:
+                    found = workspace.find(agent)
+                except UnknownAgent:
+                    self._json(404, {"error": "No such agent.", "code": "agent_missing"})
+                else:
+                    self._json(200, {**identity_of(found), "apiKey": found.token})
+            case _:
+                self._json(404, {"error": "no such route"})
+
     # -- agents -----------------------------------------------------------------------------
 
+    def _token(self) -> str:
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
+
     def _agent_route(self, method: str, path: str, query: dict[str, str]) -> None:
-        token = self.headers.get("authorization", "").removeprefix("Bearer ")
-        agent = self.house.workspace.by_token(token)
+        workspace = self.house.workspace
+        agent = workspace.by_token(self._token())
         names = (agent.name, agent.id) if agent else ()
         fault = self.house.board.take(faults.REQUEST_KINDS, names, path)
         if fault is not None:
             self._misbehave(fault)
         elif agent is None:
-            self._json(401, {"error": "unknown credential"})
+            revoked = workspace.was_token_of(self._token()) is not None
+            self._json(403 if revoked else 401, {"error": REVOKED if revoked else UNKNOWN})
+        elif path == f"{API}/":
+            self._json(200, identity_of(agent))
+        elif missing := [name for name in _HEADERS if not self.headers.get(name)]:
+            self._json(400, {"error": f"missing header {missing[0]}"})
+        elif self._is_delegated(names, path):
+            told = "delegated_legacy_route_unsupported"
+            self._json(403, {"error": told, "code": told})
         else:
             self._serve_agent(agent, method, path.removeprefix(API), query)
+
+    def _is_delegated(self, names: tuple[str, ...], path: str) -> bool:
+        old = path.startswith((f"{API}/wake-hints", f"{API}/events"))
+        return old and self.house.board.take(("delegated",), names, path) is not None
 
     def _serve_agent(self, agent: Agent, method: str, path: str, query: dict[str, str]) -> None:
         workspace = self.house.workspace
@@ -100,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
                 limit = control.number(query, "limit", 50)
                 page = workspace.hints(agent.id, control.since(query), limit)
                 body = {
-                    "wake_hints": [hint_of(m) for m in page.pending],
+                    "wake_hints": [self._hint(m) for m in page.pending],
                     "last_hint_seq": page.last_seq,
                     "has_more": page.has_more,
                 }
@@ -108,39 +203,56 @@ class Handler(BaseHTTPRequestHandler):
             case "GET", "/wake-hints/stream":
                 self._stream(agent, control.since(query))
             case "GET", "/events":
-                since = control.number(query, "since", -1) if query.get("ack") == "cursor" else -1
-                batch = workspace.pull(
-                    agent.id, since if since >= 0 else None, control.number(query, "limit", 20)
-                )
-                events = [
-                    {
-                        "message_id": m.id,
-                        "seq": m.seq,
-                        "target": m.target,
-                        "from": m.sender,
-                        "text": m.text,
-                        "sent_at": m.sent_at,
-                    }
-                    for m in batch.messages
-                ]
-                self._json(
-                    200, {"events": events, "cursor": batch.cursor, "has_more": batch.has_more}
-                )
+                self._json(200, self._events(agent, query))
             case "POST", "/activity":
                 activity = self._body().get("events")
                 if not isinstance(activity, list):
                     raise control.BadRequest("events must be a list")
                 self._json(*_ingested(workspace, agent, activity))
-            case "POST", "/messages":
-                body = self._body()
-                target, text = body.get("target"), body.get("body")
-                if not isinstance(target, str) or not isinstance(text, str):
-                    raise control.BadRequest("target and body must be strings")
-                self._json(200, {"id": workspace.reply(agent.id, target, text).id})
-            case "GET", "/whoami":
-                self._json(200, {"agentId": agent.id, "name": agent.name})
+            case "POST", "/v2/send":
+                self._json(200, self._sent(agent, self._body()))
             case _:
                 self._json(404, {"error": "no such route"})
+
+    def _hint(self, message: Message) -> dict[str, Any]:
+        return hint_of(message) | ({"target": None} if self.house.next else {})
+
+    def _events(self, agent: Agent, query: dict[str, str]) -> dict[str, Any]:
+        """Unread messages. Acknowledged as this answers; with ``ack=cursor`` by the next pull."""
+        workspace, limit = self.house.workspace, control.number(query, "limit", 20)
+        if query.get("ack") == "cursor":
+            since = control.number(query, "since", -1)
+            batch = workspace.pull(agent.id, since if since >= 0 else None, limit)
+        else:
+            batch = workspace.take(agent.id, limit)
+        last = batch.messages[-1] if batch.messages else None
+        return {
+            "events": [event_of(m) for m in batch.messages],
+            "last_seen_msgId": last.id if last else None,
+            "last_seen_seq": batch.cursor,
+            "reply_target": last.target if last else None,
+            "pending_notice_ids": [],
+            "wake_reason": "message_pending" if last else None,
+            "has_more": batch.has_more,
+        }
+
+    def _sent(self, agent: Agent, body: dict[str, Any]) -> dict[str, Any]:
+        target, text = body.get("target"), body.get("content")
+        if not isinstance(target, str) or not isinstance(text, str):
+            raise control.BadRequest("target and content must be strings")
+        workspace, names = self.house.workspace, (agent.name, agent.id)
+        if not body.get("sendDraft") and self.house.board.take(("held",), names, self.path):
+            held = [event_of(m) for m in workspace.said_in(agent.id, target)][-2:]
+            return {
+                "ok": True,
+                "state": "held",
+                "decision": "local_hold",
+                "heldMessages": held,
+                "newMessageCount": len(held),
+                "seenUpToSeq": held[-1]["seq"] if held else 0,
+            }
+        sent = workspace.reply(agent.id, target, text)
+        return {"ok": True, "state": "sent", "messageId": sent.id}
 
     def _bridge_fault(self, agent: Agent) -> dict[str, str]:
         """A fault that the bridge is to have rides on the routes that only bridges ask."""
@@ -155,13 +267,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         while not house.closing.is_set() and not house.board.dropped(names, opened_at):
             version = house.workspace.version()
-            if house.board.take(("revoke",), names, API + "/wake-hints/stream"):
+            if self._is_revoked(agent, names):
+                if house.next:
+                    self.wfile.write(b"event: credential-revoked\ndata: {}\n\n")
                 break
             for spec in self._bridge_fault(agent).values():
                 self.wfile.write(f"event: sim-fault\ndata: {spec}\n\n".encode())
             for message in house.workspace.hints(agent.id, seq, 1_000_000).pending:
-                data = json.dumps(hint_of(message))
-                self.wfile.write(f"event: wake-hint\nid: {message.seq}\ndata: {data}\n\n".encode())
+                data = json.dumps(self._hint(message))
+                frame = f"event: wake-hint\nid: {message.seq}\ndata: {data}\n\n"
+                if house.board.take(("cut",), names, API + "/wake-hints/stream"):
+                    self.wfile.write(frame[: len(frame) // 2].encode())
+                    self.close_connection = True
+                    return
+                self.wfile.write(frame.encode())
                 seq, last_sent = message.seq, house.board.now()
             if house.board.now() - last_sent >= house.keepalive:
                 self.wfile.write(b": ka\n\n")
@@ -169,6 +288,10 @@ class Handler(BaseHTTPRequestHandler):
             if self._client_gone(0):
                 break
             house.workspace.changed(version, min(LOOK, house.keepalive))
+
+    def _is_revoked(self, agent: Agent, names: tuple[str, ...]) -> bool:
+        renewed = self.house.workspace.by_token(self._token()) is None
+        return renewed or self.house.board.holds("revoke", names)
 
     # -- faults -----------------------------------------------------------------------------
 
@@ -180,7 +303,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._head(200, "application/json")
                 self.wfile.write(b"\x00\xff<html>{]\n\n")
             case "revoke":
-                self._json(401, {"error": "credential revoked"})
+                self._json(403, {"error": REVOKED})
+            case "cut":
+                self._head(200, "application/json", {"content-length": "4096"})
+                self.wfile.write(b'{"wake_hints": [')
             case "stall":
                 while self.house.board.standing(fault.id) and not self.house.closing.is_set():
                     if self._client_gone(LOOK):

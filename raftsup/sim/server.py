@@ -20,14 +20,11 @@ from typing import Any
 from raftsup.sim import profiles
 from raftsup.sim.control import House
 from raftsup.sim.faults import Fault, FaultBoard
-from raftsup.sim.routes import Handler
+from raftsup.sim.routes import SCOPES, SERVER_ID, Handler
 from raftsup.sim.workspace import Workspace
 
 #: The true server's interval of ``: ka`` comments, in seconds.
 KEEPALIVE = 25.0
-#: What the identity of each agent of the workspace says besides its own names.
-SERVER_ID = "server-sim"
-SCOPES = ("agent:messages", "agent:activity", "agent:wake")
 
 
 class _Server(ThreadingHTTPServer):
@@ -74,11 +71,12 @@ class RunningWorkspace:
         host: str = "127.0.0.1",
         port: int = 0,
         keepalive: float = KEEPALIVE,
+        next: bool = False,
     ) -> None:
-        self.workspace = workspace
+        self.workspace, self.next = workspace, next
         self.faults = FaultBoard()
         self._closing = threading.Event()
-        house = House(workspace, self.faults, self._closing, keepalive, self.refuse)
+        house = House(workspace, self.faults, self._closing, keepalive, self.refuse, next)
         self._handler = type("BoundHandler", (Handler,), {"house": house})
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
@@ -167,10 +165,11 @@ def start(
     raft_home: Path | None = None,
     port: int = 0,
     keepalive: float = KEEPALIVE,
+    next: bool = False,
 ) -> RunningWorkspace:
     """Serve a fresh workspace with these agents; with ``raft_home``, a profile for each."""
     workspace = Workspace()
-    running = RunningWorkspace(workspace, port=port, keepalive=keepalive)
+    running = RunningWorkspace(workspace, port=port, keepalive=keepalive, next=next)
     for agent in agents:
         workspace.add_agent(agent)
         if raft_home is not None:
@@ -184,8 +183,9 @@ def running_workspace(
     raft_home: Path | None = None,
     port: int = 0,
     keepalive: float = KEEPALIVE,
+    next: bool = False,
 ) -> Iterator[RunningWorkspace]:
-    running = start(agents, raft_home, port, keepalive)
+    running = start(agents, raft_home, port, keepalive, next)
     try:
         yield running
     finally:

@@ -1,67 +1,82 @@
-"""The wake-hint stream: server-sent events off a raw socket."""
+"""The wake-hint stream: server-sent events off a raw socket, a chunk a read.
+
+Source: RAFT_PROTOCOL, "What it says, and when" [commands/agent/bridge.ts]: a chunk without a whole
+event (``: ka``, half a frame) is a pass without hints; what is half read stays for the next one.
+"""
 
 from __future__ import annotations
 
 import select
-import time
+import socket
+from dataclasses import dataclass, field
 from typing import NamedTuple
-
-from raftsup.sim import wire
 
 
 class StreamLost(Exception):
-    """The server closed the stream."""
+    """The stream is of no more use; the message is the CLI's."""
 
 
 class Event(NamedTuple):
     name: str
     data: str
+    id: str = ""
 
 
-def split_events(buffer: bytes) -> tuple[list[Event], bytes]:
-    """The whole events of ``buffer`` and what is left of it. Comments make no event."""
-    *blocks, rest = buffer.split(b"\n\n")
-    events = []
-    for block in blocks:
-        name, data = "message", []
-        for line in block.decode("utf-8", "replace").split("\n"):
-            field, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if field == "event":
-                name = value
-            elif field == "data":
-                data.append(value)
-        if data:
-            events.append(Event(name, "\n".join(data)))
-    return events, rest
+@dataclass
+class Parser:
+    """Server-sent events, fed in pieces."""
+
+    _rest: bytes = b""
+    _fields: dict[str, str] = field(default_factory=dict)
+
+    def feed(self, data: bytes) -> None:
+        self._rest += data
+
+    def next(self) -> Event | None:
+        """The next whole event that has data; None where more must come first."""
+        while (end := self._rest.find(b"\n")) >= 0:
+            line = self._rest[:end].removesuffix(b"\r").decode("utf-8", "replace")
+            self._rest = self._rest[end + 1 :]
+            if line == "":
+                got, self._fields = self._fields, {}
+                if got.get("data"):
+                    return Event(got.get("event", ""), got["data"], got.get("id", ""))
+            elif not line.startswith(":"):
+                name, _, value = line.partition(":")
+                value = value.removeprefix(" ")
+                if name == "data" and "data" in self._fields:
+                    value = f"{self._fields['data']}\n{value}"
+                if name in ("event", "id", "data"):
+                    self._fields[name] = value
+        return None
 
 
 class HintStream:
-    def __init__(self, opened: wire.Stream) -> None:
-        self._sock = opened.sock
+    def __init__(self, sock: socket.socket, head_rest: bytes) -> None:
+        self._sock, self._parser = sock, Parser(head_rest)
         self._sock.settimeout(None)
-        self._buffer = opened.head_rest
-        #: When the last byte came, on the monotonic clock.
-        self.heard_at = time.monotonic()
+        self._fresh = bool(head_rest)
 
-    def read(self, wait: float) -> list[Event]:
-        """What came within ``wait`` seconds, at once when something is there.
+    def read(self, idle: float) -> Event | None:
+        """The next event; None for a chunk that completes none. Waits ``idle`` seconds for one.
 
         Raises ``StreamLost``.
         """
-        if b"\n\n" not in self._buffer:
-            if not select.select([self._sock], [], [], max(0.0, wait))[0]:
-                return []
-            try:
-                more = self._sock.recv(65536)
-            except OSError as error:
-                raise StreamLost(error.strerror or "connection lost") from error
-            if not more:
-                raise StreamLost("the server closed the stream")
-            self.heard_at = time.monotonic()
-            self._buffer += more
-        events, self._buffer = split_events(self._buffer)
-        return events
+        if event := self._parser.next():
+            return event
+        if self._fresh:
+            self._fresh = False  # a chunk that came with the head
+            return None
+        if not select.select([self._sock], [], [], idle)[0]:
+            raise StreamLost(f"wake-hint stream idle timeout after {idle * 1000:g}ms")
+        try:
+            data = self._sock.recv(65536)
+        except OSError:
+            raise StreamLost("terminated") from None
+        if not data:
+            raise StreamLost("wake-hint stream ended")
+        self._parser.feed(data)
+        return self._parser.next()
 
     def close(self) -> None:
         self._sock.close()

@@ -1,4 +1,8 @@
-"""The bridge's timers, in seconds: the true CLI's as defaults, ``RAFT_SIM_*`` to shorten them."""
+"""The bridge's timers, in seconds: the true CLI's as defaults, ``RAFT_SIM_*`` to shorten them.
+
+The server has one of its own, the interval of its ``: ka`` comments (``raftsup sim --keepalive``).
+Source: RAFT_PROTOCOL, "What it says, and when" [commands/agent/bridge.ts].
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,34 @@ class BadTimer(Exception):
 
 
 class Timers(NamedTuple):
-    #: Between two heartbeats while the stream is open. (RAFT_SIM_HEARTBEAT)
-    heartbeat: float = 25.0
-    #: A heartbeat so long after a delivery sends all that is pending again. (RAFT_SIM_SETTLE)
-    settle: float = 3.0
+    #: Between two polls, and the first wait after a failed pass. (RAFT_SIM_POLL)
+    poll: float = 5.0
+    #: That wait doubles up to this. (RAFT_SIM_RETRY_CAP)
+    retry_cap: float = 60.0
     #: All that is pending is sent again so often. (RAFT_SIM_RECONCILE)
     reconcile: float = 120.0
-    #: A failed hint comes again after so long. (RAFT_SIM_FAILED)
-    failed: float = 4.0
-    #: The first wait after a lost stream; grows by itself up to ``retry_cap``. (RAFT_SIM_RETRY)
-    retry: float = 5.0
-    retry_cap: float = 60.0
-    #: A stream silent for so long is lost. (RAFT_SIM_SILENCE)
-    silence: float = 60.0
+    #: The first pass so long after a handoff sends all that is pending. (RAFT_SIM_FAST_RECONCILE)
+    fast_reconcile: float = 3.0
+    #: A regular reconcile leaves out what was injected so short a time ago. (RAFT_SIM_GRACE)
+    grace: float = 30.0
+    #: A stream silent for so long is lost. (RAFT_SIM_IDLE)
+    idle: float = 60.0
     #: The HTTP client's own deadline of a wake. (RAFT_SIM_POST_TIMEOUT)
     post_timeout: float = 300.0
     #: (RAFT_SIM_DRAIN_TIMEOUT)
     drain_timeout: float = 3.0
-    #: Of every other request to the server. (RAFT_SIM_REQUEST_TIMEOUT)
-    request_timeout: float = 30.0
+
+
+#: For demonstrations: what takes the true bridge seconds takes this one tenths. With a server that
+#: says ``: ka`` every ``SHORT_KEEPALIVE`` seconds, where the true one does every 25.
+SHORT = {
+    "RAFT_SIM_POLL": "0.3",
+    "RAFT_SIM_FAST_RECONCILE": "0.3",
+    "RAFT_SIM_RECONCILE": "10",
+    "RAFT_SIM_GRACE": "3",
+    "RAFT_SIM_IDLE": "5",
+}
+SHORT_KEEPALIVE = 0.5
 
 
 def from_environ(environ: Mapping[str, str]) -> Timers:
@@ -47,7 +60,6 @@ def from_environ(environ: Mapping[str, str]) -> Timers:
     return Timers(**chosen)
 
 
-def retry_delay(losses: int, timers: Timers) -> float:
-    """The wait before try ``losses`` (1, 2, …): 5, 10, 20, 40, 60, 60 s by default."""
-    # The exponent is bounded: a server may be away for days.
-    return float(min(timers.retry_cap, timers.retry * 2.0 ** min(losses - 1, 30)))
+def retry_delay(failures: int, timers: Timers) -> float:
+    """The wait after failed pass ``failures`` (1, 2, …): 5, 10, 20, 40, 60, 60 s by default."""
+    return float(min(timers.retry_cap, timers.poll * 2.0 ** min(failures - 1, 10)))

@@ -1,6 +1,7 @@
 """What the bridge makes of an endpoint's answer to ``POST /wake``. Pure.
 
-The table is the protocol page's; the classes are the true CLI's.
+The table is the protocol page's; the classes are the true CLI's
+[external/raftChannelWakeAdapter.ts].
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Verdict(NamedTuple):
     reason: str = ""
     #: Recorded, never obeyed.
     retry_after_ms: float | None = None
+    #: The runtime session that took the wake.
+    session: str | None = None
 
     @property
     def injected(self) -> bool:
@@ -41,14 +44,12 @@ UNREACHABLE = Verdict("no_session", "the endpoint cannot be reached")
 def judge(status: int, content_type: str, body: bytes) -> Verdict:
     """The verdict on an answer. JSON is read only where the type says so."""
     raw = _json_object(content_type, body)
-    if raw.get("ok") is False:
+    if raw.get("ok") is False or not 200 <= status < 300:
         return _judge_refusal(status, raw)
-    if 200 <= status < 300:
-        session = raw.get("runtimeSession")
-        if isinstance(session, str) and session:
-            return Verdict(None)
-        return Verdict("protocol_mismatch", "success without runtimeSession")
-    return Verdict(BY_STATUS.get(status, "injection_failed"), f"status {status}")
+    session = raw.get("runtimeSession")
+    if isinstance(session, str) and session:
+        return Verdict(None, session=session)
+    return Verdict("protocol_mismatch", "success without runtimeSession")
 
 
 def _judge_refusal(status: int, raw: dict[str, Any]) -> Verdict:
@@ -65,7 +66,8 @@ def _judge_refusal(status: int, raw: dict[str, Any]) -> Verdict:
 
 
 def _json_object(content_type: str, body: bytes) -> dict[str, Any]:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    # As written: another spelling of the type counts for none.
+    if "application/json" not in content_type:
         return {}
     try:
         raw = json.loads(body)

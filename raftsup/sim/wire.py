@@ -66,10 +66,12 @@ class Peer:
         path: str,
         headers: Mapping[str, str],
         body: bytes = b"",
-        timeout: float = 30.0,
+        timeout: float | None = None,
     ) -> Answer:
-        """One exchange, whole within ``timeout`` seconds. Raises ``WireError``."""
-        deadline = time.monotonic() + timeout
+        """One exchange, whole within ``timeout`` seconds (None: as long as it takes). Raises
+        ``WireError``.
+        """
+        deadline = _deadline(timeout)
         sock = self._connection(timeout)
         try:
             sock.sendall(_head(method, path, self.authority, headers, body) + body)
@@ -87,10 +89,10 @@ class Peer:
             sock.close()
         return Answer(status, answered, content)
 
-    def open(self, path: str, headers: Mapping[str, str], timeout: float) -> Stream:
-        """Ask for a stream; returns when its head has come. Raises ``WireError``."""
-        deadline = time.monotonic() + timeout
-        sock = self._connect(timeout)
+    def open(self, path: str, headers: Mapping[str, str]) -> Stream:
+        """Ask for a stream; returns when its head has come, however late. Raises ``WireError``."""
+        deadline = None
+        sock = self._connect(None)
         try:
             sock.sendall(_head("GET", path, self.authority, headers, b""))
             status, answered, rest = _read_head(sock, deadline)
@@ -102,7 +104,7 @@ class Peer:
             raise
         return Stream(status, answered, sock, rest)
 
-    def _connection(self, timeout: float) -> socket.socket:
+    def _connection(self, timeout: float | None) -> socket.socket:
         pooled, self._pooled = self._pooled, None
         if pooled is not None:
             sock, used = pooled
@@ -113,7 +115,7 @@ class Peer:
             sock.close()
         return self._connect(timeout)
 
-    def _connect(self, timeout: float) -> socket.socket:
+    def _connect(self, timeout: float | None) -> socket.socket:
         try:
             sock = socket.create_connection(self._address, timeout=timeout)
         except ConnectionRefusedError as error:
@@ -138,15 +140,19 @@ def _head(method: str, path: str, authority: str, headers: Mapping[str, str], bo
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _receive(sock: socket.socket, deadline: float) -> bytes:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _receive(sock: socket.socket, deadline: float | None) -> bytes:
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
         raise TimedOut("no answer in time")
     sock.settimeout(left)
     return sock.recv(65536)
 
 
-def _read_head(sock: socket.socket, deadline: float) -> tuple[int, dict[str, str], bytes]:
+def _read_head(sock: socket.socket, deadline: float | None) -> tuple[int, dict[str, str], bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         more = _receive(sock, deadline)
@@ -171,7 +177,11 @@ def _read_head(sock: socket.socket, deadline: float) -> tuple[int, dict[str, str
 
 
 def _read_body(
-    sock: socket.socket, status: int, headers: Mapping[str, str], rest: bytes, deadline: float
+    sock: socket.socket,
+    status: int,
+    headers: Mapping[str, str],
+    rest: bytes,
+    deadline: float | None,
 ) -> tuple[bytes, bool]:
     """The body, and whether the connection can carry another exchange."""
     keep = headers.get("connection", "").lower() != "close"
@@ -190,13 +200,13 @@ def _read_body(
     return rest[: int(length)], keep
 
 
-def _read_to_end(sock: socket.socket, rest: bytes, deadline: float) -> bytes:
+def _read_to_end(sock: socket.socket, rest: bytes, deadline: float | None) -> bytes:
     while more := _receive(sock, deadline):
         rest += more
     return rest
 
 
-def _read_chunks(sock: socket.socket, rest: bytes, deadline: float) -> bytes:
+def _read_chunks(sock: socket.socket, rest: bytes, deadline: float | None) -> bytes:
     body = b""
     while True:
         while b"\r\n" not in rest:
@@ -215,3 +225,16 @@ def _read_chunks(sock: socket.socket, rest: bytes, deadline: float) -> bytes:
 
 def _closed() -> bytes:
     raise WireError("connection closed in the middle of an answer")
+
+
+def rest_of(stream: Stream) -> bytes:
+    """The whole body of a stream that turned out to be none; closes it."""
+    try:
+        body, _ = _read_body(
+            stream.sock, stream.status, stream.headers, stream.head_rest, _deadline(None)
+        )
+        return body
+    except (OSError, WireError):
+        return b""
+    finally:
+        stream.sock.close()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raftsup.sim import dots
@@ -71,6 +72,15 @@ class Batch:
     has_more: bool
 
 
+def _token() -> str:
+    return f"sk_agent_{secrets.token_hex(16)}"
+
+
+def _message_id(seq: int) -> str:
+    """A UUID: of it the CLI prints the first eight characters, which here are the ``seq``."""
+    return str(uuid.UUID(int=(seq << 96) | secrets.randbits(64)))
+
+
 class Workspace:
     """Thread-safe by one lock. ``changed`` lets a stream wait for news."""
 
@@ -78,6 +88,8 @@ class Workspace:
         self._clock = clock
         self._next_seq = first_seq
         self._agents: dict[str, Agent] = {}
+        #: Agents by the tokens that they had.
+        self._former: dict[str, str] = {}
         self._messages: list[Message] = []
         self._inbox: dict[str, list[Message]] = {}
         self._cursor: dict[str, int] = {}
@@ -90,7 +102,7 @@ class Workspace:
         self._version = 0
 
     def add_agent(self, name: str, id: str | None = None, token: str | None = None) -> Agent:
-        agent = Agent(name, id or f"agent-{name}", token or f"sim-{secrets.token_hex(16)}")
+        agent = Agent(name, id or f"agent-{name}", token or _token())
         with self._news:
             self._agents[agent.id] = agent
             self._inbox.setdefault(agent.id, [])
@@ -111,6 +123,21 @@ class Workspace:
     def by_token(self, token: str) -> Agent | None:
         return next((a for a in self.agents() if secrets.compare_digest(a.token, token)), None)
 
+    def was_token_of(self, token: str) -> Agent | None:
+        """The agent whose token that was, until it was given another."""
+        with self._news:
+            return self._agents.get(self._former.get(token, ""))
+
+    def renew_token(self, name_or_id: str) -> Agent:
+        """Give an agent another token: the one that it had is revoked. Raises ``UnknownAgent``."""
+        agent = self.find(name_or_id)
+        renewed = replace(agent, token=_token())
+        with self._news:
+            self._former[agent.token] = agent.id
+            self._agents[agent.id] = renewed
+            self._wake_streams()
+        return renewed
+
     def post(
         self, to: str, text: str, target: str = DEFAULT_TARGET, sender: str = "@person"
     ) -> Message:
@@ -119,7 +146,7 @@ class Workspace:
         with self._news:
             seq = self._next_seq
             self._next_seq += 1
-            message = Message(f"msg-{seq}", seq, agent.id, target, sender, text, self._clock())
+            message = Message(_message_id(seq), seq, agent.id, target, sender, text, self._clock())
             self._messages.append(message)
             self._inbox[agent.id].append(message)
             self._wake_streams()
@@ -144,6 +171,14 @@ class Workspace:
         batch = unread[:limit]
         return Batch(tuple(batch), batch[-1].seq if batch else cursor, len(unread) > limit)
 
+    def take(self, agent_id: str, limit: int = 20) -> Batch:
+        """The next unread messages, acknowledged as they are given: what gets lost is lost."""
+        batch = self.pull(agent_id, None, limit)
+        with self._news:
+            if batch.cursor > self._cursor[agent_id]:
+                self._acknowledge(agent_id, batch.cursor)
+        return batch
+
     def _acknowledge(self, agent_id: str, cursor: int) -> None:
         before, now = self._cursor[agent_id], self._clock()
         self._cursor[agent_id] = cursor
@@ -151,9 +186,14 @@ class Workspace:
             if before < message.seq <= cursor:
                 self._read_at[message.id] = now
 
+    def said_in(self, agent_id: str, target: str) -> list[Message]:
+        """What people told an agent at a target, in order."""
+        with self._news:
+            return [m for m in self._inbox[agent_id] if m.target == target]
+
     def reply(self, agent_id: str, target: str, text: str) -> Reply:
         with self._news:
-            reply = Reply(f"reply-{len(self._replies) + 1}", agent_id, target, text, self._clock())
+            reply = Reply(str(uuid.uuid4()), agent_id, target, text, self._clock())
             self._replies.append(reply)
         return reply
 

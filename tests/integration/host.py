@@ -32,6 +32,7 @@ from raftsup import flock
 from raftsup.config.load import load
 from raftsup.ops import status
 from raftsup.paths import StateDir
+from raftsup.sim import timers
 from raftsup.sim.server import RunningWorkspace, running_workspace
 
 T = TypeVar("T")
@@ -44,13 +45,7 @@ AGENT = {
     "env": {"RAFT_SIM_CLI": shlex.join(RAFT)},
 }
 #: The simulator's timers: what the true CLI does in seconds it does in tenths.
-QUICK = {
-    "RAFT_SIM_HEARTBEAT": "0.5",
-    "RAFT_SIM_SETTLE": "0.3",
-    "RAFT_SIM_RECONCILE": "10",
-    "RAFT_SIM_FAILED": "0.3",
-    "RAFT_SIM_RETRY": "0.3",
-}
+QUICK = dict(timers.SHORT)
 #: Stands in the operator's environment and must be found nowhere else.
 OPERATORS_SECRET = "operators-own-secret"
 
@@ -229,7 +224,7 @@ def running(agents: Sequence[str] = ("support", "sales")) -> Iterator[Host]:
     # Short: the state folder holds Unix sockets.
     root = Path(tempfile.mkdtemp(prefix="rs-"))
     try:
-        with running_workspace(agents, raft_home=root) as raft:
+        with running_workspace(agents, raft_home=root, keepalive=timers.SHORT_KEEPALIVE) as raft:
             host = Host(root, raft)
             host.configure({name: {} for name in agents})
             try:

@@ -20,14 +20,12 @@ Thing = TypeVar("Thing", bound="Endpoint | BridgeProcess")
 RAFT = [sys.executable, "-m", "raftsup.sim.raft_cli"]
 TOKEN = "wake-secret"
 QUICK = {
-    "RAFT_SIM_HEARTBEAT": "0.2",
-    "RAFT_SIM_SETTLE": "0.1",
+    "RAFT_SIM_POLL": "0.2",
+    "RAFT_SIM_FAST_RECONCILE": "0.1",
     "RAFT_SIM_RECONCILE": "60",
-    "RAFT_SIM_FAILED": "0.2",
-    "RAFT_SIM_RETRY": "0.2",
 }
 #: Nothing comes again by itself within a test.
-CALM = {**QUICK, "RAFT_SIM_HEARTBEAT": "60", "RAFT_SIM_FAILED": "60"}
+CALM = {**QUICK, "RAFT_SIM_FAST_RECONCILE": "60"}
 GOOD = (202, {"ok": True, "accepted": True, "runtimeSession": "s1"})
 
 
@@ -130,10 +128,15 @@ class BridgeProcess:
         return [json.loads(line) for line in whole.splitlines()]
 
     def states(self) -> list[str]:
-        return [e["state"] for e in self.events() if e["type"] == "agent_comms.lifecycle"]
+        return [e["state"] for e in self.events() if e.get("type") == "agent_comms.lifecycle"]
+
+    def wake_results(self) -> list[dict[str, Any]]:
+        """What became of each wake: the events without a ``type``."""
+        return [e for e in self.events() if "type" not in e]
 
     def listening(self) -> None:
-        wait_for(lambda: self.states()[-1:] == ["listening_idle"])
+        """Wait for the end of a first pass."""
+        wait_for(lambda: "listening_idle" in self.states())
 
     def stderr(self) -> str:
         return self.err_path.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from raftsup.sim.bridge_state import LOG_BYTES, BridgeState
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from tests.integration.sim_bridge import (
     CALM,
     QUICK,
+    RAFT,
     TOKEN,
     BridgeProcess,
     Endpoint,
@@ -72,22 +75,60 @@ def test_a_message_becomes_one_wake_without_content(
         "adapterInstance": "default",
     }
     wait_for(lambda: endpoint.drains)
-    assert bridge.states()[:4] == [
-        "starting",
-        "connected_replaying",
-        "listening_idle",
-        "handoff_pending",
-    ]
+    wait_for(lambda: "handoff_pending" in bridge.states())
+    # Both at each pass, and nothing else where no hint of its own was left.
+    states = bridge.states()
+    assert states[0::2] == ["starting"] * (len(states) // 2)
+    assert set(states[1::2]) == {"listening_idle", "handoff_pending"}
 
 
-def test_what_was_pending_before_its_start_is_delivered(
+def test_what_was_pending_before_its_first_start_comes_with_reconciliation(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
     ids = [raft.workspace.post("support", str(n)).id for n in range(60)]
-    bridges()
-    wait_for(lambda: len(endpoint.wakes) == 60)
-    assert endpoint.messages() == ids
+    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.5"})
+    bridge.listening()
+    assert not endpoint.wakes
+    wait_for(lambda: len(endpoint.wakes) >= 50)
+    # A page at most, and the same page again until somebody reads.
+    assert endpoint.messages()[:50] == ids[:50]
     assert endpoint.most_busy == 1
+
+
+def test_what_came_while_no_bridge_ran_comes_at_the_next_start(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    first = bridges()
+    first.listening()
+    raft.workspace.post("support", "seen")
+    wait_for(lambda: first.states()[-1:] == ["handoff_pending"])
+    wait_for(lambda: first.states()[-1:] == ["listening_idle"])
+    first.close()
+    ids = [raft.workspace.post("support", str(n)).id for n in range(3)]
+    bridges()
+    wait_for(lambda: endpoint.messages()[1:] == ids)
+
+
+def test_it_says_nothing_between_its_start_and_the_first_chunk(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    with (
+        running_workspace(["support"], tmp_path, keepalive=60.0) as raft,
+        closing(BridgeProcess(tmp_path, endpoint.url, CALM)) as bridge,
+    ):
+        wait_for(bridge.events)
+        # Asked for the latest, the stream has only what is said once it is open.
+        wait_for(lambda: raft.workspace.post("support", "x") and endpoint.wakes)
+        first = bridge.events()[0]
+        assert first == {
+            "type": "bridge_process_started",
+            "pid": bridge.process.pid,
+            "mode": "stream",
+            "pollIntervalMs": 200,
+            "reconcileIntervalMs": 60_000,
+        }
+        # And a pass is told at its end: while the wake has no answer there is no word of it.
+        wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
 
 
 def test_a_pending_message_comes_again_once_at_a_heartbeat_with_fresh_ids(
@@ -108,43 +149,49 @@ def test_a_pending_message_comes_again_once_at_a_heartbeat_with_fresh_ids(
 def test_reconciliation_sends_again_for_as_long_as_a_message_is_unread(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
-    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.2"})
-    raft.workspace.post("support", "x")
+    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.2", "RAFT_SIM_GRACE": "0.1"})
+    message = raft.workspace.post("support", "x")
     wait_for(lambda: len(endpoint.wakes) >= 4)
     cursor = raft.workspace.pull("agent-support").cursor
     raft.workspace.pull("agent-support", cursor)
     wait_for(lambda: bridge.events()[-1].get("pendingCount") == 0)
-    assert set(endpoint.messages()) == {"msg-1"}
+    assert set(endpoint.messages()) == {message.id}
 
 
 def test_a_failed_hint_comes_again_soon_and_is_forgotten_after_success(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
 ) -> None:
     endpoint.answer = (503, {"ok": False, "failureClass": "busy", "retryAfterMs": 60_000})
-    bridge = bridges({**CALM, "RAFT_SIM_FAILED": "0.2"})
+    bridge = bridges(QUICK)
+    bridge.listening()
     raft.workspace.post("support", "x")
     wait_for(lambda: endpoint.wakes)
     endpoint.answer = (202, {"runtimeSession": "s"})
     wait_for(lambda: len(endpoint.wakes) == 2)
     wait_for(lambda: (tmp_path / STATE / "wake-hints.jsonl").read_text() == "")
-    outcomes = [e["failureClass"] for e in bridge.events() if e["type"] == "wake_attempt"]
-    assert outcomes == ["busy", None]
+    wait_for(lambda: len(bridge.wake_results()) == 2)
+    failed, injected = bridge.wake_results()
+    assert failed["kind"] == "wake_attempt" and injected["kind"] == "proof"
+    assert failed["failureMeta"] == {"failureClass": "busy", "retryAfterMs": 60_000}
+    assert injected["proofLevel"] == "wake_injected" and "type" not in injected
+    assert failed["schema"] == "slock-external-agent-wake-event.v1"
 
 
 def test_at_its_start_it_replays_what_failed_and_not_what_was_injected(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
     first = bridges()
-    raft.workspace.post("support", "good")
-    wait_for(lambda: len(endpoint.wakes) == 1)
     first.listening()
+    good = raft.workspace.post("support", "good")
+    wait_for(lambda: len(endpoint.wakes) == 1)
     endpoint.answer = (500, {})
-    raft.workspace.post("support", "bad")
+    bad = raft.workspace.post("support", "bad")
     wait_for(lambda: len(endpoint.wakes) == 2)
-    wait_for(lambda: first.states()[-2:] == ["handoff_pending", "listening_idle"])
+    wait_for(lambda: len(first.wake_results()) == 2)
     first.close()
-    bridges().listening()
-    assert endpoint.messages() == ["msg-1", "msg-2", "msg-2"]
+    second = bridges()
+    wait_for(lambda: "connected_replaying" in second.states())
+    assert endpoint.messages() == [good.id, bad.id, bad.id]
     sessions = {body["coreSessionId"] for _, body in endpoint.wakes}
     assert len(sessions) == 1
 
@@ -154,18 +201,24 @@ def test_a_hint_in_flight_when_it_was_killed_is_sent_twice(
 ) -> None:
     endpoint.gate.clear()
     first = bridges()
-    raft.workspace.post("support", "x")
+    first.listening()
+    raft.workspace.post("support", "seen")
     wait_for(lambda: endpoint.wakes)
+    endpoint.gate.set()
+    wait_for(lambda: first.states()[-1:] == ["handoff_pending"])
+    endpoint.gate.clear()
+    message = raft.workspace.post("support", "x")
+    wait_for(lambda: len(endpoint.wakes) == 2)
     first.close()
     endpoint.gate.set()
-    bridges().listening()
-    assert endpoint.messages() == ["msg-1"] * 3
+    bridges()
+    wait_for(lambda: endpoint.messages()[1:] == [message.id] * 3)
 
 
 def test_one_wake_at_a_time_and_no_drain_while_an_answer_is_owed(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
-    bridge = bridges({**CALM, "RAFT_SIM_HEARTBEAT": "0.05"})
+    bridge = bridges()
     bridge.listening()
     wait_for(lambda: endpoint.drains)
     endpoint.gate.clear()
@@ -187,19 +240,31 @@ def test_an_endpoint_that_is_gone_does_not_end_the_bridge(
     bridge.listening()
     endpoint.close()
     raft.workspace.post("support", "x")
-    wait_for(lambda: [e for e in bridge.events() if e.get("failureClass") == "no_session"])
+    [result] = wait_for(bridge.wake_results)
+    assert result["failureMeta"] == {"failureClass": "no_session"}
     assert bridge.process.poll() is None
 
 
 def test_activity_of_the_host_reaches_the_server(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
-    nameless = {"schema": "raft-activity.v1", "eventId": "e0"}
+    nameless = {"schema": "raft-activity.v1", "eventId": "e0", "detail": "what a person would see"}
     endpoint.activity = [nameless, {**nameless, "eventId": "e1", "hookEventName": "Stop"}]
-    bridges()
-    raft.workspace.post("support", "x")
+    bridge = bridges()
     [record] = wait_for(raft.workspace.activity)
     assert (record["agent"], record["event"]["eventId"]) == ("agent-support", "e1")
+    assert "detail" not in record["event"]
+    drains = wait_for(
+        lambda: [e for e in bridge.events() if e.get("type") == "agent_comms.activity_drain"]
+    )
+    counts = {k: v for k, v in drains[0].items() if k.endswith("Count") or k == "outcome"}
+    assert counts == {
+        "outcome": "forwarded",
+        "drainedCount": 2,
+        "forwardedCount": 1,
+        "rejectedCount": 1,
+        "droppedCount": 0,
+    }
 
 
 def test_a_lost_stream_is_opened_again_and_nothing_is_missed(
@@ -207,41 +272,96 @@ def test_a_lost_stream_is_opened_again_and_nothing_is_missed(
 ) -> None:
     bridge = bridges()
     bridge.listening()
+    raft.workspace.post("support", "seen")
+    wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
     raft.fault("drop")
-    raft.workspace.post("support", "x")
-    wait_for(lambda: endpoint.wakes)
-    wait_for(lambda: [e for e in bridge.events() if e["type"] == "bridge_recovered"])
-    assert [e["delayMs"] for e in bridge.events() if e["type"] == "bridge_retry"] == [200]
+    message = raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.messages()[1:] == [message.id])
+    [recovered] = wait_for(
+        lambda: [e for e in bridge.events() if e.get("type") == "bridge_recovered"]
+    )
+    assert recovered == {"type": "bridge_recovered", "afterFailures": 1}
+    [retry] = [e for e in bridge.events() if e.get("type") == "bridge_retry"]
+    assert retry == {
+        "type": "bridge_retry",
+        "consecutiveFailures": 1,
+        "delayMs": 200,
+        "errorCode": "TypeError",
+        "message": "wake-hint stream ended",
+    }
+    assert "bridge: transient failure (TypeError: wake-hint stream ended)" in bridge.stderr()
 
 
-def test_a_silent_stream_is_given_up_for_a_poll(
+def test_a_stream_that_breaks_within_a_hint_loses_nothing(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
-) -> None:
-    bridge = bridges({**CALM, "RAFT_SIM_SILENCE": "0.05"})
-    wait_for(lambda: bridge.states().count("connected_replaying") >= 3)
-    assert bridge.process.poll() is None
-
-
-@pytest.mark.parametrize("kind", ["error", "garbage", "reset"])
-def test_it_survives_trouble_with_growing_waits(
-    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, kind: str
-) -> None:
-    raft.fault(kind, count=3)
-    bridge = bridges({**CALM, "RAFT_SIM_RETRY": "0.02", "RAFT_SIM_RETRY_CAP": "0.05"})
-    bridge.listening()
-    retries = [e["delayMs"] for e in bridge.events() if e["type"] == "bridge_retry"]
-    assert retries == [20, 40, 50]
-
-
-def test_a_refused_connection_at_the_first_retry_ends_it(
-    raft: RunningWorkspace, bridges: Bridges
 ) -> None:
     bridge = bridges()
     bridge.listening()
+    raft.workspace.post("support", "seen")
+    wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
+    raft.fault("cut", count=1, route="/internal/agent-api/wake-hints/stream")
+    message = raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.messages()[1:] == [message.id])
+
+
+def test_a_server_without_a_stream_is_polled(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    raft.fault("error", status=404, route="/internal/agent-api/wake-hints/stream")
+    bridge = bridges()
+    wait_for(lambda: bridge.states().count("listening_idle") > 2)
+    assert [e for e in bridge.events() if e.get("type") == "bridge_stream_unavailable"] == [
+        {"type": "bridge_stream_unavailable", "fallback": "poll", "message": "injected"}
+    ]
+    raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.wakes)
+
+
+def test_a_server_that_never_answers_leaves_it_silent(
+    raft: RunningWorkspace, bridges: Bridges
+) -> None:
+    raft.fault("stall")
+    bridge = bridges()
+    wait_for(bridge.events)
+    with pytest.raises(AssertionError):
+        wait_for(lambda: len(bridge.events()) > 1, 1.0)
+    assert bridge.process.poll() is None
+
+
+def test_an_idle_stream_counts_as_a_failure(raft: RunningWorkspace, bridges: Bridges) -> None:
+    bridge = bridges({**CALM, "RAFT_SIM_IDLE": "0.05"})
+    retries = wait_for(lambda: [e for e in bridge.events() if e.get("type") == "bridge_retry"])
+    assert retries[0]["message"] == "wake-hint stream idle timeout after 50ms"
+    assert bridge.process.poll() is None
+
+
+def test_it_survives_5xx_with_growing_waits(raft: RunningWorkspace, bridges: Bridges) -> None:
+    raft.fault("error", count=3)
+    bridge = bridges({**CALM, "RAFT_SIM_POLL": "0.02", "RAFT_SIM_RETRY_CAP": "0.05"})
+    bridge.listening()
+    retries = [e for e in bridge.events() if e.get("type") == "bridge_retry"]
+    assert [e["delayMs"] for e in retries] == [20, 40, 50]
+    assert {(e["errorCode"], e["message"]) for e in retries} == {("SERVER_5XX", "injected")}
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_refused_poll_ends_it_at_any_retry(
+    raft: RunningWorkspace, bridges: Bridges, after: int
+) -> None:
+    bridge = bridges()
+    bridge.listening()
+    if after:
+        raft.fault("error", status=503)
+        raft.fault("drop")
+        wait_for(lambda: [e for e in bridge.events() if e.get("consecutiveFailures", 0) > after])
     raft.refuse()
     assert bridge.ended() == 1
-    assert "Code: SERVER_UNREACHABLE" in bridge.stderr()
+    assert "\nCode: CHECK_FAILED\n" in bridge.stderr()
+    fatal = [e for e in bridge.events() if e.get("type", "").startswith("bridge_fatal")]
+    assert [e["type"] for e in fatal] == ["bridge_fatal", "bridge_fatal_activity_forward_failed"]
+    assert fatal[0]["errorCode"] == "CHECK_FAILED"
     raft.listen()
+    raft.clear_faults()
     bridges().listening()
 
 
@@ -252,9 +372,33 @@ def test_a_revoked_credential_ends_it_and_frees_the_lock(
     bridge.listening()
     raft.fault("revoke", agent="support")
     assert bridge.ended() == 1
-    assert bridge.states()[-1] == "auth_revoked"
-    assert bridge.events()[-1]["errorCode"] == "AUTH_REVOKED"
+    assert bridge.stderr().endswith(
+        "Error: This agent credential has been revoked.\nCode: BRIDGE_WAKE_HINTS_FAILED\n"
+    )
+    [fatal] = [e for e in bridge.events() if e.get("type") == "bridge_fatal"]
+    assert fatal == {
+        "type": "bridge_fatal",
+        "errorCode": "BRIDGE_WAKE_HINTS_FAILED",
+        "message": "This agent credential has been revoked.",
+    }
     assert not (tmp_path / STATE / "bridge.lock").exists()
+    # And again at once: the stream is refused.
+    again = bridges()
+    assert again.ended() == 1
+    assert "\nCode: BRIDGE_WAKE_STREAM_FAILED\n" in again.stderr()
+
+
+def test_a_fatal_end_is_told_to_the_server(raft: RunningWorkspace, bridges: Bridges) -> None:
+    bridge = bridges()
+    bridge.listening()
+    raft.fault("error", status=403, route="/internal/agent-api/wake-hints")
+    raft.fault("drop")
+    assert bridge.ended() == 1
+    [record] = raft.workspace.activity()
+    event = record["event"]
+    assert event["hookEventName"] == "BridgeFatal"
+    assert (event["errorClass"], event["toolOutput"]) == ("BRIDGE_WAKE_HINTS_FAILED", "injected")
+    assert bridge.events()[-1] == {"type": "bridge_fatal_activity_forwarded"}
 
 
 def test_any_4xx_of_the_wake_hints_ends_it(raft: RunningWorkspace, bridges: Bridges) -> None:
@@ -283,6 +427,7 @@ def test_a_signal_ends_it_at_once_and_leaves_the_lock(
     owner = json.loads((tmp_path / STATE / "bridge.lock").read_text())
     assert owner["pid"] == bridge.process.pid
     assert owner["createdAt"].endswith("Z")
+    assert (tmp_path / STATE / "bridge.lock").read_text().startswith("{\n  ")
 
 
 def test_a_lock_of_a_dead_bridge_is_taken_over(bridges: Bridges) -> None:
@@ -303,8 +448,11 @@ def test_a_lock_that_may_be_held_ends_the_next_bridge(
     path.write_text(text)
     bridge = bridges()
     assert bridge.ended() == 1
-    assert "Code: BRIDGE_ALREADY_RUNNING" in bridge.stderr()
-    assert f"Lock: {path}" in bridge.stderr()
+    assert bridge.events() == []
+    lines = bridge.stderr().splitlines()
+    assert lines[1] == "Code: BRIDGE_ALREADY_RUNNING"
+    assert lines[2].startswith("Next action: Stop the existing bridge")
+    assert lines[2].endswith(f" Lock: {path}")
     assert path.read_text() == text
 
 
@@ -315,9 +463,8 @@ def test_a_lock_that_may_be_held_ends_the_next_bridge(
         ("BRIDGE_IDENTITY_MISMATCH", {"expected": "agent-other"}, {}),
         ("PROFILE_FILE_UNREADABLE", {"profile": "nobody"}, {}),
         ("PROFILE_FILE_UNREADABLE", {"profile": "../support"}, {}),
-        ("PROFILE_MANAGED_CONTEXT_CONFLICT", {}, {"SLOCK_AGENT_ID": "a"}),
-        ("PROFILE_MANAGED_CONTEXT_CONFLICT", {}, {"RAFT_AGENT_ID": "a"}),
-        ("BRIDGE_CHANNEL_TOKEN_REQUIRED", {}, {"RAFT_CHANNEL_TOKEN": ""}),
+        ("PROFILE_MANAGED_CONTEXT_CONFLICT", {}, {"SLOCK_CLI_TRANSPORT_DIR": "/x"}),
+        ("PROFILE_ENV_CONFLICT", {}, {"SLOCK_PROFILE": "other"}),
     ],
 )
 def test_a_start_that_cannot_be_right_is_refused_with_a_code(
@@ -327,8 +474,7 @@ def test_a_start_that_cannot_be_right_is_refused_with_a_code(
     assert bridge.ended() == 1
     assert bridge.stderr().startswith("Error: ")
     assert f"\nCode: {code}\n" in bridge.stderr()
-    if code.startswith("BRIDGE_"):
-        assert bridge.events()[-1]["errorCode"] == code
+    assert bridge.events() == []
 
 
 def test_it_dies_as_in_the_field_when_the_server_says_so(
@@ -347,3 +493,73 @@ def test_a_fault_in_the_environment_happens_after_its_delay(bridges: Bridges) ->
     bridge = bridges({**CALM, "RAFT_SIM_BRIDGE_FAULT": "exit:7@0.3"})
     bridge.listening()
     assert bridge.ended() == 7
+
+
+def test_managed_variables_alone_are_ignored_with_a_word(bridges: Bridges) -> None:
+    bridge = bridges({**CALM, "SLOCK_AGENT_ID": "a"})
+    bridge.listening()
+    assert "raft: RAFT_PROFILE=support active; ignoring SLOCK_AGENT_ID" in bridge.stderr()
+
+
+def test_a_wrong_adapter_or_number_is_an_invalid_argument(
+    tmp_path: Path, raft: RunningWorkspace
+) -> None:
+    env = {**os.environ, "RAFT_HOME": str(tmp_path), "RAFT_EXPECTED_AGENT_ID": "agent-support"}
+    for flags in (["--wake-adapter", "pigeon"], ["--limit", "none"], ["--no-such-flag"]):
+        done = subprocess.run(
+            [*RAFT, "--profile", "support", "agent", "bridge", *flags],
+            env=env, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "\nCode: INVALID_ARG\n" in done.stderr
+
+
+def test_its_log_has_every_event_and_its_files_are_private(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
+) -> None:
+    bridge = bridges()
+    bridge.listening()
+    raft.workspace.post("support", "top secret")
+    wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
+    folder = tmp_path / STATE
+    logged = [json.loads(line) for line in (folder / "bridge.log").read_text().splitlines()]
+    assert all(line.pop("ts").endswith("Z") for line in logged)
+    told = bridge.events()
+    assert logged[: len(told)] == told
+    session = json.loads((folder / "session.json").read_text())
+    assert session["coreSessionId"].startswith("core_") and session["lastSeenHintSeq"] == 1
+    assert {p.name for p in folder.iterdir()} == {
+        "bridge.lock", "bridge.log", "proofs.jsonl", "session.json", "wake-hints.jsonl",
+    }  # fmt: skip
+    assert all(p.stat().st_mode & 0o077 == 0 for p in (folder, *folder.iterdir()))
+
+
+def test_a_log_of_five_megabytes_is_put_aside(tmp_path: Path) -> None:
+    state = BridgeState(tmp_path)
+    (tmp_path / "bridge.log").write_bytes(b"x" * LOG_BYTES)
+    state.log({"type": "e"}, "now")
+    assert (tmp_path / "bridge.log.1").stat().st_size == LOG_BYTES
+    assert json.loads((tmp_path / "bridge.log").read_text()) == {"ts": "now", "type": "e"}
+
+
+def test_a_newer_cli_ends_on_a_revoked_credential_and_on_a_delegated_connection(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    later = {**CALM, "RAFT_SIM_CLI_MODE": "next"}
+    with running_workspace(["support"], tmp_path, keepalive=0.1, next=True) as raft:
+        with closing(BridgeProcess(tmp_path, endpoint.url, later)) as bridge:
+            bridge.listening()
+            raft.workspace.post("support", "x")
+            wait_for(lambda: endpoint.wakes)
+            [hint] = wait_for(
+                lambda: [e for e in bridge.events() if e.get("type") == "agent_comms.handoff"]
+            )
+            assert hint["wakeHint"]["target"] is None
+            raft.fault("revoke", agent="support")
+            assert bridge.ended() == 1
+            assert "\nCode: BRIDGE_WAKE_STREAM_FAILED\n" in bridge.stderr()
+        raft.clear_faults()
+        raft.fault("delegated")
+        with closing(BridgeProcess(tmp_path, endpoint.url, later)) as bridge:
+            assert bridge.ended() == 1
+            assert "Error: delegated_legacy_route_unsupported\n" in bridge.stderr()

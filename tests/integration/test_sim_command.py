@@ -32,7 +32,9 @@ def test_a_host_set_up_as_the_simulator_says_answers_a_message(folder: Path, ser
     env["PATH"] = "/usr/bin:/bin"
     raft_home = folder / "a home with a space"
     said = serve(
-        [*RAFTSUP, "sim", "--port", "0", "--raft-home", str(raft_home)], env, "Ctrl-C ends it"
+        [*RAFTSUP, "sim", "--port", "0", "--keepalive", "0.5", "--raft-home", str(raft_home)],
+        env,
+        "Ctrl-C ends it",
     ).read_text()
 
     printed = re.search(r"export RAFT_HOME=(.+)", said)

@@ -1,17 +1,16 @@
-"""The bridge's pure rules: its lock, its schedule, its back-off, its stream, its ledger."""
+"""The bridge's pure rules: its lock, its back-off, its stream, its files, its agent's journal."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from raftsup.sim import bridge_faults, lock, schedule, timers
+from raftsup.sim import bridge_faults, lock, timers
 from raftsup.sim.agent import unanswered
-from raftsup.sim.bridge_state import BridgeState, Hint
-from raftsup.sim.schedule import Due
-from raftsup.sim.stream import Event, split_events
+from raftsup.sim.bridge_state import BridgeState, Hint, message_id
+from raftsup.sim.endpoint_calls import sanitized
+from raftsup.sim.stream import Event, Parser
 
 TIMES = timers.Timers()
 
@@ -49,56 +48,64 @@ def test_the_first_waits_after_a_loss_are_5_10_20_40_60_60_seconds() -> None:
 
 
 def test_a_timer_is_set_by_its_variable() -> None:
-    assert timers.from_environ({"RAFT_SIM_HEARTBEAT": "0.3"}) == TIMES._replace(heartbeat=0.3)
+    assert timers.from_environ({"RAFT_SIM_IDLE": "0.3"}) == TIMES._replace(idle=0.3)
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan"])
 def test_a_timer_that_is_no_positive_number_is_refused(text: str) -> None:
-    with pytest.raises(timers.BadTimer, match="RAFT_SIM_RETRY"):
-        timers.from_environ({"RAFT_SIM_RETRY": text})
+    with pytest.raises(timers.BadTimer, match="RAFT_SIM_POLL"):
+        timers.from_environ({"RAFT_SIM_POLL": text})
 
 
-def history(plan: schedule.Schedule, until: float) -> list[tuple[float, Due]]:
-    """What falls due up to ``until``, and when."""
-    happened = []
-    while (now := plan.next_at(TIMES)) <= until:
-        what, plan = schedule.due(plan, now, TIMES)
-        if what not in (None, Due.HEARTBEAT):
-            happened.append((now, what))
-    return happened
-
-
-def test_nothing_delivered_means_reconciliation_only() -> None:
-    assert history(schedule.begin(0, TIMES), 250) == [(120, Due.PENDING), (240, Due.PENDING)]
-
-
-@pytest.mark.parametrize(("at", "follow_up"), [(1, 25), (22, 25), (22.5, 50), (24, 50)])
-def test_a_delivery_comes_again_at_the_first_heartbeat_3_seconds_later(
-    at: float, follow_up: float
-) -> None:
-    plan = schedule.delivered(schedule.begin(0, TIMES), at)
-    assert history(plan, 130) == [(follow_up, Due.PENDING), (120, Due.PENDING)]
-
-
-def test_a_failed_hint_comes_again_after_4_seconds_and_then_with_reconciliation() -> None:
-    plan = schedule.failed(schedule.begin(0, TIMES), 1)
-    assert history(plan, 250) == [(5, Due.FAILED), (120, Due.PENDING), (240, Due.PENDING)]
-
-
-def test_a_hint_stays_in_the_ledger_until_it_is_forgotten(tmp_path: Path) -> None:
+def test_a_hint_stays_on_disk_until_it_is_forgotten(tmp_path: Path) -> None:
     state = BridgeState(tmp_path)
-    for seq in (2, 1):
-        state.begin(hint(seq))
-        state.saw(seq)
+    assert state.session() == (None, None) and state.hints() == []
+    for seq in (2, 1, 2):
+        state.keep({**hint(seq), "content": "secret"})
     state.forget(hint(1))
+    state.write_session("core_1", 2)
     again = BridgeState(tmp_path)
-    assert (again.open_hints(), again.last_seen) == ([hint(2)], 2)
-    assert again.core_session_id == state.core_session_id
+    assert (again.hints(), again.session()) == ([hint(2)], ("core_1", 2))
+    state.write_session("core_1", None)
+    assert again.session() == ("core_1", None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, "msg-1"),
+        ({"message_id": None}, "wake-hint:1"),
+        ({"message_id": None, "event_id": ""}, "seq:1"),
+        ({"message_id": None, "event_id": "", "seq": 0, "target": "#a"}, "target:#a"),
+    ],
+)
+def test_a_wake_names_what_its_hint_has(changed: dict[str, object], named: str) -> None:
+    assert message_id({**hint(1), **changed}) == named
 
 
 def test_comments_make_no_event_and_half_an_event_waits() -> None:
-    wire = b': ka\n\nevent: wake-hint\nid: 3\ndata: {"a":1}\n\nevent: wake'
-    assert split_events(wire) == ([Event("wake-hint", '{"a":1}')], b"event: wake")
+    parser = Parser()
+    parser.feed(b': ka\n\nevent: wake-hint\r\nid: 3\ndata: {"a":\ndata: 1}\n\nevent: wake')
+    assert parser.next() == Event("wake-hint", '{"a":\n1}', "3")
+    assert parser.next() is None
+    parser.feed(b"-hint\ndata: x\n\n")
+    assert parser.next() == Event("wake-hint", "x")
+
+
+def test_drained_events_lose_their_detail_and_are_bounded() -> None:
+    good, rejected = sanitized(
+        [
+            {"hookEventName": "PreToolUse", "detail": "d", "status": "working", "eventId": "e"},
+            {"hook_event_name": " Stop ", "toolOutput": "x" * 5000, "durationMs": 1.9},
+            {"status": "working"},
+            "nonsense",
+        ]
+    )
+    assert rejected == 2
+    first, second = good
+    assert (first["eventId"], first["status"], "detail" in first) == ("e", "working", False)
+    assert (second["hookEventName"], second["durationMs"]) == ("Stop", 1)
+    assert len(second["toolOutput"]) == 4096 and second["toolOutputTruncated"] is True
 
 
 def test_a_fault_word_has_kind_value_and_delay() -> None:
@@ -107,8 +114,16 @@ def test_a_fault_word_has_kind_value_and_delay() -> None:
         bridge_faults.parse("sulk")
 
 
+def printed(*messages: tuple[str, str]) -> str:
+    return "".join(
+        f"[target=#g msg={name} time=2026-11-26T08:00:00Z type=human] @ann: {text}\n"
+        for name, text in messages
+    )
+
+
 def test_the_agent_answers_each_journal_entry_once_and_skips_torn_lines() -> None:
-    one, two = ({"message_id": m, "target": "#g", "text": m} for m in ("m1", "m2"))
-    lines = [json.dumps(one), '{"message_id": "m', "", json.dumps(two), json.dumps(two)]
-    journal = "\n".join(lines)
-    assert unanswered(journal, "m1\n") == [two]
+    journal = printed(("m1", "one"), ("m2", "to")) + "[target=#g msg=m3 ti\n"
+    journal += printed(("m2", "two\nlines"))
+    journal += "\nNo more new inbox messages.\nNo new inbox messages.\n"
+    [left] = unanswered(journal, "m1 7\n")
+    assert (left.id, left.target, left.text) == ("m2", "#g", "two\nlines")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.sim import wire
+from raftsup.sim.messages import Line, parse
 from raftsup.sim.model import Model, running_model
 from raftsup.sim.model_runs import Runs
 from raftsup.sim.model_turn import (
@@ -23,13 +24,11 @@ from raftsup.sim.model_turn import (
     FAILED,
     IDLE,
     TOOL,
-    Entry,
     Reply,
     Where,
     check_command,
     reply,
     send_command,
-    unanswered,
     where,
 )
 from raftsup.turn import notice
@@ -37,7 +36,10 @@ from tests.processes import until
 
 CLI = "raft --profile support"
 RESUMED = "[System] Your previous turn was interrupted by a gateway restart while OpenClaw …"
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).filter(
+    lambda text: not text.endswith("\n")
+)
+WORDS = st.text("abc#@0'`$é", min_size=1)
 
 
 def user(text: str) -> dict[str, Any]:
@@ -58,16 +60,20 @@ def step(answer: Reply, *results: str) -> list[dict[str, Any]]:
     return [{"role": "assistant", "content": None, "tool_calls": calls}, *tools]
 
 
-def printed(*entries: Entry) -> str:
-    lines = [{"message_id": e.id, "target": e.target, "text": e.text} for e in entries]
-    return "".join(json.dumps(line) + "\n" for line in lines)
+def printed(*lines: Line) -> str:
+    """As ``message check`` prints them."""
+    return "".join(
+        f"[target={line.target} msg={line.id} time=2026-11-26T08:00:00Z type=human]"
+        f" @{line.sender}: {line.text}\n"
+        for line in lines
+    )
 
 
 def test_a_notice_is_followed_by_reading_answering_and_reading_again() -> None:
     talk = [noticed()]
     read = reply(talk)
     assert read.commands == (check_command(CLI),)
-    hello = Entry("msg-1", "#general", "hello")
+    hello = Line("#general", "00000001", "ann", "hello")
     talk += step(read, printed(hello))
     sent = reply(talk)
     assert sent.commands == (send_command(CLI, hello),)
@@ -79,7 +85,7 @@ def test_a_notice_is_followed_by_reading_answering_and_reading_again() -> None:
 
 
 def test_the_next_notice_begins_anew_whatever_was_read_before() -> None:
-    talk = [noticed(), *step(Reply((check_command(CLI),)), printed(Entry("m", "#a", "b")))]
+    talk = [noticed(), *step(Reply((check_command(CLI),)), printed(Line("#a", "m", "ann", "b")))]
     assert reply([*talk, noticed()]).commands == (check_command(CLI),)
 
 
@@ -114,7 +120,7 @@ def test_a_call_with_results_is_the_same_run_as_the_one_before() -> None:
 
 @given(st.lists(TEXTS, max_size=8))
 def test_every_message_that_was_read_is_answered_once_and_few_at_a_time(texts: list[str]) -> None:
-    owed = [Entry(f"msg-{n}", "#general", text) for n, text in enumerate(texts)]
+    owed = [Line("#general", f"{n:08x}", "ann", text) for n, text in enumerate(texts)]
     talk, sent = [noticed()], []
     while answer := reply(talk).commands:
         if answer == (check_command(CLI),):
@@ -127,14 +133,14 @@ def test_every_message_that_was_read_is_answered_once_and_few_at_a_time(texts: l
     assert sent == [send_command(CLI, entry) for entry in owed]
 
 
-@given(st.lists(st.builds(Entry, TEXTS, TEXTS, TEXTS), unique_by=lambda e: e.id))
-def test_what_is_printed_is_read_back_and_torn_lines_are_skipped(entries: list[Entry]) -> None:
-    assert unanswered('{"message_id": "m\n[]\n\n' + printed(*entries)) == entries
+@given(st.lists(st.builds(Line, WORDS, WORDS, WORDS, TEXTS), unique_by=lambda line: line.id))
+def test_what_is_printed_is_read_back_and_torn_lines_are_skipped(lines: list[Line]) -> None:
+    assert parse("lost\n[target=#a msg=1 ti\n\n" + printed(*lines)) == lines
 
 
 RAFT = """\
 import sys
-if sys.argv[-1] == "--json":
+if sys.argv[-1] == "check":
     print(open({inbox!r}).read(), end="")
 else:
     target = sys.argv[sys.argv.index("--target") + 1]
@@ -162,23 +168,23 @@ def shell(tmp_path: Path) -> Any:
 def test_the_commands_are_safe_in_a_shell_and_mark_what_is_answered(
     shell: Any, tmp_path: Path
 ) -> None:
-    first = Entry("msg-1", "#it's `a`", 'it\'s $HOME "and" `ls`\n\\%s')
-    other = Entry("msg-12", "#b", '"message_id": "msg-1"')
+    first = Line("#it's`a`", "00000001", "ann", 'it\'s $HOME "and" `ls`\n\\%s')
+    other = Line("#b", "00000012", "ann", "msg=00000001")
     (tmp_path / "inbox").write_text(printed(first, other))
-    assert unanswered(shell(check_command(shell.cli))) == [first, other]
+    assert parse(shell(check_command(shell.cli))) == [first, other]
     shell(send_command(shell.cli, first))
     assert (tmp_path / "sent").read_text() == f"{(first.target, 'echo: ' + first.text)!r}\n"
     (tmp_path / "inbox").write_text("")
-    assert unanswered(shell(check_command(shell.cli))) == [other]
+    assert parse(shell(check_command(shell.cli))) == [other]
 
 
 def test_a_torn_line_of_the_journal_swallows_nothing(shell: Any, tmp_path: Path) -> None:
     folder = tmp_path / "profiles" / "it's" / "openclaw"
     folder.mkdir(parents=True)
-    (folder / "journal").write_text('{"message_id": "msg-0", "tar')
-    entry = Entry("msg-1", "#a", "hello")
-    (tmp_path / "inbox").write_text(printed(entry))
-    assert unanswered(shell(check_command(shell.cli))) == [entry]
+    (folder / "journal").write_text("[target=#a msg=00000000 ti")
+    line = Line("#a", "00000001", "ann", "hello")
+    (tmp_path / "inbox").write_text(printed(line))
+    assert parse(shell(check_command(shell.cli))) == [line]
 
 
 def test_a_raft_command_that_fails_is_told(shell: Any, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_status_without_a_body_has_one_verdict(status: int, failure: str) -> N
 
 
 @pytest.mark.parametrize("status", [200, 202])
-@pytest.mark.parametrize("content_type", [JSON, "Application/JSON; charset=utf-8"])
+@pytest.mark.parametrize("content_type", [JSON, "application/json; charset=utf-8"])
 def test_success_with_a_runtime_session_is_injected(status: int, content_type: str) -> None:
     assert judge(status, content_type, b'{"runtimeSession": "s"}').injected
 
