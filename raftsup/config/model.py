@@ -140,6 +140,10 @@ class Supervisor:
     reload: Literal["off", "hot", "restart", "hybrid"] = "hybrid"
     #: A program that has not proved itself alive for so long is killed and restarted.
     watchdog: float = 20.0
+    #: A bridge that has said nothing for so long counts as deaf (a healthy one speaks every 25 s).
+    bridge_silence: float = 90.0
+    #: And is restarted after so long.
+    bridge_restart: float = 180.0
 
 
 @dataclass(frozen=True)

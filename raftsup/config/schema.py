@@ -58,6 +58,8 @@ SECTIONS: Final = {
             "reload": choice("off", "hot", "restart", "hybrid"),
             # Shorter, and a busy machine would look like a hung program.
             "watchdog": duration(4.0, LONGEST),
+            "bridgeSilence": duration(1.0, LONGEST),
+            "bridgeRestart": duration(1.0, LONGEST),
         },
     ),
 }

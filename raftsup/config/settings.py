@@ -52,7 +52,8 @@ def collect(
             _take(settings, (name, key), check, written, place, report)
         else:
             report.add(place, f"there is no setting {quoted(path)}", did_you_mean(path, paths))
-    _check_pauses(settings, report)
+    for section, shorter, longer in _ORDERED:
+        _check_order(settings, section, shorter, longer, report)
     return settings
 
 
@@ -69,19 +70,24 @@ def _take(
         settings[key] = Setting(value, place)
 
 
-def _check_pauses(settings: Settings, report: Report) -> None:
-    """The one rule between two settings: the first pause is not longer than the longest."""
-    first, longest = settings.get(("turns", "pause")), settings.get(("turns", "maxPause"))
-    model = SECTIONS["turns"].model()
-    pause = first.value if first else model.pause
-    max_pause = longest.value if longest else model.max_pause
-    culprit = first or longest
-    if culprit is not None and pause > max_pause:
+#: The rules between two settings of a section: the first is not longer than the second.
+_ORDERED = (("turns", "pause", "maxPause"), ("supervisor", "bridgeSilence", "bridgeRestart"))
+
+
+def _check_order(
+    settings: Settings, section: str, shorter: str, longer: str, report: Report
+) -> None:
+    first, second = settings.get((section, shorter)), settings.get((section, longer))
+    model = SECTIONS[section].model()
+    low = first.value if first else getattr(model, snake(shorter))
+    high = second.value if second else getattr(model, snake(longer))
+    culprit = first or second
+    if culprit is not None and low > high:
+        one, other = f"{section}.{shorter}", f"{section}.{longer}"
         report.add(
             culprit.place,
-            f"turns.pause ({write_duration(pause)}) is longer than turns.maxPause"
-            f" ({write_duration(max_pause)})",
-            "make turns.pause shorter or turns.maxPause longer",
+            f"{one} ({write_duration(low)}) is longer than {other} ({write_duration(high)})",
+            f"make {one} shorter or {other} longer",
         )
 
 

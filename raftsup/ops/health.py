@@ -22,6 +22,7 @@ _WORST = (
     AccountState.MISCONFIGURED,
     AccountState.DEGRADED,
     AccountState.STARTING,
+    AccountState.CONNECTING,
     AccountState.READY,
 )
 
@@ -85,9 +86,18 @@ def judge(whole: Mapping[str, Any]) -> Health:
     if not any(pids):
         return Health(Word.NOT_RUNNING)
     wanted, ready = status.readiness(whole)
+    # A bridge that was restarted a moment ago is silent for up to 25 s, and takes wakes.
+    ready += [a for a in wanted if a["state"] == AccountState.CONNECTING and _is_expected(a, whole)]
     if wanted and len(ready) == len(wanted):
         return Health(Word.OK, len(ready), len(wanted))
     order = [str(state) for state in _WORST]
-    worst = min(wanted, key=lambda a: order.index(a["state"]), default=None)
+    worst = min(
+        (a for a in wanted if a not in ready), key=lambda a: order.index(a["state"]), default=None
+    )
     named = worst and {key: worst[key] for key in ("account", "state", "reason")}
     return Health(Word.NOT_READY, len(ready), len(wanted), named)
+
+
+def _is_expected(account: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
+    until = account["bridge"].get("graceUntil")
+    return until is not None and whole["at"] < until

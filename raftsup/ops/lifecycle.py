@@ -29,8 +29,10 @@ from raftsup.paths import StateDir
 Say = Callable[[str], None]
 #: Seconds between looks, and between two words to a person who waits.
 _LOOK, _WORD = 0.05, 2.0
-#: Seconds that accounts may take to get ready before we only tell how they are.
-_SETTLE = 30.0
+#: Seconds that accounts may take to get ready before we only tell how they are: a bridge is not
+#: heard before Raft's first heartbeat, up to 25 s.
+_SETTLE = 45.0
+_COMING = (AccountState.STARTING, AccountState.CONNECTING)
 #: Seconds until a host that launchd was asked for is there.
 _APPEAR = 5.0
 #: Words of ``up`` that are not for its restart.
@@ -146,16 +148,23 @@ def settled(state: StateDir, say: Say) -> list[str]:
         seen = True
         whole = _status(state)
         wanted, ready = status.readiness(whole)
-        coming = [a["account"] for a in wanted if a["state"] == AccountState.STARTING]
+        coming = [a["account"] for a in wanted if a["state"] in _COMING]
         up = not coming and whole["dispatcher"]["state"] == "running"
         if up or now - begun > _SETTLE:
             break
         if now - told > _WORD:
             told = now
-            say(f"{len(ready)} of {len(wanted)} accounts are ready, not yet {', '.join(coming)}")
+            say(_progress(wanted, ready, coming))
         time.sleep(2 * _LOOK)
     lines = [f"{len(ready)} of {len(wanted)} accounts are ready"]
     return lines + [f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready]
+
+
+def _progress(wanted: list[dict[str, Any]], ready: list[dict[str, Any]], coming: list[str]) -> str:
+    words = f"{len(ready)} of {len(wanted)} accounts are ready, not yet {', '.join(coming)}"
+    if any(a["state"] == AccountState.CONNECTING for a in wanted):
+        words += " (Raft's first heartbeat comes within 25 s)"
+    return words
 
 
 def _status(state: StateDir) -> dict[str, Any]:

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from raftsup import kept
+from raftsup import kept, raft_home
 from raftsup.log import say
+from raftsup.raft_errors import Who
 from raftsup.worker import bridge_life, bridge_lock
 from raftsup.worker.bridge_ears import Ears
-from raftsup.worker.bridge_life import BridgeState, Life
+from raftsup.worker.bridge_life import BridgeState, Life, Timings
 
 LOG = logging.getLogger("raftsup.worker")
-#: Seconds between the polite end of a bridge and the hard one. The CLI ends within 10 ms.
-TERM_GRACE = 2.0
+#: Seconds; a poll takes no infinity.
+_LONGEST = 3600.0
 
 
 def argv_of(command: Sequence[str], profile: str, endpoint: str) -> list[str]:
@@ -39,15 +40,18 @@ class Bridge:
     """The bridge of one account. ``run`` is its thread, which must live as long as the process."""
 
     account: str
-    profile: str
+    who: Who
     env: Mapping[str, str]
     #: Told of each new life, in the bridge's thread.
     changed: Callable[[Life], None]
     #: Keepers in waiting, filled while the worker was young and had one thread.
     spare: kept.Spare = field(default_factory=kept.Spare)
     life: Life = field(default_factory=Life)
+    timings: Timings = field(default_factory=Timings)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _alarm: tuple[int, int] = field(default_factory=lambda: _alarm())
+    #: When it said anything last, on the monotonic clock: a suspended host makes nobody deaf.
+    _heard_at: float = 0.0
 
     def stop(self) -> None:
         """Have ``run`` end the child and return. From any thread."""
@@ -58,9 +62,27 @@ class Bridge:
     def run(self, argv: Sequence[str]) -> None:
         """Keep a bridge running until ``stop``."""
         while not self._stopping.is_set():
+            signed_in = self._credential()
             delay = self._live_once(argv)
-            self._stopping.wait(delay)
+            self._pause(delay, signed_in)
         self._become(bridge_life.stopped(self.life))
+
+    def _pause(self, delay: float, signed_in: object) -> None:
+        """Wait for the next start; not for as long if a person has signed the profile in."""
+        due = time.monotonic() + delay
+        step = self.timings.look if bridge_life.awaits_credential(self.life) else delay
+        while (left := due - time.monotonic()) > 0 and not self._stopping.wait(min(step, left)):
+            if self._credential() != signed_in:
+                LOG.info(say("bridge.signed_in", profile=self.who.profile))
+                return
+
+    def _credential(self) -> object:
+        """What changes when the profile is signed in."""
+        try:
+            info = raft_home.credential(self.who.profile, self.env).stat()
+        except OSError:
+            return None
+        return info.st_mtime_ns, info.st_ino, info.st_size
 
     def _live_once(self, argv: Sequence[str]) -> float:
         """One start and one end; the seconds to the next start."""
@@ -70,30 +92,32 @@ class Bridge:
             return self._not_started(str(error))
         said = Ears(self._hear_event, self._hear_diagnostic)
         try:
-            self._watch(child, out, err, said)
+            killed = self._watch(child, out, err, said)
         finally:
             os.close(out)
             os.close(err)
         if child.failure is not None:
             return self._not_started(child.failure)
-        return self._after(child, "\n".join(said.last))
+        return self._after(child, "\n".join(said.last), killed)
 
     def _not_started(self, why: str) -> float:
         dice = random.random()  # noqa: S311
-        life, delay = bridge_life.not_started(self.life, why, time.time(), dice)
+        life, delay = bridge_life.not_started(self.life, why, time.time(), dice, self.timings)
         self._become(life)
         return delay
 
-    def _after(self, child: kept.Kept, stderr: str) -> float:
-        if self._stopping.is_set():
-            return 0.0  # an end that was asked for is no death
+    def _after(self, child: kept.Kept, stderr: str, killed: str) -> float:
+        if self._stopping.is_set() or self.life.pid is None:
+            return 0.0  # an end that was asked for is no death, and what never ran has none
         life, delay = bridge_life.ended(
             self.life,
             exit_text=kept.exit_text(child.status),
             stderr=stderr,
-            profile=self.profile,
+            who=self.who,
             now=time.time(),
             random=random.random(),  # noqa: S311
+            timings=self.timings,
+            killed=killed,
         )
         if "BRIDGE_ALREADY_RUNNING" in life.reason + stderr:
             life, delay = self._locked_out(life, stderr, delay)
@@ -105,28 +129,32 @@ class Bridge:
         if path is None:
             return bridge_life.locked_out(life, "the CLI named no lock file", due), delay
         try:
-            verdict = bridge_lock.heal(path, self.profile)
+            verdict = bridge_lock.heal(path, self.who.profile)
         except FileNotFoundError:
-            return life, bridge_life.QUICK.base  # whoever held it is gone
+            return life, self.timings.quick.base  # whoever held it is gone
         except OSError as error:
             why = f"cannot look at {path}: {error.strerror}"
             return bridge_life.locked_out(life, why, due), delay
         if verdict.stale:
             LOG.warning(say("bridge.lock.healed", path=path, reason=verdict.why))
-            return bridge_life.unlocked(life, verdict.why), bridge_life.QUICK.delay(life.failures)
+            return bridge_life.unlocked(life, verdict.why), self.timings.quick.delay(life.failures)
         return bridge_life.locked_out(life, verdict.why, due), delay
 
-    def _watch(self, child: kept.Kept, out: int, err: int, said: Ears) -> None:
-        """Follow the child until nothing of it runs."""
+    def _watch(self, child: kept.Kept, out: int, err: int, said: Ears) -> str:
+        """Follow the child until nothing of it runs; why we ended it for its silence, or "".
+
+        It is ended politely when the worker stops, and at once when it has been silent for too
+        long: what is deaf to its server is deaf to a signal as likely.
+        """
         poll = select.poll()
         for descriptor in (child.fileno(), self._alarm[0]):
             poll.register(descriptor, select.POLLIN)
-        control, kill_at = child.fileno(), float("inf")
+        control, kill_at, killed = child.fileno(), float("inf"), ""
+        self._heard_at = time.monotonic()
         while not child.gone:
-            patience = max(0.0, kill_at - time.monotonic())
-            ready = {
-                fd for fd, _ in poll.poll(None if patience == float("inf") else patience * 1e3)
-            }
+            next_at = min(kill_at, self._silence_at())
+            patience = max(0.0, next_at - time.monotonic())
+            ready = {fd for fd, _ in poll.poll(min(patience, _LONGEST) * 1e3)}
             for descriptor, hear in ((out, said.out), (err, said.err)):
                 if descriptor in ready and not hear(_read(descriptor)):
                     poll.unregister(descriptor)
@@ -139,14 +167,35 @@ class Bridge:
                 _read(self._alarm[0])
             if self._stopping.is_set() and kill_at == float("inf"):
                 child.terminate()
-                kill_at = time.monotonic() + TERM_GRACE
-            elif time.monotonic() >= kill_at:
+                kill_at = time.monotonic() + self.timings.term_grace
+            elif self._is_too_silent() and not killed and not child.gone:
+                killed = f"ended by raftsup after {self.timings.restart:g} s of silence"
+                LOG.warning(say("bridge.silent.killed", pid=child.pid, reason=killed))
+                kill_at = time.monotonic()
+            if time.monotonic() >= kill_at and not child.gone:
                 child.kill()
-                kill_at = float("inf") if child.gone else time.monotonic() + TERM_GRACE
+                kill_at = time.monotonic() + self.timings.term_grace
         # What it said last is still in the pipes: mostly the reason of its end.
         for descriptor, hear in ((out, said.out), (err, said.err)):
             while hear(_read(descriptor)):
                 pass
+        return killed
+
+    def _silence_at(self) -> float:
+        """When its silence is to be judged next, on the monotonic clock."""
+        if self.life.pid is None:
+            return float("inf")
+        silent = self.life.state is BridgeState.SILENT
+        return self._heard_at + (self.timings.restart if silent else self.timings.silence)
+
+    def _is_too_silent(self) -> bool:
+        """Tell of a silence that has lasted too long; whether it is time to end the bridge."""
+        if self.life.pid is None:
+            return False
+        silence = time.monotonic() - self._heard_at
+        if silence >= self.timings.silence and self.life.state is not BridgeState.SILENT:
+            self._become(bridge_life.silent(self.life, time.time()))
+        return silence >= self.timings.restart
 
     def _read_control(self, child: kept.Kept) -> bool:
         """Hear the keeper; whether it has told of the start just now."""
@@ -155,19 +204,23 @@ class Bridge:
         if child.pid is None or before is not None:
             return False
         LOG.info(say("bridge.started", pid=child.pid, restarts=self.life.starts))
-        self._become(bridge_life.started(self.life, child.pid))
+        self._heard_at = time.monotonic()
+        self._become(bridge_life.started(self.life, child.pid, time.time()))
         return True
 
     def _hear_event(self, line: bytes) -> None:
+        self._heard_at = time.monotonic()
         try:
             event = orjson.loads(line)
         except orjson.JSONDecodeError:
             event = None
-        if isinstance(event, dict):
-            self._become(bridge_life.said(self.life, event, time.time()))
+        event = event if isinstance(event, dict) else {}
+        self._become(bridge_life.said(self.life, event, time.time()))
 
     def _hear_diagnostic(self, line: str) -> None:
+        self._heard_at = time.monotonic()
         LOG.info(say("bridge.said", line=line))
+        self._become(bridge_life.spoke(self.life, time.time()))
 
     def _become(self, life: Life) -> None:
         if life == self.life:

@@ -1,82 +1,134 @@
-"""The life of a bridge, as a table and pure functions. ``bridge.py`` carries it out.
+"""The life of a bridge: a table of states and events, and pure functions over it.
+
+``TRANSITIONS`` is the whole of it: a move that the table does not have raises ``IllegalMove`` and
+changes nothing. ``bridge.py`` carries it out.
 
 ::
 
-    stopped --start--> starting --lifecycle--> replaying | listening | degraded | revoked
-       ^                  |                          |
-       |                  '------- exit / cannot start / locked out ------.
-       '-- stop                                                           v
-                         start, when its delay is over <-- waiting | missing | blocked
+    stopped | waiting | missing | blocked --START--> connecting
+    connecting ---PASS--> listening      the first chunk of Raft's stream has come
+    listening ---RETRY--> degraded       the CLI lost its server, and tries again by itself
+    any of these -PASS--> listening      also after a retry: the CLI says nothing else of its end
+    any of these -SILENCE-> silent       nothing heard for too long: deaf, whatever lives there
+    any running one -EXIT-> waiting      the next start is due after a delay
 
-Only ``listening`` is healthy: a process that merely exists is not (Hermes #59046).
-Source of the CLI's words: RAFT_PROTOCOL, "Starting the bridge".
+Only ``listening`` is healthy: a process that merely exists is not (Hermes #59046). Between its
+start and the first chunk the CLI says nothing, up to 25 s, though a wake would be taken meanwhile;
+after that it says ``starting`` and its end state again at each pass. Source of the CLI's words:
+RAFT_PROTOCOL, "What it says, and when".
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from raftsup import raft_errors
 from raftsup.backoff import Backoff
+from raftsup.raft_errors import Who
 
 
 class BridgeState(StrEnum):
     STOPPED = "stopped"  # not wanted: before the start, or the worker stops
-    STARTING = "starting"  # the process runs and has not said that it is connected
-    REPLAYING = "replaying"  # connected, handing over what was missed
+    CONNECTING = "connecting"  # the process runs and has not been heard of Raft yet
     LISTENING = "listening"  # healthy
     DEGRADED = "degraded"  # runs, lost its server and tries again by itself
+    SILENT = "silent"  # runs, and says nothing
     REVOKED = "revoked"  # runs, its credential is refused
     WAITING = "waiting"  # ended; the next start is due after a delay
     MISSING = "missing"  # the CLI cannot be started
-    BLOCKED = "blocked"  # another living bridge has the profile
+    BLOCKED = "blocked"  # another bridge has the profile, or may have it
 
 
-#: What the CLI's ``agent_comms.lifecycle`` states mean here.
-LIFECYCLE: dict[str, BridgeState] = {
-    "starting": BridgeState.STARTING,
-    "connected_replaying": BridgeState.REPLAYING,
-    "listening_idle": BridgeState.LISTENING,
-    "handoff_pending": BridgeState.LISTENING,
-    "degraded_backoff": BridgeState.DEGRADED,
-    "auth_revoked": BridgeState.REVOKED,
+class Event(StrEnum):
+    START = "start"
+    PASS = "pass"  # noqa: S105 - the end of a good pass: a chunk of the stream, or a poll
+    RETRY = "retry"  # a pass failed, and the CLI tries again
+    REVOKE = "revoke"  # the credential is refused, and the CLI stays
+    SILENCE = "silence"  # nothing was said for too long
+    SPEECH = "speech"  # after that, something that says nothing of its standing
+    EXIT = "exit"
+    CANNOT_START = "cannot_start"
+    LOCKED_OUT = "locked_out"
+    STOP = "stop"
+
+
+RUNNING = (
+    BridgeState.CONNECTING,
+    BridgeState.LISTENING,
+    BridgeState.DEGRADED,
+    BridgeState.SILENT,
+    BridgeState.REVOKED,
+)
+DOWN = (
+    BridgeState.STOPPED,
+    BridgeState.WAITING,
+    BridgeState.MISSING,
+    BridgeState.BLOCKED,
+)
+
+TRANSITIONS: dict[tuple[BridgeState, Event], BridgeState] = {
+    **{(state, Event.START): BridgeState.CONNECTING for state in DOWN},
+    **{(state, Event.CANNOT_START): BridgeState.MISSING for state in DOWN},
+    **{(state, Event.PASS): BridgeState.LISTENING for state in RUNNING},
+    **{(state, Event.RETRY): BridgeState.DEGRADED for state in RUNNING},
+    **{(state, Event.REVOKE): BridgeState.REVOKED for state in RUNNING},
+    **{(state, Event.SILENCE): BridgeState.SILENT for state in RUNNING},
+    (BridgeState.SILENT, Event.SPEECH): BridgeState.CONNECTING,
+    **{(state, Event.EXIT): BridgeState.WAITING for state in RUNNING},
+    (BridgeState.WAITING, Event.LOCKED_OUT): BridgeState.BLOCKED,
+    **{(state, Event.STOP): BridgeState.STOPPED for state in BridgeState},
 }
 
-#: What a person does about an error code of the CLI.
-HINTS: dict[str, str] = {
-    "BRIDGE_EXPECTED_AGENT_REQUIRED": "set this account's agentId (`raft --profile {profile} auth"
-    " whoami` shows it)",
-    "BRIDGE_IDENTITY_MISMATCH": "this account's agentId is not the agent behind its profile:"
-    " compare it with `raft --profile {profile} auth whoami`",
-    "BRIDGE_ALREADY_RUNNING": "stop the other bridge of profile {profile}",
-    "PROFILE_MANAGED_CONTEXT_CONFLICT": "remove SLOCK_AGENT_*/RAFT_AGENT_* from the environment",
-    "PROFILE_FILE_UNREADABLE": "sign in with `raft --profile {profile} auth login`",
-    "AUTH_REVOKED": "sign in again with `raft --profile {profile} auth login`",
+#: What the CLI's ``agent_comms.lifecycle`` states are here. ``starting`` and
+#: ``connected_replaying`` come again within a pass and say nothing; the last two are of other
+#: versions than are known.
+LIFECYCLE: dict[str, Event] = {
+    "listening_idle": Event.PASS,
+    "handoff_pending": Event.PASS,
+    "degraded_backoff": Event.RETRY,
+    "auth_revoked": Event.REVOKE,
 }
 
-#: What a person may want to know of a lifecycle state besides its word.
-_MEANS = {
-    BridgeState.DEGRADED: ": it cannot reach Raft, and tries again by itself",
-    BridgeState.REVOKED: ": its profile must be signed in again",
-}
+CONNECTING = (
+    "the bridge is connecting: the Raft CLI says nothing before Raft's first heartbeat (up to"
+    " 25 s); wakes are taken meanwhile"
+)
 
-#: "Code: INTERNAL_BUG", a line of its own on standard error.
-_CODE = re.compile(r"^\s*Code: ([A-Z][A-Z0-9_]{2,63})\s*$", re.MULTILINE)
 
-#: Most deaths pass; what only a person can mend is tried slowly, and for ever.
-QUICK = Backoff(base=0.5, cap=60.0)
-SLOW = Backoff(base=5.0, cap=300.0)
-_FOR_A_PERSON = frozenset(HINTS)
-#: A bridge that listened for so many seconds has proved itself: its next death is the first.
-HEALTHY = 10.0
+@dataclass(frozen=True)
+class Timings:
+    """Seconds."""
+
+    #: Silence after which a bridge counts as deaf: a healthy one speaks every 25 s.
+    silence: float = 90.0
+    #: Silence after which it is restarted.
+    restart: float = 180.0
+    #: A bridge that listened for so long has proved itself: its next death is the first.
+    healthy: float = 10.0
+    #: Most deaths pass; what only a person can mend is tried slowly, and for ever.
+    quick: Backoff = field(default_factory=lambda: Backoff(base=0.5, cap=60.0))
+    slow: Backoff = field(default_factory=lambda: Backoff(base=5.0, cap=300.0))
+    #: Between the polite end and the hard one. The CLI ends within 10 ms.
+    term_grace: float = 2.0
+    #: Between two looks at a credential that somebody may be mending.
+    look: float = 2.0
+
+
+class IllegalMove(Exception):
+    """A bridge cannot make this move from the state it is in."""
+
+    def __init__(self, state: BridgeState, event: Event) -> None:
+        super().__init__(f"a bridge that is {state} cannot {event}")
 
 
 @dataclass(frozen=True)
 class Life:
+    """Times are Unix seconds; 0.0 means never."""
+
     state: BridgeState = BridgeState.STOPPED
     #: For people, beside any state but listening.
     reason: str = "not started yet"
@@ -88,88 +140,180 @@ class Life:
     last_exit: str | None = None
     #: The last lines it said before it ended, or why it could not start.
     last_error: str | None = None
-    #: Unix seconds since which it has been listening; 0.0 if it is not.
+    #: When the process was started.
+    since: float = 0.0
+    #: Since when it has been listening; 0.0 if it is not.
     listening_since: float = 0.0
+    #: When it was last known to listen; kept over restarts.
+    listened_at: float = 0.0
+    #: When it last said anything.
+    heard_at: float = 0.0
     #: Starts made.
     starts: int = 0
-    #: The last error code it named in this run.
-    code: str | None = None
+    #: The last error that it named in this run: code and message.
+    fatal: tuple[str, str] | None = None
 
     @property
     def healthy(self) -> bool:
         return self.state is BridgeState.LISTENING
 
 
-def started(life: Life, pid: int) -> Life:
+def advance(state: BridgeState, event: Event) -> BridgeState:
+    """The state after ``event``. Raises ``IllegalMove`` where the table has no such move."""
+    after = TRANSITIONS.get((state, event))
+    if after is None:
+        raise IllegalMove(state, event)
+    return after
+
+
+def started(life: Life, pid: int, now: float) -> Life:
     return replace(
         life,
-        state=BridgeState.STARTING,
-        reason="waiting for the bridge to connect",
+        state=advance(life.state, Event.START),
+        reason=CONNECTING,
         pid=pid,
         starts=life.starts + 1,
         restarts=life.starts,
+        since=now,
+        heard_at=now,
         listening_since=0.0,
-        code=None,
+        fatal=None,
     )
 
 
-def said(life: Life, event: Mapping[str, Any], now: float) -> Life:
-    """After one JSON event of the bridge's. Unknown events change nothing."""
+def said(life: Life, raw: Mapping[str, Any], now: float) -> Life:
+    """After one JSON event of the bridge's. Unknown events change nothing but that it spoke."""
     if life.pid is None:
         return life
-    code = event.get("errorCode")
-    if event.get("type", event.get("event")) == "bridge_fatal" and isinstance(code, str):
-        return replace(life, code=code)
+    heard = replace(life, heard_at=now)
+    kind = raw.get("type", raw.get("event"))
+    if kind == "bridge_fatal" and isinstance(raw.get("errorCode"), str):
+        return replace(heard, fatal=(raw["errorCode"], str(raw.get("message") or "")))
+    if kind == "bridge_retry":
+        return _moved(heard, Event.RETRY, _retry_reason(raw), now)
+    if kind == "bridge_recovered":
+        return _moved(heard, Event.PASS, "", now)
     # The lifecycle's word stands in ``state``, whatever other fields a version adds.
-    word = event.get("state")
-    state = LIFECYCLE.get(word) if isinstance(word, str) else None
-    if state is None or state is life.state:
+    word = raw.get("state")
+    event = LIFECYCLE.get(word) if isinstance(word, str) else None
+    # A handoff carries a lifecycle's word too, in the middle of a pass.
+    if event is None or kind == "agent_comms.handoff":
+        return spoke(heard, now)
+    return _moved(heard, event, _FOREIGN.get(event, "").format(word=word), now)
+
+
+_FOREIGN = {
+    Event.RETRY: "the bridge says {word}: it cannot reach Raft, and tries again by itself",
+    Event.REVOKE: "the bridge says {word}: its profile must be signed in again",
+}
+
+
+def spoke(life: Life, now: float) -> Life:
+    """After a word that says nothing of its standing, on either stream."""
+    if life.pid is None:
         return life
+    heard = replace(life, heard_at=now)
+    if (life.state, Event.SPEECH) not in TRANSITIONS:
+        return heard
+    return replace(heard, state=advance(life.state, Event.SPEECH), reason=CONNECTING)
+
+
+def _moved(life: Life, event: Event, reason: str, now: float) -> Life:
+    state = advance(life.state, event)
     listening = state is BridgeState.LISTENING
     return replace(
         life,
         state=state,
-        reason="" if listening else f"the bridge says {word}{_MEANS.get(state, '')}",
-        listening_since=now if listening else 0.0,
+        reason=reason,
+        # Each pass says it again: the spell is the same.
+        listening_since=(life.listening_since or now) if listening else 0.0,
+        listened_at=now if listening else life.listened_at,
     )
 
 
+def _retry_reason(raw: Mapping[str, Any]) -> str:
+    code, message = str(raw.get("errorCode") or ""), str(raw.get("message") or "")
+    told = raft_errors.plain(": ".join(filter(None, (code, message)))) or "no reason given"
+    count, delay = raw.get("consecutiveFailures"), raw.get("delayMs")
+    words = f"the bridge lost Raft ({told}) and tries again by itself"
+    if isinstance(count, int):
+        words += f": failure {count} in a row"
+    if isinstance(delay, int | float):
+        words += f", next try after {delay / 1000:g} s"
+    return words
+
+
+def silent(life: Life, now: float) -> Life:
+    """After ``Timings.silence`` without a word."""
+    return replace(
+        life,
+        state=advance(life.state, Event.SILENCE),
+        reason=silence_reason(now - life.heard_at),
+        listening_since=0.0,
+    )
+
+
+def silence_reason(seconds: float) -> str:
+    return f"the bridge is silent for {seconds:.0f} s; a healthy one speaks every 25 s"
+
+
 def ended(
-    life: Life, *, exit_text: str, stderr: str, profile: str, now: float, random: float
+    life: Life,
+    *,
+    exit_text: str,
+    stderr: str,
+    who: Who,
+    now: float,
+    random: float,
+    timings: Timings,
+    killed: str = "",
 ) -> tuple[Life, float]:
-    """After the process is gone: the new life and the delay, in seconds, to its next start."""
-    proved = life.listening_since and now - life.listening_since >= HEALTHY
+    """After the process is gone: the new life and the delay, in seconds, to its next start.
+    ``killed``: why it was ended by us.
+    """
+    proved = life.listening_since and now - life.listening_since >= timings.healthy
     failures = 1 if proved else life.failures + 1
-    code = life.code or next((c for c in HINTS if c in stderr), None) or _code_in(stderr)
-    delay = (SLOW if code in _FOR_A_PERSON else QUICK).delay(failures, random)
-    words = "`raftsup logs` has its last words" if stderr else ""
-    hint = HINTS.get(code or "", words).format(profile=profile)
+    printed = raft_errors.parse(stderr)
+    code, message = life.fatal or (printed.code, printed.message)
+    message = printed.message or raft_errors.plain(message)
+    found = raft_errors.known(code, message)
+    delay = (timings.slow if found and found.lasting else timings.quick).delay(failures, random)
+    means, fix = raft_errors.advice(code, who, message)
+    if not found:
+        fix = "`raftsup logs` has its last words" if stderr else ""
     what = f"bridge {exit_text}" + (f" ({code})" if code else "")
+    quoted = f'"{message}"' if message else ""
+    next_start = f"next start {_at(now + delay)}"
+    if found and found.credential:
+        next_start += ", or as soon as the profile is signed in"
     return (
         replace(
             life,
-            state=BridgeState.WAITING,
-            reason="; ".join(filter(None, (what, hint, f"next start {_at(now + delay)}"))),
+            state=advance(life.state, Event.EXIT),
+            reason="; ".join(filter(None, (killed, what, quoted, means, fix, next_start))),
             pid=None,
             failures=failures,
             last_exit=exit_text,
             last_error=stderr or life.last_error,
             listening_since=0.0,
+            fatal=(code, message) if code else None,
         ),
         delay,
     )
 
 
-def _code_in(stderr: str) -> str | None:
-    """The code that the CLI gave people, of which there may be no event."""
-    found = _CODE.findall(stderr)
-    return found[-1] if found else None
+def awaits_credential(life: Life) -> bool:
+    """Whether a new credential may end what keeps the bridge from running."""
+    found = raft_errors.known(*life.fatal) if life.fatal else None
+    return life.state is BridgeState.WAITING and found is not None and found.credential
 
 
-def not_started(life: Life, why: str, now: float, random: float) -> tuple[Life, float]:
+def not_started(
+    life: Life, why: str, now: float, random: float, timings: Timings
+) -> tuple[Life, float]:
     """After a start that the system refused: mostly the CLI is not installed."""
     failures = life.failures + 1
-    delay = SLOW.delay(failures, random)
+    delay = timings.slow.delay(failures, random)
     reason = (
         f"the Raft CLI cannot be started ({why}); install it (npm i -g @botiverse/raft), check"
         f" with `raft --help` that the PATH of this host has it; next try {_at(now + delay)}"
@@ -177,20 +321,22 @@ def not_started(life: Life, why: str, now: float, random: float) -> tuple[Life, 
     return (
         replace(
             life,
-            state=BridgeState.MISSING,
+            state=advance(life.state, Event.CANNOT_START),
             reason=reason,
             pid=None,
             failures=failures,
             last_error=why,
             listening_since=0.0,
+            fatal=None,
         ),
         delay,
     )
 
 
 def locked_out(life: Life, why: str, due: float) -> Life:
-    """After a start that another living bridge of the profile prevented; ``due``: the next."""
-    return replace(life, state=BridgeState.BLOCKED, reason=f"{why}; next try {_at(due)}")
+    """After a start that another bridge of the profile prevented; ``due``: the next."""
+    state = advance(life.state, Event.LOCKED_OUT)
+    return replace(life, state=state, reason=f"{why}; next try {_at(due)}")
 
 
 def unlocked(life: Life, why: str) -> Life:
@@ -200,7 +346,11 @@ def unlocked(life: Life, why: str) -> Life:
 
 def stopped(life: Life) -> Life:
     return replace(
-        life, state=BridgeState.STOPPED, reason="the worker stops", pid=None, listening_since=0.0
+        life,
+        state=advance(life.state, Event.STOP),
+        reason="the worker stops",
+        pid=None,
+        listening_since=0.0,
     )
 
 

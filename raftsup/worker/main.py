@@ -15,17 +15,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from raftsup import exits, flock, hook_token, kept
+from raftsup import exits, flock, hook_token, kept, raft_home
 from raftsup.childenv import clean_env
 from raftsup.config.model import Account, Config, Dedupe
 from raftsup.dispatcher.client import Doorbell
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
+from raftsup.raft_errors import Who
 from raftsup.wake import Wake
 from raftsup.worker import pulse, selfwake
 from raftsup.worker.activity_feed import Feed, Queue
-from raftsup.worker.bridge import TERM_GRACE, Bridge, argv_of
+from raftsup.worker.bridge import Bridge, argv_of
+from raftsup.worker.bridge_life import Life, Timings
 from raftsup.worker.endpoint import Endpoint, Hooks
 from raftsup.worker.preload import application
 from raftsup.worker.report import Report
@@ -35,7 +37,7 @@ LOG = logging.getLogger("raftsup.worker")
 #: Whole seconds for requests under way once the bridge is gone.
 _GRACE = 2
 #: The longest that a worker takes to stop by itself, in seconds.
-STOP_BUDGET = round(TERM_GRACE * 2 + _GRACE)
+STOP_BUDGET = round(Timings().term_grace * 2 + _GRACE)
 _PREDECESSOR = 5.0
 
 
@@ -53,6 +55,9 @@ class Settings:
     map_size: int
     #: Seconds without a proof of life after which the parent kills it.
     watchdog: float
+    #: Seconds without a word after which its bridge counts as deaf, and is restarted.
+    bridge_silence: float
+    bridge_restart: float
     state: StateDir
 
 
@@ -69,6 +74,8 @@ def settings_of(config: Config, account: Account, state: StateDir) -> Settings:
         activity=account.activity,
         map_size=config.ledger.map_size,
         watchdog=config.supervisor.watchdog,
+        bridge_silence=config.supervisor.bridge_silence,
+        bridge_restart=config.supervisor.bridge_restart,
         state=state,
     )
 
@@ -103,7 +110,13 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     report = Report(state.report(settings.account), settings.account, settings.profile)
     report.adopt()
     bridge = Bridge(
-        settings.account, settings.profile, _bridge_env(env, token, settings), report.bridge, spare
+        settings.account,
+        _who(settings, env),
+        _bridge_env(env, token, settings),
+        report.bridge,
+        spare,
+        Life(failures=report.failures, listened_at=report.listened_at),
+        Timings(silence=settings.bridge_silence, restart=settings.bridge_restart),
     )
     waiting = Queue()
     feed = _feed(settings, session, waiting, stopping)
@@ -204,6 +217,16 @@ def _follow_turns(settings: Settings, feed: Feed | None, url: str, key: str) -> 
     except OSError as error:
         # Raft then sees the turns without their tools.
         LOG.warning(say("activity.no_hooks", path=path, reason=error.strerror))
+
+
+def _who(settings: Settings, env: Mapping[str, str]) -> Who:
+    found = raft_home.read(settings.profile, env)
+    return Who(
+        settings.profile,
+        settings.command,
+        settings.agent_id or (found.agent_id if found else None),
+        found.server_url if found else None,
+    )
 
 
 def _bridge_env(env: Mapping[str, str], token: str, settings: Settings) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ class Report:
     profile: str
     url: str = ""
     rejected: int = 0
+    #: Of the last worker of this account: its bridge's deaths in a row, and when it listened last.
+    failures: int = 0
+    listened_at: float = 0.0
     _life: Life = field(default_factory=Life)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _written: dict[str, Any] = field(default_factory=dict)
@@ -36,6 +39,9 @@ class Report:
         if last is not None:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self.rejected = int(last["rejected"])
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self.failures = int(last["bridge"]["failures"])
+                self.listened_at = float(last["bridge"]["listenedAt"])
 
     def count(self, what: str) -> None:
         if what == "rejected":
@@ -44,8 +50,11 @@ class Report:
 
     def bridge(self, life: Life) -> None:
         with self._lock:
-            self._life = life
-        self.write()
+            before, self._life = self._life, life
+        # That it spoke again is written by and by.
+        timeless = replace(life, heard_at=before.heard_at, listened_at=before.listened_at)
+        if timeless != before:
+            self.write()
 
     def state(self) -> str:
         """``ready``, or the bridge's state: an endpoint without a bridge is not healthy."""
@@ -77,6 +86,10 @@ class Report:
                 "restarts": life.restarts,
                 "lastExit": life.last_exit,
                 "lastError": life.last_error,
+                "failures": life.failures,
+                "since": life.since,
+                "heardAt": life.heard_at,
+                "listenedAt": life.listened_at,
             },
         }
 

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from raftsup.backoff import Backoff
-from raftsup.sim.server import running_workspace
-from raftsup.worker import bridge_life
+from raftsup.raft_errors import Who
+from raftsup.sim import timers
+from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.worker.bridge import Bridge, argv_of
-from raftsup.worker.bridge_life import BridgeState, Life
+from raftsup.worker.bridge_life import BridgeState, Life, Timings
 from tests.integration.host import RAFT, wait_for
 from tests.processes import alive
 
@@ -27,10 +28,7 @@ ENDPOINT = "http://127.0.0.1:1/wake"
 LISTENS = '{"type": "agent_comms.lifecycle", "state": "listening_idle"}'
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge_life, "QUICK", Backoff(base=0.02, cap=0.1))
-    monkeypatch.setattr(bridge_life, "SLOW", Backoff(base=0.1, cap=0.2))
+QUICK = Timings(quick=Backoff(base=0.02, cap=0.1), slow=Backoff(base=0.1, cap=0.2), look=0.05)
 
 
 @dataclass
@@ -50,9 +48,13 @@ class Kept:
 
 
 @contextmanager
-def kept(argv: Sequence[str], env: dict[str, str] | None = None) -> Iterator[Kept]:
+def kept(
+    argv: Sequence[str], env: dict[str, str] | None = None, timings: Timings = QUICK
+) -> Iterator[Kept]:
     lives: list[Life] = []
-    bridge = Bridge("support", "support", env or {"PATH": os.environ["PATH"]}, lives.append)
+    who = Who("support", agent_id="agent-support", server="http://raft.invalid")
+    env = env or {"PATH": os.environ["PATH"]}
+    bridge = Bridge("support", who, env, lives.append, timings=timings)
     thread = threading.Thread(target=bridge.run, args=(argv,), daemon=True)
     thread.start()
     running = Kept(bridge, thread, lives)
@@ -140,7 +142,7 @@ def test_garbage_on_standard_output_changes_nothing(tmp_path: Path) -> None:
     with kept(command) as running:
         running.life(lambda life: life.healthy)
         states = [life.state for life in running.lives]
-        assert states == [BridgeState.STARTING, BridgeState.LISTENING]
+        assert list(dict.fromkeys(states)) == [BridgeState.CONNECTING, BridgeState.LISTENING]
 
 
 def test_a_bridge_that_says_more_than_any_pipe_holds_does_not_stall(tmp_path: Path) -> None:
@@ -194,11 +196,9 @@ def test_a_stop_ends_also_a_bridge_that_ignores_term_and_what_it_started(tmp_pat
     assert not alive(int((tmp_path / "grandchild").read_text()))
 
 
-def test_a_stop_while_it_waits_for_the_next_start_returns_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bridge_life, "QUICK", Backoff(base=3600.0, cap=3600.0))
-    with kept(script(tmp_path, "sys.exit(1)\n")) as running:
+def test_a_stop_while_it_waits_for_the_next_start_returns_at_once(tmp_path: Path) -> None:
+    slow = Timings(quick=Backoff(base=3600.0, cap=3600.0))
+    with kept(script(tmp_path, "sys.exit(1)\n"), timings=slow) as running:
         running.life(lambda life: life.state is BridgeState.WAITING)
         running.stop()
 
@@ -217,8 +217,9 @@ def test_an_asked_end_is_not_told_as_a_death(tmp_path: Path) -> None:
 @contextmanager
 def simulated(tmp_path: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
     """argv and environment of a bridge of ``support``, and where its lock is."""
-    with running_workspace(["support"], raft_home=tmp_path) as raft:
+    with running_workspace(["support"], raft_home=tmp_path, keepalive=0.1) as raft:
         env = {
+            **timers.SHORT,
             "PATH": os.environ["PATH"],
             "RAFT_HOME": str(tmp_path),
             "RAFT_CHANNEL_TOKEN": "t",
@@ -235,7 +236,8 @@ def simulated(tmp_path: Path) -> Iterator[tuple[list[str], dict[str, str], Path]
 def test_a_lock_that_nobody_holds_is_healed(tmp_path: Path, content: str) -> None:
     with simulated(tmp_path) as (argv, env, lock):
         # This very process lives and is no bridge: a pid that was given away since.
-        lock.write_text(json.dumps({"pid": os.getpid()}) if content == "reused" else content)
+        owner = {"pid": os.getpid(), "createdAt": "2026-01-01T00:00:00.000Z"}
+        lock.write_text(json.dumps(owner) if content == "reused" else content)
         os.utime(lock, (1, 1))  # not one that a starting bridge is writing
         with kept(argv, env) as running:
             life = running.life(lambda life: life.healthy)
@@ -276,13 +278,13 @@ def test_a_profile_that_does_not_exist_is_told_with_what_to_do(tmp_path: Path) -
     with simulated(tmp_path) as (_, env, _lock), kept(argv, env) as running:
         life = running.life(lambda life: life.state is BridgeState.WAITING)
     assert "PROFILE_FILE_UNREADABLE" in life.reason
-    assert "auth login" in life.reason
+    assert "raft agent login --server http://raft.invalid --agent agent-support" in life.reason
 
 
 def test_a_lock_whose_file_vanished_meanwhile_is_no_obstacle(
     tmp_path: Path,
 ) -> None:
-    said = "Lock: {}/bridge.lock\\nCode: BRIDGE_ALREADY_RUNNING"
+    said = "Code: BRIDGE_ALREADY_RUNNING\\nNext action: Stop it. Lock: {}/bridge.lock\\n"
     command = script(
         tmp_path,
         "if not os.path.exists(folder + '/once'):\n"
@@ -309,3 +311,113 @@ def test_what_cannot_be_started_for_want_of_a_process_is_tried_again(
     monkeypatch.setattr(module, "spawn", spawn)
     with kept(script(tmp_path, f"print('{LISTENS}', flush=True)\ntime.sleep(60)\n")) as running:
         running.life(lambda life: life.healthy)
+
+
+# A server that is away, deaf or refuses.
+
+
+@contextmanager
+def bridged(
+    tmp_path: Path, timings: Timings = QUICK, **env: str
+) -> Iterator[tuple[RunningWorkspace, Kept]]:
+    """A bridge that listens, and its server."""
+    with running_workspace(["support"], raft_home=tmp_path, keepalive=0.1) as raft:
+        given = {
+            **timers.SHORT,
+            "PATH": os.environ["PATH"],
+            "RAFT_HOME": str(tmp_path),
+            "RAFT_EXPECTED_AGENT_ID": "agent-support",
+            **env,
+        }
+        with kept(argv_of(RAFT, "support", ENDPOINT), given, timings) as running:
+            running.life(lambda life: life.healthy)
+            yield raft, running
+
+
+def test_a_server_that_answers_503_is_told_at_once_and_its_return_too(tmp_path: Path) -> None:
+    with bridged(tmp_path, RAFT_SIM_RETRY_CAP="0.3") as (raft, running):
+        raft.fault("error")
+        raft.fault("drop")
+        life = running.life(lambda life: "failure 3 in a row" in life.reason)
+        assert life.state is BridgeState.DEGRADED and life.restarts == 0
+        assert "SERVER_5XX: injected" in life.reason
+        raft.clear_faults()
+        wait_for(lambda: running.bridge.life.healthy)
+
+
+def test_a_server_that_never_answers_makes_the_bridge_silent_and_it_is_restarted(
+    tmp_path: Path,
+) -> None:
+    deaf = Timings(silence=0.6, restart=1.2, quick=Backoff(base=0.02, cap=0.1))
+    with bridged(tmp_path, deaf) as (raft, running):
+        first = running.bridge.life.pid
+        raft.fault("stall")
+        raft.fault("drop")
+        life = running.life(lambda life: life.state is BridgeState.SILENT)
+        assert "a healthy one speaks every 25 s" in life.reason and life.pid == first
+        life = running.life(lambda life: life.state is BridgeState.WAITING)
+        assert "ended by raftsup after 1.2 s of silence" in life.reason
+        # It connects, and is as deaf.
+        running.life(lambda life: life.state is BridgeState.SILENT and life.pid != first)
+        raft.clear_faults()
+        wait_for(lambda: running.bridge.life.healthy)
+    assert first and not alive(first)
+
+
+def test_a_stopped_bridge_is_silent_and_restarted(tmp_path: Path) -> None:
+    deaf = Timings(silence=0.6, restart=1.2, quick=Backoff(base=0.02, cap=0.1))
+    with bridged(tmp_path, deaf) as (_, running):
+        first = running.bridge.life.pid
+        assert first
+        os.kill(first, signal.SIGSTOP)
+        running.life(lambda life: life.state is BridgeState.SILENT)
+        running.life(lambda life: life.healthy and life.pid != first)
+    assert not alive(first)
+
+
+def test_a_refused_server_ends_the_bridge_and_it_comes_back_by_itself(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (raft, running):
+        raft.refuse()
+        life = running.life(lambda life: life.state is BridgeState.WAITING)
+        assert "(CHECK_FAILED)" in life.reason and "tried again by itself" in life.reason
+        raft.listen()
+        wait_for(lambda: running.bridge.life.healthy)
+
+
+def test_a_revoked_credential_says_how_to_sign_in_and_a_new_one_is_taken_at_once(
+    tmp_path: Path,
+) -> None:
+    patient = Timings(slow=Backoff(base=3600.0, cap=3600.0), look=0.05)
+    with bridged(tmp_path, patient) as (raft, running):
+        raft.workspace.renew_token("support")
+        life = running.life(lambda life: life.state is BridgeState.WAITING)
+        assert '"This agent credential has been revoked."' in life.reason
+        assert "sign in again: `raft agent login --server" in life.reason
+        raft.write_profile(tmp_path, "support")
+        wait_for(lambda: running.bridge.life.healthy)
+
+
+def test_a_server_without_a_stream_and_a_flapping_one_leave_it_listening_in_the_end(
+    tmp_path: Path,
+) -> None:
+    with bridged(tmp_path) as (raft, running):
+        raft.fault("error", route="/internal/agent-api/wake-hints/stream", status=404)
+        raft.fault("drop")
+        running.life(lambda life: life.state is BridgeState.DEGRADED)
+        wait_for(lambda: running.bridge.life.healthy)
+        assert running.bridge.life.restarts == 0
+
+
+def test_passes_and_flapping_write_few_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "raftsup"), bridged(tmp_path) as (_, running):
+        heard = running.bridge.life.heard_at
+        wait_for(lambda: running.bridge.life.heard_at > heard + 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.split()[0] for line in said] == [
+        "action=bridge.started",
+        "action=bridge.connecting",
+        "action=bridge.listening",
+        "action=bridge.stopped",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+from raftsup.raft_errors import Who
 from raftsup.worker.bridge import Bridge
 from raftsup.worker.bridge_life import Life
 
@@ -21,7 +22,7 @@ def test_a_bridge_that_speaks_before_its_start_is_told_is_heard() -> None:
             if life.healthy:
                 healthy.set()
 
-        bridge = Bridge("a", "p", {"PATH": os.environ["PATH"]}, changed)
+        bridge = Bridge("a", Who("p"), {"PATH": os.environ["PATH"]}, changed)
         argv = ["sh", "-c", f"echo '{LISTENING}'; exec sleep 60"]
         thread = threading.Thread(target=bridge.run, args=(argv,))
         thread.start()

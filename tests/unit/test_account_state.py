@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.config.model import Account, CommandAgent
-from raftsup.ops.status.account_state import AccountState, Found, judge
+from raftsup.ops.status.account_state import AccountState, Found, grace_until, judge
 from raftsup.worker.bridge_life import BridgeState
 
 ACCOUNT = Account(
@@ -39,8 +40,9 @@ WELL = Found(
             "degraded",
             "`raftsup ctl restart accounts:support`",
         ),
-        (replace(WELL, bridge="starting", reason="connecting"), "starting", "connecting"),
-        (replace(WELL, bridge="replaying", reason="replays"), "starting", "replays"),
+        (replace(WELL, bridge="connecting", reason="up to 25 s"), "connecting", "up to 25 s"),
+        (replace(WELL, bridge="connecting", bridge_alive=False), "degraded", "just died"),
+        (replace(WELL, bridge="silent", silence=120.0), "degraded", "is silent for 120 s"),
         (replace(WELL, bridge="waiting", reason="exited with 1"), "degraded", "exited with 1"),
         (replace(WELL, bridge="missing", reason="install it"), "degraded", "install it"),
         (replace(WELL, bridge="blocked", reason="pid 7"), "degraded", "pid 7"),
@@ -95,3 +97,26 @@ def test_ready_needs_every_link_of_the_chain_and_all_else_has_a_reason(found: Fo
         assert not all(chain) or found.bridge != "listening"
     whole = replace(found, reason="why")
     assert bool(judge(ACCOUNT, whole)[1]) is (judge(ACCOUNT, whole)[0] is not AccountState.READY)
+
+
+NOON = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("bridge", "until"),
+    [
+        ({"state": "connecting", "since": NOON, "listenedAt": NOON - 5, "failures": 1}, NOON + 30),
+        ({"state": "connecting", "since": NOON, "listenedAt": NOON - 5, "failures": 0}, NOON + 30),
+        # It keeps dying, or never listened, or not lately.
+        ({"state": "connecting", "since": NOON, "listenedAt": NOON - 5, "failures": 2}, None),
+        ({"state": "connecting", "since": NOON, "listenedAt": 0.0, "failures": 0}, None),
+        ({"state": "connecting", "since": NOON, "listenedAt": NOON - 300, "failures": 1}, None),
+        ({"state": "waiting", "since": NOON, "listenedAt": NOON - 5, "failures": 1}, None),
+        ({"state": "silent", "since": NOON, "listenedAt": NOON - 5, "failures": 0}, None),
+        ({}, None),
+    ],
+)
+def test_a_bridge_that_connects_again_is_given_time_only_if_it_was_well(
+    bridge: dict[str, Any], until: float | None
+) -> None:
+    assert grace_until(bridge) == until

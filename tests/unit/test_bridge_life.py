@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,22 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.backoff import Backoff
+from raftsup.raft_errors import CODES, Who, advice
 from raftsup.worker import bridge_life
-from raftsup.worker.bridge_life import HINTS, LIFECYCLE, BridgeState, Life
+from raftsup.worker.bridge_life import (
+    CONNECTING,
+    LIFECYCLE,
+    RUNNING,
+    TRANSITIONS,
+    BridgeState,
+    Event,
+    IllegalMove,
+    Life,
+    Timings,
+)
 
-RUNNING = {
-    BridgeState.STARTING,
-    BridgeState.REPLAYING,
-    BridgeState.LISTENING,
-    BridgeState.DEGRADED,
-    BridgeState.REVOKED,
-}
+TIMES = Timings()
+WHO = Who("support", agent_id="agent-1", server="https://raft.invalid")
 #: Long after the epoch, so that no time is taken for "never".
 NOON = 1_800_000_000.0
 
 
-def start(life: Life, pid: int = 7) -> Life:
-    return bridge_life.started(life, pid)
+def start(life: Life, pid: int = 7, at: float = NOON) -> Life:
+    return bridge_life.started(life, pid, at)
 
 
 def lifecycle(life: Life, state: object, at: float = NOON) -> Life:
@@ -36,8 +43,17 @@ def end(
     life: Life, stderr: str = "", at: float = NOON, how: str = "exited with 1"
 ) -> tuple[Life, float]:
     return bridge_life.ended(
-        life, exit_text=how, stderr=stderr, profile="support", now=at, random=0.0
+        life, exit_text=how, stderr=stderr, who=WHO, now=at, random=0.0, timings=TIMES
     )
+
+
+def fatal(life: Life, code: str, message: str = "") -> Life:
+    event = {"type": "bridge_fatal", "errorCode": code, "message": message}
+    return bridge_life.said(life, event, NOON)
+
+
+def retry(life: Life, at: float = NOON, **more: object) -> Life:
+    return bridge_life.said(life, {"type": "bridge_retry", **more}, at)
 
 
 def after(*words: str) -> Life:
@@ -51,11 +67,12 @@ def after(*words: str) -> Life:
 @pytest.mark.parametrize(
     ("words", "state", "reason"),
     [
-        ((), "starting", "waiting for the bridge to connect"),
-        (("starting",), "starting", "waiting for the bridge to connect"),
-        (("connected_replaying",), "replaying", "the bridge says connected_replaying"),
-        (("connected_replaying", "listening_idle"), "listening", ""),
-        (("listening_idle", "handoff_pending"), "listening", ""),
+        ((), "connecting", CONNECTING),
+        (("starting",), "connecting", CONNECTING),
+        (("connected_replaying",), "connecting", CONNECTING),
+        (("starting", "connected_replaying", "listening_idle"), "listening", ""),
+        (("listening_idle", "starting"), "listening", ""),
+        (("listening_idle", "starting", "handoff_pending"), "listening", ""),
         (
             ("listening_idle", "degraded_backoff"),
             "degraded",
@@ -77,6 +94,70 @@ def test_each_lifecycle_word_has_its_state_and_reason(
 
 
 @pytest.mark.parametrize("state", BridgeState)
+@pytest.mark.parametrize("event", Event)
+def test_a_move_is_in_the_table_or_raises(state: BridgeState, event: Event) -> None:
+    if (state, event) in TRANSITIONS:
+        assert bridge_life.advance(state, event) is TRANSITIONS[state, event]
+    else:
+        with pytest.raises(IllegalMove, match=f"a bridge that is {state} cannot {event}"):
+            bridge_life.advance(state, event)
+
+
+@pytest.mark.parametrize("state", RUNNING)
+def test_a_bridge_that_runs_is_not_started_again(state: BridgeState) -> None:
+    life = Life(state=state, pid=7)
+    with pytest.raises(IllegalMove):
+        start(life)
+    with pytest.raises(IllegalMove):
+        bridge_life.locked_out(life, "why", NOON)
+
+
+def test_a_retry_is_degraded_at_once_with_the_clis_own_words() -> None:
+    life = retry(
+        after("listening_idle"), consecutiveFailures=2, delayMs=10_000,
+        errorCode="SERVER_5XX", message="HTTP 503",
+    )  # fmt: skip
+    assert life.state is BridgeState.DEGRADED
+    assert life.reason == (
+        "the bridge lost Raft (SERVER_5XX: HTTP 503) and tries again by itself: failure 2 in a row,"
+        " next try after 10 s"
+    )
+    assert bridge_life.said(life, {"type": "bridge_recovered", "afterFailures": 2}, NOON).healthy
+    assert lifecycle(life, "listening_idle").healthy
+
+
+@pytest.mark.parametrize("more", [{}, {"delayMs": "x", "consecutiveFailures": [], "message": 7}])
+def test_a_retry_of_another_shape_is_one_as_well(more: dict[str, object]) -> None:
+    life = retry(after("listening_idle"), **more)
+    assert life.state is BridgeState.DEGRADED and life.reason
+
+
+def test_a_wake_in_the_middle_of_a_pass_is_no_end_of_it() -> None:
+    event = {"type": "agent_comms.handoff", "state": "handoff_pending"}
+    life = bridge_life.said(after(), event, NOON)
+    assert life.state is BridgeState.CONNECTING
+
+
+def test_silence_is_told_in_seconds_and_ends_with_a_word() -> None:
+    life = bridge_life.silent(after("listening_idle"), NOON + 91)
+    assert (life.state, life.listening_since) == (BridgeState.SILENT, 0.0)
+    assert life.reason == "the bridge is silent for 91 s; a healthy one speaks every 25 s"
+    assert life.listened_at == NOON
+    assert lifecycle(life, "listening_idle", at=NOON + 92).healthy
+    unknown = bridge_life.said(life, {"type": "reconcile_peek"}, NOON + 92)
+    assert (unknown.state, unknown.heard_at) == (BridgeState.CONNECTING, NOON + 92)
+    assert retry(life).state is BridgeState.DEGRADED
+
+
+def test_a_pass_keeps_the_spell_and_a_retry_ends_it() -> None:
+    life = after("listening_idle")
+    for n in range(1, 9):
+        life = lifecycle(lifecycle(life, "starting", NOON + n), "listening_idle", NOON + n)
+    assert (life.listening_since, life.listened_at, life.heard_at) == (NOON, NOON + 8, NOON + 8)
+    assert retry(life, at=NOON + 9).listening_since == 0.0
+
+
+@pytest.mark.parametrize("state", BridgeState)
 def test_only_a_listening_bridge_is_healthy(state: BridgeState) -> None:
     assert Life(state=state).healthy is (state is BridgeState.LISTENING)
 
@@ -92,14 +173,14 @@ def test_only_a_listening_bridge_is_healthy(state: BridgeState) -> None:
         {"type": "agent_comms.lifecycle", "state": {"listening_idle": 1}},
         {"type": "bridge_fatal"},
         {"type": "bridge_fatal", "errorCode": 17},
-        {"type": ["bridge_fatal"], "errorCode": "AUTH_REVOKED"},
+        {"type": ["bridge_fatal"], "errorCode": "CHECK_FAILED"},
         {"state": 3},
     ],
 )
 @pytest.mark.parametrize("words", [(), ("listening_idle",), ("degraded_backoff",)])
 def test_an_unknown_event_changes_nothing(event: dict[str, Any], words: Sequence[str]) -> None:
     life = after(*words)
-    assert bridge_life.said(life, event, NOON + 1) == life
+    assert bridge_life.said(life, event, NOON + 1) == replace(life, heard_at=NOON + 1)
 
 
 def test_what_a_bridge_said_before_it_runs_or_after_its_end_counts_for_nothing() -> None:
@@ -120,22 +201,22 @@ def test_delays_grow_to_the_cap() -> None:
         delays.append(delay)
     assert delays[:4] == [0.5, 1.0, 2.0, 4.0]
     assert delays == sorted(delays)
-    assert delays[-1] == bridge_life.QUICK.cap
+    assert delays[-1] == TIMES.quick.cap
 
 
 def test_a_healthy_spell_makes_the_next_death_the_first_again() -> None:
     life = Life()
     for _ in range(5):
         life, delay = end(start(life))
-    assert delay > bridge_life.QUICK.base
+    assert delay > TIMES.quick.base
     life = lifecycle(start(life), "listening_idle", at=NOON)
-    life, delay = end(life, at=NOON + bridge_life.HEALTHY)
-    assert (life.failures, delay) == (1, bridge_life.QUICK.base)
+    life, delay = end(life, at=NOON + TIMES.healthy)
+    assert (life.failures, delay) == (1, TIMES.quick.base)
 
 
 @pytest.mark.parametrize(
     ("word", "spell"),
-    [("listening_idle", bridge_life.HEALTHY - 1), ("degraded_backoff", bridge_life.HEALTHY * 10)],
+    [("listening_idle", TIMES.healthy - 1), ("degraded_backoff", TIMES.healthy * 10)],
 )
 def test_a_spell_too_short_or_not_healthy_proves_nothing(word: str, spell: float) -> None:
     life, _ = end(start(Life()))
@@ -149,46 +230,69 @@ def test_restarts_count_the_starts_after_the_first() -> None:
     assert life.restarts == 0
     life = start(end(life)[0])
     assert life.restarts == 1
-    life = start(bridge_life.not_started(end(life)[0], "raft: gone", 0.0, 0.0)[0])
+    life = start(bridge_life.not_started(end(life)[0], "raft: gone", 0.0, 0.0, TIMES)[0])
     assert life.restarts == 2
 
 
-@pytest.mark.parametrize("code", HINTS)
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("told", ["stdout", "stderr"])
-def test_what_only_a_person_can_mend_has_a_hint_and_is_tried_slowly(code: str, told: str) -> None:
+def test_every_known_code_has_its_meaning_and_what_to_type(code: str, told: str) -> None:
     life, stderr = start(Life()), ""
     if told == "stdout":
-        life = bridge_life.said(life, {"type": "bridge_fatal", "errorCode": code}, NOON)
+        life = fatal(life, code, "the server's words")
     else:
-        stderr = f"Error: no\nCode: {code}"
+        stderr = f"Error: the server's words\nCode: {code}\nNext action: none"
     life, delay = end(life, stderr)
-    assert code in life.reason
-    assert HINTS[code].format(profile="support") in life.reason
+    assert f'bridge exited with 1 ({code}); "the server\'s words"; ' in life.reason
+    means, fix = advice(code, WHO)
+    assert means in life.reason and fix in life.reason
     assert "{" not in life.reason
-    assert delay == bridge_life.SLOW.base
+    assert delay == (TIMES.slow if CODES[code].lasting else TIMES.quick).base
 
 
-def test_a_code_that_only_people_are_told_is_named_with_where_its_words_are() -> None:
+def test_a_revoked_credential_names_the_command_that_signs_in_again() -> None:
+    life = fatal(start(Life()), "BRIDGE_WAKE_HINTS_FAILED", "This credential was revoked.")
+    life, delay = end(life)
+    login = "raft agent login --server https://raft.invalid --agent agent-1 --profile-slug support"
+    assert f"sign in again: `{login}`" in life.reason
+    assert "or as soon as the profile is signed in" in life.reason
+    assert bridge_life.awaits_credential(life)
+    assert delay == TIMES.slow.base
+    assert not bridge_life.awaits_credential(start(life))
+
+
+def test_a_code_of_the_servers_own_counts_where_it_stands_in_the_message() -> None:
+    life = fatal(start(Life()), "BRIDGE_WAKE_STREAM_FAILED", "delegated_legacy_route_unsupported")
+    life, _ = end(life)
+    assert "update the Raft CLI" in life.reason
+
+
+def test_a_code_that_only_people_are_told_is_named_with_its_words() -> None:
     life, delay = end(start(Life()), "Error: Unexpected error: terminated\nCode: INTERNAL_BUG")
-    assert "(INTERNAL_BUG); `raftsup logs` has its last words; next start at" in life.reason
-    assert delay == bridge_life.QUICK.base
+    assert '(INTERNAL_BUG); "Unexpected error: terminated"; ' in life.reason
+    assert delay == TIMES.quick.base
+    life, _ = end(start(Life()), "panic")
+    assert life.reason.startswith("bridge exited with 1; `raftsup logs` has its last words; next")
 
 
 def test_an_unknown_code_is_named_and_tried_again_soon() -> None:
-    life = bridge_life.said(
-        start(Life()), {"type": "bridge_fatal", "errorCode": "OUT_OF_TEA"}, NOON
-    )
-    life, delay = end(life)
+    life, delay = end(fatal(start(Life()), "OUT_OF_TEA"))
     assert "OUT_OF_TEA" in life.reason
-    assert delay == bridge_life.QUICK.base
+    assert delay == TIMES.quick.base
 
 
 def test_a_code_of_an_earlier_run_does_not_explain_a_later_death() -> None:
-    life = bridge_life.said(
-        start(Life()), {"type": "bridge_fatal", "errorCode": "AUTH_REVOKED"}, NOON
-    )
+    life = fatal(start(Life()), "BRIDGE_IDENTITY_MISMATCH")
     life, _ = end(start(end(life)[0]))
-    assert "AUTH_REVOKED" not in life.reason
+    assert "BRIDGE_IDENTITY_MISMATCH" not in life.reason
+
+
+def test_an_end_of_our_making_says_why() -> None:
+    life, _ = bridge_life.ended(
+        start(Life()), exit_text="killed by SIGKILL", stderr="", who=WHO, now=NOON, random=0.0,
+        timings=TIMES, killed="ended by raftsup after 180 s of silence",
+    )  # fmt: skip
+    assert life.reason.startswith("ended by raftsup after 180 s of silence; bridge killed by")
 
 
 def test_the_last_exit_and_the_last_words_are_kept_through_a_restart() -> None:
@@ -200,21 +304,26 @@ def test_the_last_exit_and_the_last_words_are_kept_through_a_restart() -> None:
 
 
 def test_a_missing_cli_says_how_to_install_and_verify_it() -> None:
-    life, delay = bridge_life.not_started(Life(), "raft: No such file or directory", 0.0, 0.0)
+    life, delay = bridge_life.not_started(
+        Life(), "raft: No such file or directory", 0.0, 0.0, TIMES
+    )
     assert life.state is BridgeState.MISSING
     assert "npm i -g @botiverse/raft" in life.reason
     assert "raft --help" in life.reason
-    assert delay == bridge_life.SLOW.base
+    assert delay == TIMES.slow.base
 
 
 MOVES = st.one_of(
     st.tuples(st.just("start"), st.integers(1, 1 << 22)),
+    st.tuples(st.just("silent"), st.none()),
     st.tuples(
         st.just("say"),
         st.dictionaries(
             st.sampled_from(["type", "event", "state", "errorCode", "pid", "healthy"]),
             st.one_of(
-                st.sampled_from([*LIFECYCLE, *HINTS, "bridge_fatal", "agent_comms.lifecycle"]),
+                st.sampled_from(
+                    [*LIFECYCLE, *CODES, "bridge_fatal", "bridge_retry", "agent_comms.lifecycle"]
+                ),
                 st.none(),
                 st.integers(),
                 st.text(max_size=5),
@@ -222,7 +331,7 @@ MOVES = st.one_of(
             ),
         ),
     ),
-    st.tuples(st.just("end"), st.sampled_from(["", "Code: AUTH_REVOKED", "panic {x} %s"])),
+    st.tuples(st.just("end"), st.sampled_from(["", "Code: CHECK_FAILED", "panic {x} %s"])),
     st.tuples(st.just("cannot"), st.text(max_size=10)),
     st.tuples(st.just("stop"), st.none()),
 )
@@ -236,27 +345,33 @@ def test_any_history_leaves_a_life_that_makes_sense(
     for (move, what), later in history:
         now += later
         delay: float | None = None
-        match move:
-            case "start":
-                life = bridge_life.started(life, what)
-            case "say":
-                life = bridge_life.said(life, what, now)
-            case "end":
-                life, delay = bridge_life.ended(
-                    life, exit_text="exited with 1", stderr=what, profile="p", now=now,
-                    random=random,
-                )  # fmt: skip
-            case "cannot":
-                life, delay = bridge_life.not_started(life, what, 0.0, random)
-            case "stop":
-                life = bridge_life.stopped(life)
+        before = life
+        try:
+            match move:
+                case "start":
+                    life = bridge_life.started(life, what, now)
+                case "say":
+                    life = bridge_life.said(life, what, now)
+                case "silent":
+                    life = bridge_life.silent(life, now)
+                case "end":
+                    life, delay = bridge_life.ended(
+                        life, exit_text="exited with 1", stderr=what, who=WHO, now=now,
+                        random=random, timings=TIMES,
+                    )  # fmt: skip
+                case "cannot":
+                    life, delay = bridge_life.not_started(life, what, 0.0, random, TIMES)
+                case "stop":
+                    life = bridge_life.stopped(life)
+        except IllegalMove:
+            assert life == before
         assert (life.pid is not None) == (life.state in RUNNING)
         assert not (life.healthy and life.pid is None)
         assert (life.listening_since > 0) == life.healthy
         assert bool(life.reason) is not life.healthy
         assert life.restarts == max(0, life.starts - 1)
         if delay is not None:
-            assert 0 < delay <= max(bridge_life.QUICK.cap, bridge_life.SLOW.cap)
+            assert 0 < delay <= max(TIMES.quick.cap, TIMES.slow.cap)
 
 
 @given(st.integers(-5, 10_000), st.floats(0, 0.999))

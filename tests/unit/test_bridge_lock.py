@@ -14,34 +14,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.worker import bridge_lock
+from raftsup.worker.bridge_lock import Process
 
+#: When the locks of these tests were written, in Unix seconds.
+WRITTEN = 1_795_248_000.0
 BRIDGE = ["node", "/usr/bin/raft", "--profile", "support", "agent", "bridge", "--json"]
 OTHERS = ["node", "/usr/bin/raft", "--profile", "sales", "agent", "bridge"]
+NAMELESS = ["node", "/usr/bin/raft", "agent", "bridge", "--json"]
 
 
-def lock(pid: object) -> bytes:
-    return json.dumps({"pid": pid, "createdAt": "2026-11-21T08:00:00.000Z"}).encode()
+def lock(pid: object, **more: object) -> bytes:
+    owner = {"pid": pid, "createdAt": "2026-11-21T08:00:00.000Z", **more}
+    return json.dumps(owner, indent=2).encode()
 
 
 @pytest.mark.parametrize(
-    ("argv", "bridge"),
+    ("argv", "environ", "profile"),
     [
-        (BRIDGE, True),
-        (["raft", "--profile=support", "agent", "bridge"], True),
-        (OTHERS, False),
-        (["raft", "--profile=sales", "agent", "bridge"], False),
-        (["raft", "--profile", "support", "message", "check"], False),
-        (["raft", "--profile", "support", "agent", "list", "bridge"], False),
-        (["raft", "--profile", "support-2", "agent", "bridge"], False),
-        (["raft", "--profile"], False),
-        (["support", "--profile", "agent", "bridge"], False),
-        ([], False),
+        (BRIDGE, None, "support"),
+        (["raft", "--profile=support", "agent", "bridge"], None, "support"),
+        (["raft", "-p", "support", "agent", "bridge"], None, "support"),
+        (["raft", "agent", "bridge", "--profile", "support"], None, "support"),
+        (OTHERS, None, "sales"),
+        (NAMELESS, {"RAFT_PROFILE": "support"}, "support"),
+        (NAMELESS, {"SLOCK_PROFILE": "support"}, "support"),
+        (BRIDGE, {"RAFT_PROFILE": "sales"}, "support"),
+        (NAMELESS, {}, None),
+        (NAMELESS, None, None),
+        (["raft", "--profile", "support", "message", "check"], None, None),
+        (["raft", "--profile", "support", "agent", "list", "bridge"], None, None),
+        (["raft", "--profile"], None, None),
+        ([], None, None),
     ],
 )
-def test_a_command_line_is_a_bridge_of_the_profile_only_if_it_says_both(
-    argv: Sequence[str], bridge: bool
+def test_whose_bridge_a_process_is(
+    argv: Sequence[str], environ: dict[str, str] | None, profile: str | None
 ) -> None:
-    assert bridge_lock.is_bridge(argv, "support") is bridge
+    assert bridge_lock.profile_of(Process(7, argv, environ)) == profile
+
+
+BEFORE, AFTER = WRITTEN - 1, WRITTEN + 60
 
 
 @pytest.mark.parametrize(
@@ -60,30 +72,73 @@ def test_a_command_line_is_a_bridge_of_the_profile_only_if_it_says_both(
         (lock(7.5), True, "no pid"),
         (lock(9), True, "9 is dead"),
         (lock(-1), True, "-1 is dead"),
-        (lock(8), True, "8 is another program"),
-        (lock(6), True, "6 is another program"),
-        (lock(5), True, "5 is another program"),
-        (lock(7), False, "another bridge of profile support runs: pid 7"),
     ],
 )
-def test_a_lock_is_stale_unless_a_bridge_of_this_profile_lives_behind_it(
-    content: bytes, stale: bool, why: str
-) -> None:
-    lines: dict[int, Sequence[str]] = {5: (), 6: OTHERS, 7: BRIDGE, 8: ["sleep", "60"]}
-    verdict = bridge_lock.judge(content, "support", lines)
+def test_a_lock_that_no_process_is_behind_is_stale(content: bytes, stale: bool, why: str) -> None:
+    verdict = bridge_lock.judge(content, "support", lambda pid: None)
     assert verdict.stale is stale
     assert why in verdict.why
 
 
+@pytest.mark.parametrize(
+    ("process", "more", "stale", "why"),
+    [
+        # Its bridge, by whatever it says so.
+        ((BRIDGE, None, BEFORE), {}, False, "another bridge of profile support runs: pid 7"),
+        ((BRIDGE, None, AFTER), {}, False, "another bridge of profile support runs: pid 7"),
+        ((NAMELESS, {"RAFT_PROFILE": "support"}, BEFORE), {}, False, "another bridge"),
+        ((OTHERS, None, BEFORE), {"profileSlug": "sales"}, False, "another bridge"),
+        # The pid was given to another since.
+        ((["sleep", "60"], None, AFTER), {}, True, "pid 7 is another program by now"),
+        ((["sleep", "60"], {}, AFTER), {"profileSlug": "support"}, True, "another program"),
+        ((OTHERS, None, AFTER), {}, True, "another program by now"),
+        ((OTHERS, None, BEFORE), {"profileSlug": "support"}, True, "a bridge of profile sales"),
+        # Who can tell.
+        ((["sleep", "60"], None, BEFORE), {}, False, "ps -fp 7"),
+        ((["sleep", "60"], None, AFTER), {"createdAt": "lately"}, False, "ps -fp 7"),
+        (([], None, AFTER), {}, False, "ps -fp 7"),
+        ((NAMELESS, None, AFTER), {}, False, "ps -fp 7"),
+        ((NAMELESS, {}, BEFORE), {}, False, "ps -fp 7"),
+        ((OTHERS, None, BEFORE), {}, False, "ps -fp 7"),
+    ],
+)
+def test_a_living_process_behind_a_lock_is_told_apart_or_left_in_peace(
+    process: tuple[list[str], dict[str, str] | None, float],
+    more: dict[str, str],
+    stale: bool,
+    why: str,
+) -> None:
+    verdict = bridge_lock.judge(lock(7, **more), "support", lambda pid: Process(pid, *process))
+    assert verdict.stale is stale
+    assert why in verdict.why
+
+
+@given(
+    st.sampled_from([BRIDGE, NAMELESS, ["raft", "-p", "support", "agent", "bridge"]]),
+    st.sampled_from([None, {}, {"RAFT_PROFILE": "support"}, {"SLOCK_PROFILE": "support"}]),
+    st.floats(WRITTEN - 1e6, WRITTEN + 1e6),
+    st.sampled_from([{}, {"profileSlug": "support"}, {"createdAt": None}]),
+)
+def test_the_lock_of_a_bridge_that_may_be_ours_is_never_stale(
+    argv: list[str],
+    environ: dict[str, str] | None,
+    started: float,
+    more: dict[str, object],
+) -> None:
+    process = Process(7, argv, environ, started)
+    assert not bridge_lock.judge(lock(7, **more), "support", lambda pid: process).stale
+
+
 @given(st.binary(max_size=60))
 def test_no_content_of_a_lock_file_breaks_the_judge(content: bytes) -> None:
-    assert bridge_lock.judge(content, "support", {1: ["init"]}).why
+    assert bridge_lock.judge(content, "support", lambda pid: Process(pid, ["init"])).why
 
 
 @pytest.mark.parametrize(
     ("stderr", "path"),
     [
         ("Lock: /home/a/bridge.lock", "/home/a/bridge.lock"),
+        ("Code: X\nNext action: Stop it or wait. Lock: /a b/bridge.lock\n", "/a b/bridge.lock"),
         ("Error: is running\n  Lock: /a b/c/bridge.lock  \nCode: X", "/a b/c/bridge.lock"),
         ("Lock: /etc/passwd", None),
         ("Lock: /home/a/bridge.lock.d/x", None),
@@ -163,18 +218,14 @@ def test_healing_removes_no_folder(tmp_path: Path) -> None:
     assert path.is_dir()
 
 
-def test_healing_keeps_a_lock_that_was_taken_while_it_looked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_healing_keeps_a_lock_that_was_taken_while_it_looked(tmp_path: Path) -> None:
     path = tmp_path / "bridge.lock"
-    path.write_bytes(b"")
+    path.write_bytes(lock(7))
     os.utime(path, ns=(1, 1))
 
-    def another_starts() -> dict[int, Sequence[str]]:
+    def another_starts(pid: int) -> None:
         path.unlink()
-        path.write_bytes(lock(7))
-        return {}
+        path.write_bytes(lock(8))
 
-    monkeypatch.setattr(bridge_lock, "_command_lines", another_starts)
-    bridge_lock.heal(path, "support")
-    assert path.read_bytes() == lock(7)
+    bridge_lock.heal(path, "support", another_starts)
+    assert path.read_bytes() == lock(8)

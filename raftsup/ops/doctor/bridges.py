@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -26,13 +26,12 @@ _MARKS = ("RAFTSUP_TURN", "RAFTSUP_LANE")
 
 
 def locks(scene: Scene) -> Iterator[Finding]:
-    argv_of: dict[int, Sequence[str]] = {p.pid: p.argv for p in scene.processes.values()}
     found = not scene.accounts
     for account in scene.accounts:
         for path in lock_files(scene, account):
             profile = account.profile or ""
             try:
-                verdict = bridge_lock.judge(path.read_bytes(), profile, argv_of)
+                verdict = bridge_lock.judge(path.read_bytes(), profile, bridge_lock.living)
             except OSError:
                 continue
             if verdict.stale:
@@ -90,13 +89,17 @@ def strangers(
     """Bridges of ``profiles`` not below ``ours``, whose profiles lie where ours do."""
     for process in processes.values():
         for profile in profiles:
-            if not bridge_lock.is_bridge(process.argv, profile):
+            if bridge_lock.profile_of(_seen(process)) != profile:
                 continue
             if belongs(process.pid, ours, processes) or _place(process.environ) != _place(env):
                 continue
             parent = processes.get(process.parent)
-            if parent is None or not bridge_lock.is_bridge(parent.argv, profile):
+            if parent is None or bridge_lock.profile_of(_seen(parent)) != profile:
                 yield profile, process  # not a second time for what it started itself
+
+
+def _seen(process: Process) -> bridge_lock.Process:
+    return bridge_lock.Process(process.pid, process.argv, process.environ)
 
 
 def _place(env: Mapping[str, str]) -> str | None:

@@ -29,6 +29,7 @@ _STATES = {
     AccountState.DEGRADED: bad,
     AccountState.MISCONFIGURED: bad,
     AccountState.STARTING: warning,
+    AccountState.CONNECTING: warning,
 }
 #: What mends an account, and words about it, by what its bridge said.
 _SETUP = ("raftsup setup --account {account} --profile {profile} --no-check --yes"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from raftsup.config.model import Account
+from raftsup.worker.bridge_life import silence_reason
 
 
 class AccountState(StrEnum):
     READY = "ready"
     STARTING = "starting"
+    #: Its bridge runs and has not been heard of Raft yet: the CLI says nothing for up to 25 s.
+    CONNECTING = "connecting"
     DEGRADED = "degraded"
     DOWN = "down"
     DISABLED = "disabled"
@@ -38,6 +43,8 @@ class Found:
     reason: str = ""
     #: The bridge's process lives.
     bridge_alive: bool = False
+    #: Seconds since the bridge said anything.
+    silence: float = 0.0
     dispatcher: bool = False
     #: It does not answer, but was started a moment ago.
     dispatcher_comes: bool = False
@@ -47,7 +54,10 @@ class Found:
     held: int = 0
 
 
-_COMING = frozenset({"stopped", "starting", "replaying"})
+#: A bridge that was just restarted and listened before counts as well for so many seconds.
+GRACE = 30.0
+#: It listened at most so many seconds before that start.
+_RECENTLY = 120.0
 
 
 def judge(account: Account, found: Found) -> tuple[AccountState, str]:
@@ -67,12 +77,8 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return _without_worker(account, found)
     if not found.answers:
         return _without_endpoint(account, found)
-    if found.bridge in _COMING:
-        return AccountState.STARTING, found.reason
-    if found.bridge != "listening":
-        return AccountState.DEGRADED, found.reason or f"the bridge is {found.bridge}"
-    if not found.bridge_alive:
-        return AccountState.DEGRADED, "the bridge's process has just died, or is stopped"
+    if found.bridge != "listening" or not found.bridge_alive:
+        return _without_bridge(found)
     if found.dispatcher_comes and not found.dispatcher:
         return AccountState.STARTING, "the dispatcher has just been started"
     if not found.dispatcher:
@@ -80,6 +86,29 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
     if found.lane:
         return AccountState.DEGRADED, found.lane
     return AccountState.READY, ""
+
+
+def _without_bridge(found: Found) -> tuple[AccountState, str]:
+    match found.bridge:
+        case "stopped":
+            return AccountState.STARTING, found.reason
+        case "silent":
+            return AccountState.DEGRADED, silence_reason(found.silence)
+        case "listening" | "connecting" if not found.bridge_alive:
+            return AccountState.DEGRADED, "the bridge's process has just died, or is stopped"
+        case "connecting":
+            return AccountState.CONNECTING, found.reason
+        case state:
+            return AccountState.DEGRADED, found.reason or f"the bridge is {state}"
+
+
+def grace_until(bridge: Mapping[str, Any]) -> float | None:
+    """Until when a bridge that connects counts as well: one that listened a moment ago and has
+    died at most once since. Unix seconds; None: it does not. ``bridge``: as its worker reports it.
+    """
+    since, listened = bridge.get("since", 0.0), bridge.get("listenedAt", 0.0)
+    again = bridge.get("state") == "connecting" and bridge.get("failures", 0) <= 1
+    return since + GRACE if again and listened and since - listened <= _RECENTLY else None
 
 
 def _without_worker(account: Account, found: Found) -> tuple[AccountState, str]:

@@ -17,6 +17,7 @@ _COLOURS = {
     "running": "32",
     "ok": "32",
     "starting": "33",
+    "connecting": "33",
     "stopping": "33",
     "degraded": "33",
     "draining": "33",
