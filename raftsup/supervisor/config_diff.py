@@ -70,8 +70,8 @@ _NOT_LIVE = {
     "dedupe.max_entries": Takes.RESTART,
     "ledger.map_size": Takes.HOST,
     "supervisor.watchdog": Takes.RESTART,
-    "supervisor.bridgeSilence": Takes.RESTART,
-    "supervisor.bridgeRestart": Takes.RESTART,
+    "supervisor.bridge_silence": Takes.RESTART,
+    "supervisor.bridge_restart": Takes.RESTART,
 }
 #: Of an account that runs before and after.
 _OF_ACCOUNT = {

@@ -79,6 +79,7 @@ def of_setting(path: str) -> Config:
         ("turns.max_pause", "live"), ("turns.coalesce", "restart"), ("dedupe.ttl", "restart"),
         ("dedupe.max_entries", "restart"), ("ledger.map_size", "host"),
         ("supervisor.watchdog", "restart"), ("supervisor.reload", "live"),
+        ("supervisor.bridge_silence", "restart"), ("supervisor.bridge_restart", "restart"),
     ],
 )  # fmt: skip
 def test_each_setting_takes_what_the_table_says(path: str, takes: str) -> None:
@@ -86,7 +87,7 @@ def test_each_setting_takes_what_the_table_says(path: str, takes: str) -> None:
     assert found.takes == takes
     assert found.path.replace("maxPause", "max_pause").replace("maxEntries", "max_entries").replace(
         "mapSize", "map_size"
-    ) == path  # fmt: skip
+    ).replace("bridgeS", "bridge_s").replace("bridgeR", "bridge_r") == path  # fmt: skip
 
 
 @pytest.mark.parametrize(
