@@ -48,12 +48,24 @@ _NAMES = frozenset(
 )
 #: Locale settings, and the timers of the simulator's ``raft`` (the true one ignores them).
 _PREFIXES = ("LC_", "RAFT_SIM_")
+_PROXIES = tuple(name for name in _NAMES if name.lower().endswith("s_proxy")
+                 or name.lower() in ("http_proxy", "all_proxy"))  # fmt: skip
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def clean_env(environ: Mapping[str, str]) -> dict[str, str]:
     """The part of ``environ`` that children may see.
 
-    Managed-agent variables (``SLOCK_AGENT_*``, ``RAFT_AGENT_*``) are left out with the rest: with
-    them the Raft CLI refuses ``--profile`` (``PROFILE_MANAGED_CONTEXT_CONFLICT``).
+    What selects a profile (``RAFT_PROFILE``, ``SLOCK_PROFILE``) is left out with the rest: beside
+    ``--profile`` it would be a conflict to the Raft CLI. So are a managed agent's variables
+    (``SLOCK_*``), with which it refuses ``--profile``. Where there is a proxy, loopback is not
+    asked for through it.
     """
-    return {k: v for k, v in environ.items() if k in _NAMES or k.startswith(_PREFIXES)}
+    kept = {k: v for k, v in environ.items() if k in _NAMES or k.startswith(_PREFIXES)}
+    if not any(kept.get(name) for name in _PROXIES):
+        return kept
+    # A bridge's wakes must not go to a proxy, whatever the operator's list says.
+    listed = kept.get("no_proxy") or kept.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in listed.split(",") if host.strip()]
+    whole = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+    return {**kept, "NO_PROXY": whole, "no_proxy": whole}

@@ -66,6 +66,11 @@ def bridge_state_dir(slug: str, agent_id: str, environ: Mapping[str, str]) -> Pa
     return profile_dir(slug, environ) / "agent-comms-core" / _segment(agent_id) / _INSTANCE
 
 
+def bridge_log(slug: str, agent_id: str, environ: Mapping[str, str]) -> Path:
+    """The bridge's own log: every event, also those of its last hours."""
+    return bridge_state_dir(slug, agent_id, environ) / "bridge.log"
+
+
 def signed_in(environ: Mapping[str, str]) -> list[SignedIn]:
     """The profiles that are signed in where the CLI looks, by name. What cannot be read is left
     out: who wants it asks the CLI, which says why.
@@ -78,6 +83,12 @@ def signed_in(environ: Mapping[str, str]) -> list[SignedIn]:
         slugs = [next((environ[n] for n in SELECTED if environ.get(n)), Path(single).name)]
     found = (read(slug, environ) for slug in slugs if not slug.startswith("."))
     return [profile for profile in found if profile is not None]
+
+
+def usual_server(environ: Mapping[str, str]) -> str | None:
+    """The server that all profiles here are signed in at; None if there is none, or several."""
+    servers = {profile.server_url for profile in signed_in(environ)}
+    return servers.pop() if len(servers) == 1 else None
 
 
 def read(slug: str, environ: Mapping[str, str]) -> SignedIn | None:

@@ -26,6 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{config.path or 'no file, RAFT_PROFILE only'}: good")
         for account in config.accounts:
             print(f"  {account.id}: {_account(account)}")
+            if account.warning:
+                print(f"    warning: {account.warning}")
         print(f"  at most {_turns(config)}")
         if arguments.live and not tried:
             print("no agent was tried: no account runs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 
 from raftsup import exits
@@ -15,7 +16,7 @@ from raftsup.ops import inspection
 def run(arguments: argparse.Namespace) -> int:
     id_ = account_id(arguments.account)
     try:
-        found = inspection.collect(id_, state_of(arguments), loader_of(arguments))
+        found = inspection.collect(id_, state_of(arguments), loader_of(arguments), os.environ)
     except inspection.Unknown as error:
         return complain(str(error), exits.FAILED)
     if arguments.json:

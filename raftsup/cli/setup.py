@@ -61,6 +61,10 @@ def _wrong(arguments: argparse.Namespace) -> str | None:
             "--from-openclaw takes over all accounts and their agent: leave out --profile,"
             " --account, --agent-id and --agent"
         )
+    if arguments.token_stdin and not (arguments.profile and arguments.agent_id and arguments.yes):
+        return "--token-stdin signs a profile in: it needs --profile, --agent-id and --yes"
+    if arguments.server and not arguments.token_stdin:
+        return "--server goes with --token-stdin; without them setup asks for both"
     try:
         shlex.split(arguments.raft or "")
     except ValueError as error:
@@ -78,4 +82,6 @@ def _given(arguments: argparse.Namespace) -> flow.Given:
         command=shlex.split(arguments.raft) if arguments.raft else None,
         openclaw=usual_path(os.environ) if openclaw is True else openclaw,
         check=not arguments.no_check,
+        server=arguments.server,
+        token=sys.stdin.readline().strip() if arguments.token_stdin else None,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raftsup import raft_home
 from raftsup.config.agents import EXAMPLE
 from raftsup.config.model import Account, AcpAgent, Agent, OpenClawAgent
 from raftsup.config.problems import Place, Report, quoted
@@ -80,7 +81,9 @@ def _with_default(
     place: Place,
     environ: Mapping[str, str],
 ) -> dict[str, _Entry]:
-    """Make or fill the account ``default``: its own, then the top's, then RAFT_PROFILE."""
+    """Make or fill the account ``default``: its own, then the top's, then the profile that the
+    environment selects, as it would for the Raft CLI. One that a named account has is that account.
+    """
     top = {key: channel[key] for key in _OF_DEFAULT if channel.get(key) is not None}
     own = entries.get(DEFAULT)
     written = {k: v for k, v in own.values.items() if v is not None} if own else {}
@@ -88,14 +91,39 @@ def _with_default(
     profile_place = own.profile_place if own else place.at("profile")
     if "profile" in top and "profile" not in written:
         profile_place = place.at("profile")
-    from_environ = environ.get("RAFT_PROFILE", "").strip()
-    if "profile" not in values and from_environ:
-        values["profile"] = from_environ
-        profile_place = Place("RAFT_PROFILE in the environment")
+    variable, selected = selected_profile(environ)
+    named = {entry.values.get("profile") for id_, entry in entries.items() if id_ != DEFAULT}
+    if "profile" not in values and selected and selected not in named:
+        values["profile"] = selected
+        profile_place = Place(f"{variable} in the environment")
     if own is None and not values:
         return entries
     made = _Entry(values, own.place if own else place, profile_place)
     return {**entries, DEFAULT: made} if own else {DEFAULT: made, **entries}
+
+
+def selected_profile(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that selects a profile of the Raft CLI, and the profile; "" where none does."""
+    chosen = ((name, environ.get(name, "").strip()) for name in raft_home.SELECTED)
+    return next((pair for pair in chosen if pair[1]), ("", ""))
+
+
+def check_environment(
+    found: tuple[Account, ...], environ: Mapping[str, str], report: Report
+) -> None:
+    """What the Raft CLI would refuse, or give to the wrong account."""
+    selected = {n: environ[n].strip() for n in raft_home.SELECTED if environ.get(n, "").strip()}
+    if len(set(selected.values())) > 1:
+        report.add(Place(" and ".join(selected) + " in the environment"),
+                   "they name different profiles of the Raft CLI", "unset one of them")  # fmt: skip
+    wanted = [account.id for account in found if account.runs]
+    for name in (*raft_home.SINGLE, raft_home.BRIDGE_STATE):
+        if environ.get(name) and len(wanted) > 1:
+            of = "bridge" if name == raft_home.BRIDGE_STATE else "profile"
+            report.add(Place(f"{name} in the environment"),
+                       f"it is the folder of one single {of}, and there are {len(wanted)}"
+                       f" accounts: {', '.join(wanted)}",
+                       "unset it; a folder that holds profiles is named by RAFT_HOME")  # fmt: skip
 
 
 def _check_profiles(entries: Mapping[str, _Entry], report: Report) -> None:

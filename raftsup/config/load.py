@@ -7,7 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from raftsup.config import settings
-from raftsup.config.accounts import accounts, default_account
+from raftsup.config.accounts import (
+    accounts,
+    check_environment,
+    default_account,
+    selected_profile,
+)
 from raftsup.config.agents import EXAMPLE, completed
 from raftsup.config.model import Config
 from raftsup.config.problems import ConfigError, Place, Problem, Report
@@ -38,7 +43,7 @@ def load(
     try:
         written = read(file)
     except FileNotFoundError:
-        if named or not environ.get("RAFT_PROFILE", "").strip():
+        if named or not selected_profile(environ)[1]:
             raise _no_file(file) from None
         return _check({}, None, Place(str(file)), environ, overrides)
     return _check(written, file, Place(str(file)), environ, overrides)
@@ -80,6 +85,7 @@ def _check(
     channel = tree.get("channels", {}).get("raft", {})
     found = accounts(channel, place, environ, tree.get("turns", {}).get("agent"), report)
     default = default_account(channel, found, place, report)
+    check_environment(found, environ, report)
     if not found and not report.problems:
         report.add(place.at("accounts"), "there is no account",
                    'write accounts: { support: { profile: "<Raft CLI profile>" } }')  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,16 @@ class Account:
     @property
     def runs(self) -> bool:
         return self.enabled and self.problem is None
+
+    @property
+    def warning(self) -> str | None:
+        """What will keep it from working, though it is tried."""
+        if not self.runs or self.agent_id is not None:
+            return None
+        return (
+            "it has no agentId, without which the Raft CLI starts no bridge: write the one that"
+            f" `raft --profile {shlex.quote(self.profile or '')} auth whoami` tells"
+        )
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from raftsup.config.describe import describe
 from raftsup.config.load import ConfigError
-from raftsup.config.model import Config
+from raftsup.config.model import Account, Config
 from raftsup.dispatcher.lanes import ALL
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
-from raftsup.ops import status, turns
+from raftsup.ops import bridge_log, status, turns
 from raftsup.ops.logs import rotated
 from raftsup.ops.plain import plain
 from raftsup.paths import StateDir
@@ -24,7 +25,9 @@ class Unknown(Exception):
     """No such account; the message names those that there are."""
 
 
-def collect(id_: str, state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
+def collect(
+    id_: str, state: StateDir, load: Callable[[], Config], environ: Mapping[str, str]
+) -> dict[str, Any]:
     """The object that ``--json`` prints. Raises ``Unknown``, and ``ConfigError`` where no host
     runs and the file cannot be used.
     """
@@ -49,7 +52,20 @@ def collect(id_: str, state: StateDir, load: Callable[[], Config]) -> dict[str, 
         },
         "recent": _recent(id_, state),
         "files": _files(id_, state, file),
+        "bridgeLog": _bridge_log(whole["accounts"][0], chosen[0], environ),
     }
+
+
+def _bridge_log(
+    found: Mapping[str, Any], account: Account, environ: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """The end of the CLI's own log, where it can be found: a worker knows best."""
+    told = found["bridge"]["log"]
+    path = Path(told) if told else bridge_log.path_of(account, environ)
+    if path is None:
+        return None
+    log = bridge_log.tail(path)
+    return {"path": str(path), "lines": list(log.lines), "problem": log.problem}
 
 
 def _written(id_: str, load: Callable[[], Config]) -> tuple[dict[str, Any] | None, str, str | None]:
@@ -138,6 +154,10 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     for number, log in enumerate(found["files"]["logs"]):
         yield "" if number else "logs", log
     yield "report", found["files"]["report"] or ""
+    if (log := found["bridgeLog"]) is not None:
+        yield "CLI's log", log["path"]
+        for line in log["lines"] or [log["problem"]]:
+            yield "", f"  {line}"
 
 
 def _program(word: str, pid: int | None) -> str:

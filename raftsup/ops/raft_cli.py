@@ -1,4 +1,4 @@
-"""Asking the Raft CLI: is it there, which profiles has it, whose agent is one."""
+"""Asking the Raft CLI: is it there, whose agent is a profile; and signing one in."""
 
 from __future__ import annotations
 
@@ -14,21 +14,38 @@ from typing import Any
 
 import psutil
 
+from raftsup import raft_errors, raft_home
 from raftsup.childenv import clean_env
 from raftsup.ops.plain import plain
+from raftsup.raft_errors import Who
 
-#: Seconds for one question; ``whoami`` asks Raft itself.
+#: Seconds for one question; some ask Raft itself.
 PATIENCE = 30.0
 
 
 class CliTrouble(Exception):
-    """The CLI is missing or did not answer; the message says why and what to do."""
+    """The CLI is missing, or did not do it; the message says why and what to do."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        #: The CLI's own error code, where it gave one.
+        self.code = code
 
 
 @dataclass(frozen=True)
 class Whoami:
     agent_id: str
     server: str
+    #: Why Raft could not be asked whether that is still so; "" where it was, or nobody asks.
+    unconfirmed: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An agent that somebody may sign in as."""
+
+    id: str
+    name: str
 
 
 def located(command: Sequence[str], environ: Mapping[str, str]) -> str | None:
@@ -47,41 +64,129 @@ def whoami(
     ``patience``: seconds; None: ``PATIENCE``.
     """
     patience = PATIENCE if patience is None else patience
-    if located(command, environ) is None:
-        raise CliTrouble(missing(command))
-    raft = shlex.join([*command, "--profile", profile])
-    shown = f"`{raft} auth whoami`"
-    try:
-        done = ask([*command, "--profile", profile, "auth", "whoami"], environ, patience)
-    except subprocess.TimeoutExpired:
-        raise CliTrouble(f"{shown} gave no answer in {patience:g} s; try it by hand") from None
-    except (OSError, ValueError) as error:
-        raise CliTrouble(f"{shown} cannot be run: {error}") from None
-    if done.returncode != 0:
-        said = _said(done.stderr or done.stdout) or f"it ended with {done.returncode}"
-        raise CliTrouble(f"{shown} failed: {said}; sign in with `{raft} auth login`")
+    who = who_of(command, profile, environ)
+    done = _run(command, ("--profile", profile, "auth", "whoami"), environ, patience, who.whoami)
     answer = _object(done.stdout.decode("utf-8", "replace"))
     # The CLI nests what it says below ``data`` [commands/auth/whoami.ts]; others may not.
     nested = answer.get("data")
-    answer = nested if isinstance(nested, dict) else answer
-    agent_id = answer.get("agentId")
-    if not isinstance(agent_id, str) or not agent_id.strip().isprintable() or not agent_id.strip():
-        raise CliTrouble(f"{shown} told no agentId; is the profile associated with an agent?")
-    return Whoami(agent_id.strip(), _line(str(answer.get("serverUrl", "an unnamed server"))))
+    said = nested if isinstance(nested, dict) else answer
+    agent_id = said.get("agentId")
+    told = isinstance(agent_id, str) and agent_id.strip() and agent_id.strip().isprintable()
+    # A newer CLI asks Raft, and where it cannot says so, and still whose profile it is.
+    if done.returncode != 0 and not (told and answer.get("ok") is False):
+        raise _trouble(f"`{who.whoami}`", done, who)
+    if not told:
+        raise CliTrouble(f"`{who.whoami}` told no agentId; is the profile that of an agent?")
+    doubt = _trouble("it", done, who) if done.returncode != 0 else ""
+    server = _line(str(said.get("serverUrl", "an unnamed server")))
+    return Whoami(str(agent_id).strip(), server, str(doubt))
+
+
+def who_of(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> Who:
+    """A profile, with what its credential says; one that has none is at the others' server."""
+    found = raft_home.read(profile, environ)
+    if found is not None:
+        return Who(profile, command, found.agent_id, found.server_url)
+    return Who(profile, command, server=raft_home.usual_server(environ))
+
+
+def is_usable(who: Who, environ: Mapping[str, str]) -> str:
+    """What ``raft agent login status`` says of the profile: ``usable``, ``missing``, ``expired``,
+    ``mismatch``, ``invalid``, ``unverified``; "" where it says nothing that we know.
+    """
+    words = ("agent", "login", "status", *_login_flags(who))
+    try:
+        done = _run(who.command, words, environ, PATIENCE, f"{who.raft} agent login status")
+    except CliTrouble:
+        return ""
+    first = done.stdout.decode("utf-8", "replace").partition("\n")[0]
+    return first.removeprefix("state: ").strip() if first.startswith("state: ") else ""
+
+
+def login(who: Who, token: str, environ: Mapping[str, str]) -> None:
+    """Sign a profile in: ``raft agent login``, the token on its standard input and nowhere else.
+
+    Raises ``CliTrouble``.
+    """
+    words = ("agent", "login", *_login_flags(who))
+    done = _run(who.command, words, environ, PATIENCE, who.login, f"{token}\n".encode())
+    if done.returncode != 0:
+        raise _trouble(f"`{who.login}`", done, who)
+
+
+def _login_flags(who: Who) -> tuple[str, ...]:
+    return (
+        *("--server", who.server or "", "--agent", who.agent_id or ""),
+        *("--profile-slug", who.profile),
+    )
+
+
+def agents(command: Sequence[str], server: str, environ: Mapping[str, str]) -> list[Listed]:
+    """The agents that a person may sign in as: ``raft agent list``, which shows on the terminal
+    where the browser is to approve it, and waits for that. Raises ``CliTrouble``.
+    """
+    argv = [*command, "agent", "list", "--server", server]
+    shown = f"`{shlex.join(argv)}`"
+    if located(command, environ) is None:
+        raise CliTrouble(missing(command))
+    try:
+        # Its words are for the person, as is its standard input: Enter opens the browser.
+        done = subprocess.run(argv, env=clean_env(environ), stdout=subprocess.PIPE, check=False)
+    except (OSError, ValueError) as error:
+        raise CliTrouble(f"{shown} cannot be run: {error}") from None
+    data = _object(done.stdout.decode("utf-8", "replace")).get("data")
+    listed = data.get("agents") if isinstance(data, dict) else None
+    if done.returncode != 0 or not isinstance(listed, list):
+        raise CliTrouble(f"{shown} ended with {done.returncode}; write the agent's id by hand")
+    return [
+        Listed(_line(str(one["id"])), _line(str(one.get("name", ""))))
+        for one in listed
+        if isinstance(one, dict) and one.get("id")
+    ]
+
+
+def _run(
+    command: Sequence[str],
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    patience: float,
+    shown: str,
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """Raises ``CliTrouble`` where it gives no answer."""
+    if located(command, environ) is None:
+        raise CliTrouble(missing(command))
+    try:
+        return ask([*command, *words], environ, patience, stdin)
+    except subprocess.TimeoutExpired:
+        raise CliTrouble(f"`{shown}` gave no answer in {patience:g} s; try it by hand") from None
+    except (OSError, ValueError) as error:
+        raise CliTrouble(f"`{shown}` cannot be run: {error}") from None
+
+
+def _trouble(shown: str, done: subprocess.CompletedProcess[bytes], who: Who) -> CliTrouble:
+    """What the CLI said, in its words, and what to do about it."""
+    said = raft_errors.parse(done.stderr.decode("utf-8", "replace"))
+    words = said.message or _said(done.stderr or done.stdout) or f"it ended with {done.returncode}"
+    code = f" ({said.code})" if said.code else ""
+    means, fix = raft_errors.advice(said.code, who, said.message)
+    text = "; ".join(filter(None, (f"{shown} failed: {words}{code}", means, fix)))
+    return CliTrouble(text, said.code)
 
 
 def ask(
-    argv: Sequence[str], environ: Mapping[str, str], patience: float
+    argv: Sequence[str], environ: Mapping[str, str], patience: float, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ``argv`` to its end. Raises ``subprocess.TimeoutExpired`` after ``patience`` seconds,
-    ``OSError``, ``ValueError``; nothing that it started as a child is left then.
+    """Run ``argv`` to its end, ``stdin`` on its standard input. Raises
+    ``subprocess.TimeoutExpired`` after ``patience`` seconds, ``OSError``, ``ValueError``; nothing
+    that it started as a child is left then.
     """
     with subprocess.Popen(
-        argv, env=clean_env(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        argv, env=clean_env(environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
-            out, err = process.communicate(timeout=patience)
+            out, err = process.communicate(stdin, timeout=patience)
         except BaseException:
             _end(process.pid)
             raise

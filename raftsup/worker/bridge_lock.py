@@ -15,7 +15,7 @@ import shlex
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ class Verdict:
     stale: bool
     #: For people: why it may go, or who holds it and what to look at.
     why: str
+    #: It cannot be told whether a bridge holds it: only a person can.
+    doubt: bool = False
 
 
 def told_path(stderr: str) -> Path | None:
@@ -85,6 +87,7 @@ def judge(content: bytes, profile: str, look: Look) -> Verdict:
         False,
         f"pid {pid}, which holds the lock of profile {profile}, may be its bridge or not: look at"
         f" it with `ps -fp {pid}`, and if it is none, remove the lock",
+        doubt=True,
     )
 
 
@@ -151,9 +154,11 @@ def heal(path: Path, profile: str, look: Look | None = None) -> Verdict:
     verdict = judge(content, profile, look or living)
     if verdict.stale and path.lstat().st_mtime_ns == info.st_mtime_ns:
         path.unlink()
-    if not verdict.stale and verdict.why.endswith("remove the lock"):
-        return Verdict(False, f"{verdict.why}: `rm {shlex.quote(str(path))}`")
-    return verdict
+    return replace(verdict, why=f"{verdict.why}: {_removal(path)}") if verdict.doubt else verdict
+
+
+def _removal(path: Path) -> str:
+    return f"`rm {shlex.quote(str(path))}`"
 
 
 def living(pid: int) -> Process | None:

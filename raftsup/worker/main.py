@@ -109,9 +109,11 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     stopping, finish, doorbell = threading.Event(), Finish(), Doorbell(state.dispatcher_socket)
     report = Report(state.report(settings.account), settings.account, settings.profile)
     report.adopt()
+    who = _who(settings, env)
+    report.bridge_log = _log_of(who, env)
     bridge = Bridge(
         settings.account,
-        _who(settings, env),
+        who,
         _bridge_env(env, token, settings),
         report.bridge,
         spare,
@@ -227,6 +229,10 @@ def _who(settings: Settings, env: Mapping[str, str]) -> Who:
         settings.agent_id or (found.agent_id if found else None),
         found.server_url if found else None,
     )
+
+
+def _log_of(who: Who, env: Mapping[str, str]) -> str:
+    return str(raft_home.bridge_log(who.profile, who.agent_id, env)) if who.agent_id else ""
 
 
 def _bridge_env(env: Mapping[str, str], token: str, settings: Settings) -> dict[str, str]:

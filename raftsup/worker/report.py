@@ -25,6 +25,8 @@ class Report:
     account: str
     profile: str
     url: str = ""
+    #: Where the CLI keeps the log of this account's bridge; "" where that cannot be told.
+    bridge_log: str = ""
     rejected: int = 0
     #: Of the last worker of this account: its bridge's deaths in a row, and when it listened last.
     failures: int = 0
@@ -86,6 +88,7 @@ class Report:
                 "restarts": life.restarts,
                 "lastExit": life.last_exit,
                 "lastError": life.last_error,
+                "log": self.bridge_log,
                 "failures": life.failures,
                 "since": life.since,
                 "heardAt": life.heard_at,

@@ -131,10 +131,10 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         code, (support, sales, *_) = doctor(host)
         assert code == exits.UNWELL
         assert "PROFILE_FILE_UNREADABLE" in support["what"] and "support" in support["what"]
-        assert support["mend"].endswith("--profile support auth login")
+        assert support["mend"].endswith(" --agent agent-support --profile-slug support")
         assert "agentId is agent-else" in sales["what"] and "agent-sales" in sales["what"]
         assert f'write agentId: "agent-sales" for sales in {host.config_path}' in sales["advice"]
-        file.write_bytes(signed_in)  # as `auth login` would
+        file.write_bytes(signed_in)  # as `agent login` would
         host.up()
         host.ready("support")
         wait_for(lambda: "BRIDGE_IDENTITY_MISMATCH" in host.account("sales")["reason"])
@@ -148,7 +148,7 @@ def test_a_stale_lock_is_told_and_removed_and_one_of_a_living_bridge_is_kept() -
     with one() as host:
         lock = host.profiles / "support/agent-comms-core/agent-support/default/bridge.lock"
         lock.parent.mkdir(parents=True)
-        lock.write_text(json.dumps({"pid": os.getpid()}))
+        lock.write_text(json.dumps({"pid": os.getpid(), "createdAt": "2026-01-01T00:00:00Z"}))
         found = only(host, "bridge locks")
         assert "is another program by now" in found["what"]
         assert found["mend"] == "raftsup doctor --fix"

@@ -109,8 +109,9 @@ def test_a_profile_that_is_not_signed_in_can_be_mended_meanwhile(
     person: pexpect.spawn, host: Host
 ) -> None:
     talk(person, ("Profile (number or name)", "nobody"))
-    person.expect_exact("PROFILE_FILE_UNREADABLE; sign in with")
-    talk(person, ("Number [1]: ", "2"), ("Profile (number or name)", "support"))
+    person.expect_exact("PROFILE_FILE_UNREADABLE")
+    person.expect_exact("sign in: `")
+    talk(person, ("Number [1]: ", "3"), ("Profile (number or name)", "support"))
     person.expect_exact("the agent agent-support at")
 
 

@@ -28,6 +28,7 @@ SECRET = [
     "OPENCLAW_GATEWAY_TOKEN",
     "RAFT_CHANNEL_TOKEN",
     "RAFT_PROFILE",
+    "SLOCK_PROFILE",
     "RAFT_EXPECTED_AGENT_ID",
     "RAFT_AGENT_TOKEN",
     "SLOCK_AGENT_ID",
@@ -39,15 +40,28 @@ SECRET = [
 ]
 
 
-def test_what_a_cli_needs_comes_through() -> None:
-    assert clean_env(NEEDED) == NEEDED
+EVERY = "localhost,127.0.0.1,::1"
+
+
+def expected() -> dict[str, str]:
+    return {**NEEDED, "no_proxy": EVERY, "NO_PROXY": EVERY}
+
+
+def test_what_a_cli_needs_comes_through_and_loopback_is_asked_directly() -> None:
+    assert clean_env(NEEDED) == expected()
+    assert clean_env({"ALL_PROXY": "socks5://p", "NO_PROXY": "a.example, 127.0.0.1"}) == {
+        "ALL_PROXY": "socks5://p",
+        "NO_PROXY": "a.example,127.0.0.1,localhost,::1",
+        "no_proxy": "a.example,127.0.0.1,localhost,::1",
+    }
+    assert clean_env({"PATH": "/bin", "NO_PROXY": "x"}) == {"PATH": "/bin", "NO_PROXY": "x"}
 
 
 @pytest.mark.parametrize("name", SECRET)
 def test_keys_tokens_and_variables_of_other_programs_stay_out(name: str) -> None:
-    assert clean_env({**NEEDED, name: "secret"}) == NEEDED
+    assert clean_env({**NEEDED, name: "secret"}) == expected()
 
 
-@given(st.dictionaries(st.text(), st.text()))
+@given(st.dictionaries(st.text().filter(lambda name: "proxy" not in name.lower()), st.text()))
 def test_nothing_is_added_or_changed(environ: dict[str, str]) -> None:
     assert clean_env(environ).items() <= environ.items()

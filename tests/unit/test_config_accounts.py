@@ -98,9 +98,37 @@ def test_two_accounts_on_one_profile_are_an_error_even_if_disabled() -> None:
     assert "channels.raft.accounts.a.profile" in found["channels.raft.accounts.b.profile"]
 
 
-def test_raft_profile_that_another_account_has_is_an_error_that_names_both() -> None:
-    found = problems(raft({"accounts": {"a": {"profile": "p"}}}), {"RAFT_PROFILE": "p"})
-    assert "RAFT_PROFILE in the environment" in found["channels.raft.accounts.a.profile"]
+@pytest.mark.parametrize("variable", ["RAFT_PROFILE", "SLOCK_PROFILE"])
+def test_an_exported_profile_that_an_account_has_is_that_account(variable: str) -> None:
+    held = config(raft({"accounts": {"a": {"profile": "p"}}}), {variable: "p"})
+    assert [(a.id, a.profile) for a in held.accounts] == [("a", "p")]
+
+
+@pytest.mark.parametrize("variable", ["RAFT_PROFILE", "SLOCK_PROFILE"])
+def test_an_exported_profile_of_no_account_is_the_default_one_and_warned_of(variable: str) -> None:
+    held = config(raft({"accounts": {"a": {"profile": "p", "agentId": "x"}}}), {variable: "q"})
+    default, other = held.accounts
+    assert (default.id, default.profile, other.id) == ("default", "q", "a")
+    assert default.warning and "raft --profile q auth whoami" in default.warning
+    assert other.warning is None
+
+
+def test_exported_profiles_that_disagree_are_told() -> None:
+    both = {"RAFT_PROFILE": "p", "SLOCK_PROFILE": "q"}
+    found = problems(raft({"accounts": {"a": {"profile": "p"}}}), both)
+    assert "unset one" in found["RAFT_PROFILE and SLOCK_PROFILE in the environment"]
+
+
+@pytest.mark.parametrize(
+    "variable", ["RAFT_PROFILE_DIR", "SLOCK_PROFILE_DIR", "RAFT_AGENT_BRIDGE_STATE_DIR"]
+)
+def test_one_profiles_own_folder_serves_one_account_and_not_two(variable: str) -> None:
+    one = {"a": {"profile": "p"}, "off": {"profile": "q", "enabled": False}}
+    assert config(raft({"accounts": one}), {variable: "/x"}).accounts
+    two = {"a": {"profile": "p"}, "b": {"profile": "q"}}
+    found = problems(raft({"accounts": two}), {variable: "/x"})
+    told = found[f"{variable} in the environment"]
+    assert "there are 2 accounts: a, b" in told and "RAFT_HOME" in told
 
 
 def test_a_disabled_channel_disables_all_accounts() -> None:

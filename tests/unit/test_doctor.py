@@ -31,6 +31,7 @@ from raftsup.ops.doctor.scene import Scene
 from raftsup.ops.doctor.table import Check, Examined
 from raftsup.ops.raft_cli import CliTrouble, Whoami
 from raftsup.paths import StateDir
+from raftsup.raft_errors import Who
 from raftsup.turn import State, Turn
 
 NOTHING = cast(Scene, None)
@@ -124,12 +125,19 @@ def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:
 @pytest.mark.parametrize(
     ("account", "answer", "severity", "words"),
     [
-        (ACCOUNT, Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"', "f.json5", "auth login"]),
+        (ACCOUNT, Whoami("agent-2", "s"), "bad",
+         ['agentId: "agent-2"', "f.json5", "another profile"]),
         (replace(ACCOUNT, agent_id=None), Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"']),
-        (ACCOUNT, CliTrouble("failed: Code: PROFILE_FILE_UNREADABLE; sign in with `x`"), "bad",
-         ["raft --profile support-agent auth login", "PROFILE_FILE_UNREADABLE"]),
-        (ACCOUNT, CliTrouble("failed: Code: SERVER_UNREACHABLE; sign in with `x`"), "warning",
-         ["auth whoami", "SERVER_UNREACHABLE"]),
+        (ACCOUNT, CliTrouble("failed: no (PROFILE_FILE_UNREADABLE); sign in: `x`",
+                             "PROFILE_FILE_UNREADABLE"), "bad",
+         ["raft agent login --server <url> --agent agent-1 --profile-slug support-agent",
+          "PROFILE_FILE_UNREADABLE"]),
+        (ACCOUNT, CliTrouble("failed: no (PROFILE_ENV_CONFLICT); sign in: `x`",
+                             "PROFILE_ENV_CONFLICT"), "bad", ["unset SLOCK_PROFILE"]),
+        (ACCOUNT, CliTrouble("failed: fetch failed (CHECK_FAILED); sign in: `x`", "CHECK_FAILED"),
+         "warning", ["auth whoami", "CHECK_FAILED"]),
+        (ACCOUNT, Whoami("agent-1", "s", "it failed: fetch failed"), "warning",
+         ["could not be asked", "auth whoami"]),
     ],
 )  # fmt: skip
 def test_a_profile_that_keeps_its_bridge_from_running_is_told_with_what_mends_it(
@@ -265,10 +273,14 @@ def test_a_key_in_the_file_itself_is_told_from_one_that_a_variable_gives() -> No
     assert not config.holds_key(ACCOUNT)
 
 
+LOGIN = "raft agent login --server <url> --agent <agent id> --profile-slug p"
+
+
 @pytest.mark.parametrize(
     ("state", "severity"),
     [
         ("ready", "good"),
+        ("connecting", "warning"),
         ("disabled", "good"),
         ("starting", "warning"),
         ("down", "bad"),
@@ -282,7 +294,7 @@ def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
     assert host.judge_account(account).severity == severity
     account["bridge"]["state"] = "revoked"
     if severity != "good":
-        assert host.judge_account(account).mend == "raft --profile p auth login"
+        assert host.judge_account(account).mend == LOGIN
 
 
 def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
@@ -294,7 +306,17 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
     account["reason"] = "the worker, pid 7, is stopped by a signal; `kill -CONT 7` lets it go on"
     assert host.judge_account(account).mend == "kill -CONT 7"
     account["reason"] = "bridge exited with 1 (PROFILE_FILE_UNREADABLE)"
-    assert host.judge_account(account, "npx raft").mend == "npx raft --profile p auth login"
+    cli = Who("p", ("npx", "raft"), "agent-1", "https://raft.invalid")
+    mend = host.judge_account(account, cli).mend
+    assert mend == (
+        "npx raft agent login --server https://raft.invalid --agent agent-1 --profile-slug p"
+    )
+    account["reason"] = "bridge exited with 1 (BRIDGE_WAKE_HINTS_FAILED); revoked"
+    assert host.judge_account(account, cli).mend == mend
+    account["reason"] = "bridge exited with 1 (PROFILE_ENV_CONFLICT)"
+    assert "unset SLOCK_PROFILE" in host.judge_account(account, cli).advice
+    account["reason"] = "bridge exited with 1 (CHECK_FAILED); it is tried again by itself"
+    assert "raftsup logs a" in host.judge_account(account, cli).advice
 
 
 @pytest.mark.parametrize(

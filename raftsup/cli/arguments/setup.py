@@ -15,7 +15,8 @@ def add(add: Adder) -> None:
     _setup(add("setup", "setup", "make the config, by questions or by flags",
                "raftsup setup\nraftsup setup --profile support-agent --agent"
                " '{ kind: \"openclaw\", url: \"ws://127.0.0.1:18789\" }' --yes\n"
-               "raftsup setup --from-openclaw --yes"))  # fmt: skip
+               "raftsup setup --from-openclaw --yes\n"
+               "raftsup setup --profile support --agent-id ID --token-stdin --yes"))  # fmt: skip
     _account(add("account", "account", "add, remove, enable, disable or list accounts",
                  "raftsup account add sales --profile sales-agent"))  # fmt: skip
 
@@ -32,6 +33,14 @@ def _setup(command: Any) -> None:
     command.add_argument("--account", metavar="ID", help="the account's id (default: the profile)")
     command.add_argument("--agent-id", metavar="ID",
                          help="its agent id in Raft (default: as `auth whoami` tells)")  # fmt: skip
+    command.add_argument(
+        "--server",
+        metavar="URL",
+        help="where --token-stdin signs in (default: where the other profiles are)",
+    )
+    command.add_argument("--token-stdin", action="store_true",
+                         help="sign the profile in first: its agent's token is the first line of"
+                         " standard input")  # fmt: skip
     command.add_argument("--agent", metavar="JSON5", help=_AGENT)
     command.add_argument("--command", dest="raft", metavar="CLI", help="the Raft CLI, if not raft")
     command.add_argument(

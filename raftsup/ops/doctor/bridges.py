@@ -34,9 +34,9 @@ def locks(scene: Scene) -> Iterator[Finding]:
                 verdict = bridge_lock.judge(path.read_bytes(), profile, bridge_lock.living)
             except OSError:
                 continue
-            if verdict.stale:
+            if verdict.stale or verdict.doubt:
                 found = True
-                yield judge_lock(path, profile, verdict.why)
+                yield judge_lock(path, profile, verdict)
     if not found:
         yield good("no stale lock of these profiles' bridges")
 
@@ -50,8 +50,12 @@ def lock_files(scene: Scene, account: Account) -> list[Path]:
     return list(dict.fromkeys([*([told] if told else []), *found]))
 
 
-def judge_lock(path: Path, profile: str, why: str) -> Finding:
-    fix = partial(_heal, path, profile)
+def judge_lock(path: Path, profile: str, verdict: bridge_lock.Verdict) -> Finding:
+    fix, why = partial(_heal, path, profile), verdict.why
+    if verdict.doubt:
+        return warning(f"{path}: {why}", f"until then no bridge of {profile} starts",
+                       f"rm {shlex.quote(str(path))}",
+                       advice="only once you have looked: a living bridge needs it")  # fmt: skip
     if why.endswith("is dead"):
         # A bridge leaves it at each end.
         return good(f"{path}: {why}; the next bridge takes it over", fix)

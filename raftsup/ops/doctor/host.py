@@ -6,11 +6,14 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from raftsup import raft_errors
 from raftsup.config.load import ConfigError
-from raftsup.ops.doctor.finding import Finding, bad, good, warning
+from raftsup.ops import bridge_log, raft_cli
+from raftsup.ops.doctor.finding import Finding, Severity, bad, good, warning
 from raftsup.ops.doctor.scene import Scene, service_variables
 from raftsup.ops.service import found, install
 from raftsup.ops.service.described import (
@@ -22,6 +25,7 @@ from raftsup.ops.service.described import (
 )
 from raftsup.ops.service.found import Installed
 from raftsup.ops.status.account_state import AccountState
+from raftsup.raft_errors import Who
 
 #: How an account that is not ready is told of; what is not named is good.
 _STATES = {
@@ -31,16 +35,15 @@ _STATES = {
     AccountState.STARTING: warning,
     AccountState.CONNECTING: warning,
 }
-#: What mends an account, and words about it, by what its bridge said.
+#: What mends an account, and words about it, by what its bridge said; for the other codes what
+#: ``raft_errors`` has.
 _SETUP = ("raftsup setup --account {account} --profile {profile} --no-check --yes"
              " && raftsup reload", "that writes the agentId of its profile's agent")  # fmt: skip
-_LOGIN = ("{raft} --profile {profile} auth login", "")
 _CODES = {
     "BRIDGE_IDENTITY_MISMATCH": _SETUP,
     "BRIDGE_EXPECTED_AGENT_REQUIRED": _SETUP,
-    "PROFILE_FILE_UNREADABLE": _LOGIN,
-    "AUTH_REVOKED": _LOGIN,
 }
+_LOGIN = ("{login}", "the token is on the agent's External Agent page in Raft")
 #: The same by the state of a bridge.
 _MENDS = {
     "missing": ("raftsup restart", "type it in a shell in which `raft --help` works; a service:"
@@ -62,13 +65,25 @@ def host(scene: Scene) -> Iterator[Finding]:
         if reason := (scene.status or {}).get(program, {}).get("reason"):
             yield bad(f"{program}: {reason}", "no turn starts while that is so",
                       _let_go(reason) or "raftsup restart")  # fmt: skip
-    clis = {account.id: shlex.join(account.command) for account in scene.accounts}
+    clis = {account.id: account.command for account in scene.accounts}
     for account in (scene.status or {}).get("accounts", ()):
-        yield judge_account(account, clis.get(account["account"], "raft"))
+        command = clis.get(account["account"], ("raft",))
+        who = raft_cli.who_of(command, account["profile"] or "", scene.env)
+        finding = judge_account(account, who)
+        unwell = finding.severity is Severity.BAD and account["bridge"]["log"]
+        yield _with_last_words(finding, account["bridge"]["log"]) if unwell else finding
 
 
-def judge_account(account: dict[str, Any], raft: str = "raft") -> Finding:
-    """``account``: as ``status --json`` has it. ``raft``: its Raft CLI."""
+def _with_last_words(finding: Finding, path: str) -> Finding:
+    """The same, with the end of what the CLI's own log has."""
+    log = bridge_log.tail(Path(path), 3)
+    told = " | ".join(log.lines) or log.problem
+    return replace(finding, why=f"{finding.why}; the CLI's own log, {path}, ends: {told}")
+
+
+def judge_account(account: dict[str, Any], cli: Who | None = None) -> Finding:
+    """``account``: as ``status --json`` has it. ``cli``: its profile of the Raft CLI."""
+    cli = cli or Who(account["profile"] or "")
     who, state = f"account {account['account']}", AccountState(account["state"])
     say = _STATES.get(state)
     if say is None:
@@ -76,13 +91,26 @@ def judge_account(account: dict[str, Any], raft: str = "raft") -> Finding:
     usual = ("", "see what `raftsup logs {account} --since 10m` tells")
     if state is AccountState.MISCONFIGURED:
         usual = ("raftsup reload", "once it is mended in the config")
-    said = (mend for code, mend in _CODES.items() if code in account["reason"])
-    mend, advice = next(said, _MENDS.get(account["bridge"]["state"], usual))
+    mend, advice = _by_code(account["reason"]) or _MENDS.get(account["bridge"]["state"], usual)
     if stopped := _let_go(account["reason"]):
         mend, advice = stopped, ""
-    words = {**account, "raft": raft}
+    words = {**account, "raft": cli.raft, "login": cli.login}
     return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now",
                mend.format_map(words), advice=advice.format_map(words))  # fmt: skip
+
+
+def _by_code(reason: str) -> tuple[str, str] | None:
+    """What mends an account whose reason names a code of the Raft CLI's."""
+    code = next((code for code in raft_errors.CODES if f"({code})" in reason), "")
+    if code in _CODES:
+        return _CODES[code]
+    known = raft_errors.known(code, reason)
+    if known is None or not known.lasting:
+        return None
+    typed = re.search(r"`([^`]+)`", known.fix)
+    if known.fix.endswith("`{login}`"):
+        return _LOGIN
+    return (typed[1], "") if typed and "then" not in known.fix else ("", known.fix)
 
 
 def _let_go(reason: str) -> str:

@@ -6,6 +6,7 @@ Plain lines on standard input and output: the same over ssh, in tmux and through
 from __future__ import annotations
 
 import contextlib
+import getpass
 import sys
 from collections.abc import Sequence
 from typing import Protocol
@@ -27,6 +28,9 @@ class Ask(Protocol):
 
     def choose(self, question: str, options: Sequence[str], default: int, flag: str) -> int:
         """The index of one of ``options``."""
+
+    def secret(self, question: str, flag: str) -> str:
+        """A line that is not shown as it is typed. ``flag``: as in ``text``."""
 
     def say(self, text: str = "") -> None: ...
 
@@ -63,6 +67,11 @@ class Person:
                 return int(given) - 1
             self.say(f"  Please write a number from 1 to {len(options)}.")
 
+    def secret(self, question: str, flag: str) -> str:
+        if sys.stdin is not None and sys.stdin.isatty():
+            return getpass.getpass(f"{question}: ").strip()
+        return self._line(f"{question}: ")
+
     def _line(self, prompt: str) -> str:
         if sys.stdin is None:
             raise EOFError
@@ -93,6 +102,9 @@ class Unasked:
 
     def choose(self, question: str, options: Sequence[str], default: int, flag: str) -> int:
         raise Missing(f"{question}: write it as {flag}, or leave out --yes to be asked")
+
+    def secret(self, question: str, flag: str) -> str:
+        raise Missing(f"{question}: give it by {flag}, or leave out --yes to be asked")
 
     def say(self, text: str = "") -> None:
         print(text, flush=True)

@@ -23,7 +23,7 @@ from raftsup.ops.setup import plan
 from raftsup.ops.setup.agents import ask_agent
 from raftsup.ops.setup.ask import Ask
 from raftsup.ops.setup.openclaw import TakenOver, secret_in, take_over
-from raftsup.ops.setup.raft import ask_profile, ask_whoami
+from raftsup.ops.setup.raft import ask_profile, ask_whoami, signed_in_by_flags
 from raftsup.ops.setup.trying import try_agents
 
 
@@ -39,6 +39,9 @@ class Given:
     #: An ``openclaw.json`` to take over from.
     openclaw: Path | None = None
     check: bool = True
+    #: Where to sign the profile in, and the agent's token for it.
+    server: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,10 @@ def _account(given: Given, draft: _Draft, command: Sequence[str], ask: Ask) -> _
     wanted: str | None = given.profile
     agent_id = None
     while agent_id is None:
-        profile = wanted or ask_profile(ask, tree, environ)
+        profile = wanted or ask_profile(ask, command, tree, environ)
+        if given.token is not None and given.agent_id is not None:
+            signed_in_by_flags(ask, command, profile, given.agent_id, given.server, given.token,
+                               environ)  # fmt: skip
         agent_id = ask_whoami(ask, command, profile, given.agent_id, environ)
         wanted = None
     id_ = _id(given, tree, profile, ask)

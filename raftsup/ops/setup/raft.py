@@ -1,31 +1,147 @@
-"""Which Raft agent an account is: its profile, and whom the CLI says that it is."""
+"""Which Raft agent an account is: its profile, signed in if need be, and whose it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from raftsup import raft_home
+from raftsup.ops import raft_cli
 from raftsup.ops.accounts import ChangeRefused, of_profile
 from raftsup.ops.raft_cli import CliTrouble, whoami
 from raftsup.ops.setup.ask import Ask
+from raftsup.raft_errors import Who
 
-_AGAIN, _OTHER, _BY_HAND = range(3)
+#: Raft's own, where no profile here says another.
+SERVER = "https://app.raft.build"
+_ANOTHER = "+"
+_LIST = "list"
 
 
-def ask_profile(ask: Ask, tree: object, environ: Mapping[str, str]) -> str:
-    """The name of a CLI profile: one of those that are there, or one that is typed."""
-    names = [profile.slug for profile in raft_home.signed_in(environ)]
+class _Now(StrEnum):
+    SIGN_IN = "sign it in now"
+    AGAIN = "try again"
+    ANOTHER = "another profile"
+    BY_HAND = "write the agent id by hand"
+
+
+def ask_profile(ask: Ask, command: Sequence[str], tree: object, environ: Mapping[str, str]) -> str:
+    """The name of a CLI profile: one that is signed in, one that is signed in now, or one that is
+    typed. Raises ``CliTrouble``.
+    """
+    found = raft_home.signed_in(environ)
+    names = [profile.slug for profile in found]
     fresh = [name for name in names if of_profile(tree, name) is None]
     if names:
         ask.say("Profiles of the Raft CLI:")
-        for number, name in enumerate(names, 1):
-            holder = of_profile(tree, name)
-            ask.say(f"  {number}) {name}{f' (the account {holder})' if holder else ''}")
+        for number, profile in enumerate(found, 1):
+            holder = of_profile(tree, profile.slug)
+            of = f" (the account {holder})" if holder else ""
+            ask.say(f"  {number}) {profile.slug}{of}")
+        ask.say(f"  {_ANOTHER}) sign in another one")
+    elif ask.person:
+        ask.say("No profile of the Raft CLI is signed in here.")
+        if ask.sure("Sign one in now", default=True, unasked=False):
+            return sign_in(ask, Who("", command), environ)
     question = "Profile (number or name)" if names else "Profile of the Raft CLI"
     given = ask.text(question, fresh[0] if fresh and ask.person else None, "--profile P")
+    if given == _ANOTHER and names:
+        return sign_in(ask, Who("", command), environ)
     if given.isdecimal() and 1 <= int(given) <= len(names) and given not in names:
         return names[int(given) - 1]
     return given
+
+
+def sign_in(ask: Ask, who: Who, environ: Mapping[str, str]) -> str:
+    """Sign a profile in by questions; its name. What is known of ``who`` is offered. The token is
+    typed unseen, handed to the CLI, and kept nowhere.
+    """
+    server: str | None = None
+    agent_id: str | None = None
+    profile, token = who.profile, ""
+    name = ""
+    while True:
+        if server is None:
+            usual = who.server or raft_home.usual_server(environ) or SERVER
+            server = ask.text("Raft server", usual, "--server URL")
+        if agent_id is None:
+            agent_id, name = _ask_agent(ask, who, server, environ)
+        profile = profile or ask.text("Profile name", name or agent_id, "--profile P")
+        login = Who(profile, who.command, agent_id, server)
+        standing = raft_cli.is_usable(login, environ)
+        if standing == "usable":
+            ask.say(f"The profile {profile} is signed in already.")
+            return profile
+        if standing == "mismatch":
+            ask.say(f"  The profile {profile} is of another agent or server; choose another name.")
+            profile = ""
+            continue
+        token = ask.secret("Agent token, from its External Agent page in Raft (not shown)",
+                           "--token-stdin")  # fmt: skip
+        try:
+            raft_cli.login(login, token, environ)
+        except CliTrouble as error:
+            if not ask.person:
+                raise
+            ask.say(f"  {error}.")
+            # Back to the question that was answered wrong.
+            match error.code:
+                case "INVALID_AGENT_TOKEN" | "AGENT_TOKEN_REQUIRED":
+                    continue
+                case "AGENT_IDENTITY_MISMATCH" | "INVALID_AGENT_ID":
+                    agent_id = None
+                case "PROFILE_ALREADY_EXISTS":
+                    profile = ""
+                case _:
+                    server = None
+        else:
+            ask.say(f"Signed in: the profile {profile} is the agent {agent_id}.")
+            return profile
+
+
+def _ask_agent(ask: Ask, who: Who, server: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """An agent's id, and its name where it is known."""
+    question = "Agent id (from its External Agent page; Enter lists them, by a browser's approval)"
+    while True:
+        given = ask.text(question, who.agent_id or _LIST, "--agent-id ID")
+        if given != _LIST:
+            return given, ""
+        try:
+            listed = raft_cli.agents(who.command, server, environ)
+        except CliTrouble as error:
+            ask.say(f"  {error}.")
+            continue
+        if not listed:
+            ask.say("  There is no agent that you may sign in as; make one in Raft first.")
+            continue
+        words = [f"{one.name} ({one.id})" if one.name else one.id for one in listed]
+        chosen = listed[ask.choose("Agents", words, 0, "--agent-id ID")]
+        return chosen.id, chosen.name
+
+
+def signed_in_by_flags(
+    ask: Ask,
+    command: Sequence[str],
+    profile: str,
+    agent_id: str,
+    server: str | None,
+    token: str,
+    environ: Mapping[str, str],
+) -> None:
+    """Sign a profile in with what the command line says. Raises ``CliTrouble``."""
+    known = raft_cli.who_of(command, profile, environ)
+    who = Who(profile, command, agent_id, server or known.server or SERVER)
+    raft_cli.login(who, token, environ)
+    ask.say(f"Signed in: the profile {profile} is the agent {agent_id} at {who.server}.")
+
+
+def _ask_what_now(ask: Ask, error: CliTrouble, fixed: bool) -> _Now:
+    """After a profile that cannot be asked whose it is. Raises ``CliTrouble``."""
+    if not ask.person:
+        raise CliTrouble(f"{error}; or write the id with --agent-id", error.code) from None
+    ask.say(str(error))
+    options = [now for now in _Now if not (fixed and now is _Now.ANOTHER)]
+    return options[ask.choose("And now", options, 0, "--agent-id ID")]
 
 
 def ask_whoami(
@@ -48,19 +164,13 @@ def ask_whoami(
             if given is not None:
                 ask.say(f"Not confirmed: {error}")
                 return given
-            if not ask.person:
-                raise CliTrouble(f"{error}; or write the id with --agent-id") from None
-            ask.say(str(error))
-            options = ["try again", "another profile", "write the agent id by hand"]
-            if fixed:
-                options.remove("another profile")
-            chosen = ask.choose("And now", options, 0, "--agent-id ID")
-            if fixed and chosen:
-                chosen = _BY_HAND
-            if chosen == _BY_HAND:
-                return ask.text("Agent id", None, "--agent-id ID")
-            if chosen == _OTHER:
-                return None
+            match _ask_what_now(ask, error, fixed):
+                case _Now.SIGN_IN:
+                    sign_in(ask, raft_cli.who_of(command, profile, environ), environ)
+                case _Now.ANOTHER:
+                    return None
+                case _Now.BY_HAND:
+                    return ask.text("Agent id", None, "--agent-id ID")
             continue
         if given is not None and given != found.agent_id:
             raise ChangeRefused(
@@ -68,11 +178,14 @@ def ask_whoami(
                 " choose the other profile or the other id"
             )
         ask.say(f"The profile {profile} is the agent {found.agent_id} at {found.server}")
+        if found.unconfirmed:
+            ask.say(f"  Raft could not be asked whether that is still so: {found.unconfirmed}.")
         if ask.sure("Is that the one", default=True, unasked=True):
             return found.agent_id
         if fixed:
+            other = Who(profile, command, server=found.server)
             raise ChangeRefused(
-                f"the profile {profile} is another agent; sign in to the right one first:"
-                f" `{command[0]} --profile {profile} auth login`"
+                f"the profile {profile} is another agent; sign the right one in, as another"
+                f" profile: `{other.login}`"
             )
         return None

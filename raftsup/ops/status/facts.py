@@ -190,6 +190,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
             "pid": bridge.get("pid") if current else None,
             "restarts": bridge.get("restarts", 0) if current else 0,
             "heardAt": bridge.get("heardAt") if current else None,
+            "log": bridge.get("log") or None,
             "graceUntil": account_state.grace_until(bridge) if current else None,
             "lastExit": bridge.get("lastExit"),
             "lastError": bridge.get("lastError"),
