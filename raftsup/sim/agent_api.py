@@ -35,8 +35,11 @@ class ApiAnswer(NamedTuple):
 
 class AgentApi:
     def __init__(self, profile: Profile) -> None:
-        """Raises ``ValueError`` for a server URL that is no http one."""
-        self._peer = wire.Peer(profile.server_url)
+        """Raises ``wire.WireError`` for a server URL that is no http one."""
+        try:
+            self._peer = wire.Peer(profile.server_url)
+        except ValueError as error:
+            raise wire.WireError(str(error)) from error
         self._headers = {
             "authorization": f"Bearer {profile.token}",
             "x-agent-id": profile.agent_id,
@@ -63,7 +66,7 @@ class AgentApi:
     def _call(self, method: str, path: str, body: bytes = b"") -> ApiAnswer:
         headers = self._headers | {
             "content-type": "application/json",
-            "x-raft-client-capabilities": "manual-context",
+            "x-raft-client-capabilities": "manual-context-v1",
         }
         answer = self._peer.request(method, path, headers, body)
         self.fault_word = answer.headers.get("x-raft-sim-fault", "")

@@ -6,14 +6,13 @@ RAFT_PROTOCOL, "Starting the bridge" [commands/agent/bridge.ts].
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from raftsup.sim import bridge_faults, lock, timers
+from raftsup.sim import bridge_faults, cli_errors, lock, timers, wire
 from raftsup.sim.agent_api import AgentApi
 from raftsup.sim.bridge import Bridge, Options
 from raftsup.sim.bridge_report import Reporter, timestamp
@@ -21,12 +20,13 @@ from raftsup.sim.bridge_state import BridgeState, state_dir
 from raftsup.sim.cli_errors import CliError
 from raftsup.sim.endpoint_calls import Endpoint
 from raftsup.sim.profiles import Profile
+from raftsup.sim.usage import Given
 
 #: Set by a stop of the CLI's own making: the flag's value counts for more.
 _IDLE = "SLOCK_BRIDGE_WAKE_STREAM_IDLE_TIMEOUT_MS"
 
 
-def run(args: argparse.Namespace, profile: Profile, environ: Mapping[str, str], next: bool) -> int:
+def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -> int:
     """Serve until something is fatal. Raises ``CliError``; a signal ends it before that."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         # At once and without a word; the lock stays. Whatever a parent had set.
@@ -45,7 +45,10 @@ def run(args: argparse.Namespace, profile: Profile, environ: Mapping[str, str], 
         next=next,
     )
     endpoint = _endpoint(args, environ)
-    api = AgentApi(profile)
+    try:
+        api = AgentApi(profile)
+    except wire.WireError as error:
+        raise cli_errors.internal(str(error)) from error
     directory = (
         Path(args.state_dir)
         if args.state_dir
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace, profile: Profile, environ: Mapping[str, str], 
     return 0
 
 
-def _check_agent(args: argparse.Namespace, profile: Profile, environ: Mapping[str, str]) -> None:
+def _check_agent(args: Given, profile: Profile, environ: Mapping[str, str]) -> None:
     expected = args.expected_agent or environ.get("RAFT_EXPECTED_AGENT_ID")
     if not expected:
         raise CliError(
@@ -94,7 +97,7 @@ def _check_agent(args: argparse.Namespace, profile: Profile, environ: Mapping[st
         )
 
 
-def _times(args: argparse.Namespace, environ: Mapping[str, str]) -> timers.Timers:
+def _times(args: Given, environ: Mapping[str, str]) -> timers.Timers:
     try:
         times = timers.from_environ(environ)
     except timers.BadTimer as error:
@@ -114,7 +117,7 @@ def _positive(text: str | None, fallback: int, label: str) -> int:
     return int(text)
 
 
-def _endpoint(args: argparse.Namespace, environ: Mapping[str, str]) -> Endpoint | None:
+def _endpoint(args: Given, environ: Mapping[str, str]) -> Endpoint | None:
     if not args.wake_adapter:
         return None
     if args.wake_adapter != "wake-channel":

@@ -21,7 +21,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from raftsup.sim import faults
-from raftsup.sim.workspace import DEFAULT_TARGET, UnknownAgent, Workspace
+from raftsup.sim.workspace import DEFAULT_TARGET, Agent, UnknownAgent, Workspace
 
 
 class House(NamedTuple):
@@ -61,7 +61,7 @@ def answer(
             replies = [asdict(r) for r in workspace.replies()]
             return Answered(200, {"messages": workspace.messages(), "replies": replies})
         case "POST", "/sim/tokens":
-            return Answered(200, _renewed(workspace, body))
+            return Answered(200, _renewed(house, body))
         case "GET", "/sim/activity":
             return Answered(200, {"events": workspace.activity()})
         case "GET", "/sim/dots":
@@ -94,12 +94,21 @@ def _person_says(workspace: Workspace, body: dict[str, Any]) -> dict[str, Any]:
     return {"id": message.id, "seq": message.seq}
 
 
-def _renewed(workspace: Workspace, body: dict[str, Any]) -> dict[str, Any]:
+def _renewed(house: House, body: dict[str, Any]) -> dict[str, Any]:
     try:
-        agent = workspace.renew_token(str(body.get("agent")))
+        agent = renew_token(house.workspace, house.board, str(body.get("agent")))
     except UnknownAgent as error:
         raise BadRequest(str(error)) from error
     return {"agentId": agent.id, "token": agent.token}
+
+
+def renew_token(workspace: Workspace, board: faults.FaultBoard, agent: str) -> Agent:
+    """Another token for an agent: it is good, also where the fault ``revoke`` had taken the one
+    before. Raises ``UnknownAgent``.
+    """
+    renewed = workspace.renew_token(agent)
+    board.forgive("revoke", (renewed.name, renewed.id))
+    return renewed
 
 
 def _set_fault(house: House, raw: dict[str, Any]) -> Answered:

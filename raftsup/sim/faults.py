@@ -1,20 +1,22 @@
 """Faults as data: what goes wrong, for whom, how often, how long.
 
-============ ==========================================================================
-kind         what a caller of the server sees
-============ ==========================================================================
-``error``    ``status`` (default 503)
-``stall``    the request is taken and never answered
-``garbage``  200 with bytes that are no JSON (on the stream: no events)
-``reset``    the accepted connection is closed without an answer
-``cut``      the connection is closed in the middle of the answer; on the stream, of a hint
-``revoke``   403 with the server's text: the credential is no longer good; streams end
-``delegated`` 403 to the routes that a "delegated" connection no longer has
-``held``     a send is held as a draft: what was said meanwhile is to be looked at first
-``drop``     open streams are closed; with ``seconds``, new ones too for that long
-``refuse``   nobody listens for ``seconds``, and open connections are closed
-``bridge``   the bridge itself misbehaves as ``spec`` says (see ``bridge_faults``)
-============ ==========================================================================
+============== ========================================================================
+kind           what a caller of the server sees
+============== ========================================================================
+``error``      ``status`` (default 503)
+``stall``      the request is taken and never answered
+``garbage``    200 with bytes that are no JSON (on the stream: no events)
+``reset``      the accepted connection is closed without an answer
+``cut``        the connection is closed in the middle of the answer; on the stream, of a hint
+``revoke``     403 with the server's text: the credential is no longer good; streams end
+``no-stream``  404 to who asks for a stream: the server has none
+``delegated``  403 to the routes that a "delegated" connection no longer has
+``held``       a send is held as a draft: what was said meanwhile is to be looked at first
+``unapproved`` nobody approves the login that was begun in a browser
+``drop``       open streams are closed; with ``seconds``, new ones too for that long
+``refuse``     nobody listens for ``seconds``, and open connections are closed
+``bridge``     the bridge itself misbehaves as ``spec`` says (see ``bridge_faults``)
+============== ========================================================================
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import Any
 
 #: Kinds that an ordinary request of an agent can meet, in the order in which they are looked for.
 REQUEST_KINDS = ("reset", "stall", "error", "garbage", "revoke", "cut")
-KINDS = (*REQUEST_KINDS, "delegated", "held", "drop", "refuse", "bridge")
+KINDS = (*REQUEST_KINDS, "no-stream", "delegated", "held", "unapproved", "drop", "refuse", "bridge")
 
 
 class BadFault(ValueError):
@@ -106,6 +108,13 @@ class FaultBoard:
                         self._faults[fault.id] = replace(fault, count=fault.count - 1)
                     return fault
         return None
+
+    def forgive(self, kind: str, names: tuple[str, ...]) -> None:
+        """End the faults of that kind that are about these alone."""
+        with self._lock:
+            ended = [f.id for f in self._faults.values() if f.kind == kind and f.agent in names]
+            for id in ended:
+                del self._faults[id]
 
     def holds(self, kind: str, names: tuple[str, ...]) -> bool:
         """Whether a fault of that kind holds for these; uses none of it up."""

@@ -1,30 +1,42 @@
-"""``raft agent login``, ``login status`` and ``agent list``: a profile is signed in.
+"""``raft agent login``, its ``status``, ``start`` and ``wait``, and ``agent list``.
 
-The browser flow (``login start``, ``login wait``, and the approval that ``agent list`` waits for)
-is answered by the simulated server, which approves at once. Source: RAFT_PROTOCOL, "Profiles and
-identity" [commands/agent/login.ts, list.ts, _format.ts].
+What a person does in a browser the simulated server does at once, unless its fault ``unapproved``
+holds. Source: RAFT_PROTOCOL, "Profiles and identity" [commands/agent/login.ts, list.ts, _format.ts,
+agentLogin/deviceAuthClient.ts].
 """
 
 from __future__ import annotations
 
-import argparse
-import getpass
 import json
 import re
 import sys
+import termios
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raftsup.sim import profiles, wire
+from raftsup.sim import cli_errors, profiles, wire
 from raftsup.sim.agent_api import PREFIX, ApiAnswer, read
 from raftsup.sim.cli_errors import CliError
-from raftsup.sim.profiles import Profile
+from raftsup.sim.profiles import Profile, ProfileError
+from raftsup.sim.usage import Given
 
 _TOKEN = re.compile(r"sk_agent_[A-Za-z0-9_-]+")
 _MOST = 4096
+#: Of the check of a new token alone; no other request has a deadline.
 _CHECK_SECONDS = 15.0
+#: ``login wait`` asks so often, and gives up after so long.
+_POLL, _WAIT = 5.0, 15 * 60.0
+_UNCHANGED = "The profile was not changed."
+_DEVICE = {
+    "device_login_disabled": "Device login is not enabled on this Raft server.",
+    "expired_token": "The login code expired. Run `raft agent login` again to start a new flow.",
+    "access_denied": "You denied the login request in the web approval page.",
+    "device_code_invalid": "Unknown / malformed device code. Run `raft agent login` again to start"
+    " a fresh flow.",
+}
 
 
 class Outcome(StrEnum):
@@ -47,23 +59,67 @@ class _Place(NamedTuple):
     def credential(self) -> Path:
         return self.folder / profiles.FILE
 
+    def command(self, action: str, more: str = "") -> str:
+        slug = f" --profile-slug {self.slug}" if self.slug != self.agent else ""
+        words = f"raft agent login {action} --server {self.server} --agent {self.agent}"
+        return f"{words}{more}{slug}"
 
-def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Raises ``CliError`` and ``ProfileError``."""
-    if not (args.server or "").strip():
+
+def run(given: Given, environ: Mapping[str, str]) -> int:
+    """Raises ``CliError``."""
+    if not (given.server or "").strip():
         raise CliError("INVALID_ARG", "--server is required")
-    if args.verb == "list":
-        return _list(args.server)
-    place = _place(args, environ)
-    match args.action:
-        case "status":
+    if given.command == ("agent", "list"):
+        return _list(given.server)
+    place = _place(given, environ)
+    match given.command[2:]:
+        case ["status"]:
             return _status(place)
-        case "start":
+        case ["start"]:
             return _start(place)
-        case "wait":
-            if not (args.device_code or "").strip():
-                raise CliError("INVALID_ARG", "--device-code is required.")
-            return _wait(place, args.device_code)
+        case ["wait"]:
+            if not (given.device_code or "").strip():
+                raise CliError(
+                    "INVALID_ARG",
+                    "--device-code is required (the value printed by `raft agent login start`).",
+                )
+            return _wait(place, given.device_code)
+    return _login(place)
+
+
+def _place(given: Given, environ: Mapping[str, str]) -> _Place:
+    agent = (given.agent or "").strip()
+    if not agent:
+        raise CliError("INVALID_AGENT_ID", "--agent must not be empty.")
+    wrong = None
+    if agent.startswith("@"):
+        wrong = "an agent id (an opaque server-issued identifier), not an @handle."
+    elif agent.startswith("#"):
+        wrong = "an agent id, not a #channel name."
+    elif "/" in agent:
+        wrong = "an agent id, not a URL or path."
+    if wrong is not None:
+        raise CliError(
+            "INVALID_AGENT_ID",
+            f"--agent expects {wrong}",
+            f"Run `raft agent list --server {given.server}` to see valid agent ids, then rerun"
+            " login with --agent <id>.",
+        )
+    slug = given.agent if given.profile_slug is None else given.profile_slug
+    if given.profile_dir is not None:
+        return _Place(given.server, given.agent, slug, Path(given.profile_dir))
+    try:
+        folder = profiles.profile_dir(slug, environ)
+    except ProfileError as error:
+        # Here, unlike where a profile is used, nobody of the true CLI's catches it.
+        raise cli_errors.internal(str(error)) from error
+    return _Place(given.server, given.agent, slug, folder)
+
+
+# -- login
+
+
+def _login(place: _Place) -> int:
     if place.credential.exists():
         match judge(place):
             case Outcome.USABLE:
@@ -92,38 +148,19 @@ def run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             f"Existing credential for profile '{place.slug}' is no longer valid. Provide a"
             " replacement agent token.\n"
         )
-    return _save(place, _read_token())
-
-
-def _place(args: argparse.Namespace, environ: Mapping[str, str]) -> _Place:
-    agent = (args.agent or "").strip()
-    if not agent:
-        raise CliError("INVALID_AGENT_ID", "--agent must not be empty.")
-    wrong = None
-    if agent.startswith("@"):
-        wrong = "an agent id (an opaque server-issued identifier), not an @handle."
-    elif agent.startswith("#"):
-        wrong = "an agent id, not a #channel name."
-    elif "/" in agent:
-        wrong = "an agent id, not a URL or path."
-    if wrong is not None:
-        raise CliError(
-            "INVALID_AGENT_ID",
-            f"--agent expects {wrong}",
-            f"Run `raft agent list --server {args.server}` to see valid agent ids, then rerun"
-            " login with --agent <id>.",
-        )
-    slug = args.profile_slug or args.agent
-    folder = Path(args.profile_dir) if args.profile_dir else profiles.profile_dir(slug, environ)
-    return _Place(args.server, args.agent, slug, folder)
+    token = _read_token()
+    return _persist(place, token, _verified(place, token))
 
 
 def _read_token() -> str:
     """One line of standard input, hidden where a person types it. Raises ``CliError``."""
-    if sys.stdin.isatty():
-        token = getpass.getpass("Agent token (input hidden): ", sys.stderr).strip()
+    if sys.stdin is None:
+        line = ""
+    elif sys.stdin.isatty():
+        line = _typed("Agent token (input hidden): ")
     else:
-        token = sys.stdin.readline(_MOST + 2).strip()
+        line = sys.stdin.readline(_MOST + 2)
+    token = line.strip()
     if not _TOKEN.fullmatch(token) or len(token) > _MOST:
         raise CliError(
             "INVALID_AGENT_TOKEN",
@@ -132,30 +169,56 @@ def _read_token() -> str:
     return token
 
 
-def _save(place: _Place, token: str) -> int:
-    unchanged = "The profile was not changed."
-    answer = _identity(place.server, token)
+def _typed(prompt: str) -> str:
+    """A line of the terminal on standard input, without echo; "" after Ctrl-C."""
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    silent = termios.tcgetattr(terminal)
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
+    # Only now: what is typed on seeing it must not be shown.
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline()
+    except KeyboardInterrupt:
+        return ""
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        sys.stderr.write("\n")
+
+
+def _verified(place: _Place, token: str) -> dict[str, Any]:
+    """Whose the token is. Raises ``CliError``."""
+    answer = _ask(place.server, "GET", f"{PREFIX}/", token, timeout=_CHECK_SECONDS)
     if answer is None:
         raise CliError(
-            "CREDENTIAL_CHECK_FAILED", f"Could not verify the token with this server. {unchanged}"
+            "CREDENTIAL_CHECK_FAILED", f"Could not verify the token with this server. {_UNCHANGED}"
         )
     if not 200 <= answer.status < 300:
         refused = answer.status in (401, 403)
         raise CliError(
             "INVALID_AGENT_TOKEN" if refused else "CREDENTIAL_CHECK_FAILED",
-            f"The server did not accept the token. {unchanged}",
+            f"The server did not accept the token. {_UNCHANGED}",
         )
     found = answer.data if isinstance(answer.data, dict) else {}
-    if not all(isinstance(found.get(k), str) for k in ("agentId", "agentName", "serverId")):
+    scopes = found.get("scopes")
+    whole = (
+        all(isinstance(found.get(k), str) for k in ("agentId", "agentName"))
+        and all(isinstance(found.get(k), str) and found[k] for k in ("serverId", "credentialId"))
+        and isinstance(scopes, list)
+        and all(isinstance(scope, str) for scope in scopes)
+    )
+    if not whole:
         raise CliError(
             "CREDENTIAL_CHECK_FAILED",
-            f"The server returned an invalid identity response. {unchanged}",
+            f"The server returned an invalid identity response. {_UNCHANGED}",
         )
     if found["agentId"] != place.agent:
         raise CliError(
-            "AGENT_IDENTITY_MISMATCH", f"This token belongs to a different agent. {unchanged}"
+            "AGENT_IDENTITY_MISMATCH", f"This token belongs to a different agent. {_UNCHANGED}"
         )
-    return _persist(place, token, found)
+    return found
 
 
 def _persist(place: _Place, token: str, found: Mapping[str, Any]) -> int:
@@ -165,18 +228,24 @@ def _persist(place: _Place, token: str, found: Mapping[str, Any]) -> int:
         place.server,
         token,
         found["serverId"],
-        found["agentName"],
+        str(found.get("agentName") or ""),
         str(found.get("credentialId") or ""),
         tuple(found.get("scopes") or ()),
     )
     profiles.write(place.folder, profile)
+    manual = (
+        'raft manual get raft-cli-overview --intent "Get productive on Raft as a new agent"'
+        ' --reason "Just logged in, need the CLI basics"'
+    )
     print(
         "state: authorized\n"
         f"Logged in as '{profile.agent_name}' on {place.server}. Credential saved to"
         f" {place.credential}.\n"
         "Next (if you are the human operator): start your agent with"
-        f" RAFT_PROFILE={place.slug} in its environment.\n"
-        f"Next (if you are the agent): use `raft --profile {place.slug} …` for all commands."
+        f" RAFT_PROFILE={place.slug} in its environment, and let the agent run `{manual}` to learn"
+        " the Raft CLI.\n"
+        f"Next (if you are the agent): run `{manual}`, then use `raft --profile {place.slug} …`"
+        " for all commands."
     )
     return 0
 
@@ -188,25 +257,30 @@ def judge(place: _Place) -> Outcome:
     except (OSError, ValueError):
         return Outcome.INVALID
     raw = raw if isinstance(raw, dict) else {}
-    agent, key, server = (raw.get(k) or "" for k in ("agentId", "apiKey", "serverUrl"))
+    agent, key, server, server_id = (
+        raw[k] if isinstance(raw.get(k), str) else ""
+        for k in ("agentId", "apiKey", "serverUrl", "serverId")
+    )
     if agent and agent != place.agent:
         return Outcome.MISMATCH
     if server and server.rstrip("/") != place.server.rstrip("/"):
         return Outcome.MISMATCH
     if not (agent and key and server):
         return Outcome.INVALID
-    answer = _identity(server, key)
-    if answer is None or (answer.status not in (401, 403) and not answer.ok):
-        return Outcome.UNVERIFIED
-    if answer.status in (401, 403):
+    answer = _ask(place.server, "GET", f"{PREFIX}/", key)
+    if answer is not None and answer.status in (401, 403):
         return Outcome.EXPIRED
-    same = isinstance(answer.data, dict) and answer.data.get("agentId") == agent
+    if answer is None or not answer.ok or not isinstance(answer.data, dict):
+        return Outcome.UNVERIFIED
+    same = answer.data.get("agentId") == agent and (
+        not server_id or answer.data.get("serverId") == server_id
+    )
     return Outcome.USABLE if same else Outcome.MISMATCH
 
 
 def check(profile: Profile) -> CliError | None:
     """What a newer CLI finds when it asks the server who this is; None where all is well."""
-    answer = _identity(profile.server_url, profile.token)
+    answer = _ask(profile.server_url, "GET", f"{PREFIX}/", profile.token)
     if answer is None:
         return CliError("CHECK_FAILED", "Could not reach the server to verify this profile.")
     if not answer.ok:
@@ -214,50 +288,47 @@ def check(profile: Profile) -> CliError | None:
     return None
 
 
-def _identity(server: str, token: str) -> ApiAnswer | None:
-    """Whose the token is, as the server says; None where it cannot be asked."""
-    return _ask(server, "GET", f"{PREFIX}/", token)
-
-
 def _ask(
-    server: str, method: str, path: str, token: str, body: Mapping[str, Any] | None = None
+    server: str,
+    method: str,
+    path: str,
+    token: str = "",
+    body: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
 ) -> ApiAnswer | None:
-    headers = {"authorization": f"Bearer {token}"}
+    """None where there is no answer."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     data = b"" if body is None else json.dumps(body).encode()
     try:
-        peer = wire.Peer(server.rstrip("/"))
-        answer = peer.request(method, path, headers, data, _CHECK_SECONDS)
+        answer = wire.Peer(server.rstrip("/")).request(method, path, headers, data, timeout)
     except (wire.WireError, ValueError, OSError):
         return None
     return read(answer.status, answer.headers, answer.body)
 
 
-# -- status, and the browser's part
+# -- status
 
 
 def _status(place: _Place) -> int:
     slug = place.slug
-    login = f"raft agent login start --server {place.server} --agent {place.agent}"
-    if place.slug != place.agent:
-        login += f" --profile-slug {slug}"
     if not place.credential.exists():
         print(
             f"state: missing\nNo credential for profile '{slug}' at {place.credential}.\n"
-            f"Next: run `{login}` to log in."
+            f"Next: run `{place.command('start')}` to log in."
         )
         return 0
+    again = f"Next: run `{place.command('start')}` to re-login."
     print(
         {
             Outcome.USABLE: f"state: usable\nProfile '{slug}' is logged in and the credential is"
             f" valid. No action needed.\nNext: use `raft --profile {slug} …` to act as this agent.",
             Outcome.EXPIRED: f"state: expired\nThe credential for profile '{slug}' is no longer"
-            f" valid (revoked or expired on the server).\nNext: run `{login}` to re-login.",
+            f" valid (revoked or expired on the server).\n{again}",
             Outcome.MISMATCH: f"state: mismatch\nProfile '{slug}' is bound to a different agent or"
             " server than requested.\nNext: re-check --agent / --server, or use a different"
             " `--profile-slug <slug>`.",
             Outcome.INVALID: f"state: invalid\nThe credential file for profile '{slug}' is"
-            f" malformed or missing required fields ({place.credential}).\n"
-            f"Next: run `{login}` to re-login.",
+            f" malformed or missing required fields ({place.credential}).\n{again}",
             Outcome.UNVERIFIED: "state: unverified\nCould not reach the server to verify profile"
             f" '{slug}' (network or server error). The credential may still be valid — do not"
             " assume it is invalid.\n"
@@ -267,54 +338,104 @@ def _status(place: _Place) -> int:
     return 0
 
 
+# -- the browser's part
+
+
+class _Handoff(NamedTuple):
+    code: str
+    url: str
+    minutes: int
+    poll: float
+
+
 def _start(place: _Place) -> int:
-    code = _device_code(place.server)
-    slug = f" --profile-slug {place.slug}" if place.slug != place.agent else ""
+    handoff = _authorize(place.server)
+    wait = place.command("wait", f" --device-code {handoff.code}")
     print(
         "state: pending_human_action\n"
         f"Login started for profile '{place.slug}'. Ask the user to approve in a browser:\n"
-        f"  Browser authorization URL (code pre-filled): {place.server}/device?code={code}\n"
-        "  Code expires in ~15m.\n"
-        f"Next: after the user approves, run `raft agent login wait --server {place.server}"
-        f" --agent {place.agent} --device-code {code}{slug}` to finish."
+        f"  Browser authorization URL (code pre-filled): {handoff.url}\n"
+        f"  Code expires in ~{handoff.minutes}m.\n"
+        f"Next: after the user approves, run `{wait}` to finish."
     )
     return 0
 
 
 def _wait(place: _Place, code: str) -> int:
-    session = _session(place.server, code)
+    session = _session(place.server, code, _POLL, _WAIT)
     answer = _ask(place.server, "POST", f"/api/agents/{place.agent}/credentials", session, {})
-    if answer is None or not answer.ok:
-        code = (answer and answer.code) or "mint_failed"
-        why = (answer and answer.error) or "Failed to mint agent credential."
-        raise CliError(code, why)
+    if answer is None:
+        raise cli_errors.internal("fetch failed")
+    if not answer.ok:
+        code = answer.code or f"mint_failed_{answer.status}"
+        if code == "agent_missing":
+            raise CliError(
+                code,
+                "Agent id is not known on this server, or the user you approved with isn't a member"
+                " of the agent's server.",
+                f"Run `raft agent list --server {place.server}` to see manageable agents, then"
+                " rerun login with --agent <id>.",
+            )
+        raise CliError(code, answer.error or "Failed to mint agent credential.")
     return _persist(place, str(answer.data["apiKey"]), answer.data)
 
 
 def _list(server: str) -> int:
     """The agents that the person who approves may manage [list.ts]."""
-    code = _device_code(server)
+    handoff = _authorize(server)
     sys.stderr.write(
-        f"Open this browser authorization URL: {server}/device?code={code}\n"
+        f"Open this browser authorization URL: {handoff.url}\n"
         "  Code is pre-filled. Approve the login in the browser; this command will continue"
-        " automatically.\n  Expires in ~15m.\n"
+        f" automatically.\n  Expires in ~{handoff.minutes}m.\n"
     )
-    answer = _ask(server, "GET", "/api/agents/manageable", _session(server, code))
-    if answer is None or not answer.ok:
-        raise CliError("list_failed", "Failed to list manageable agents.")
-    print(json.dumps(answer.data))
+    sys.stderr.flush()
+    session = _session(server, handoff.code, handoff.poll, handoff.minutes * 60)
+    answer = _ask(server, "GET", "/api/agents/manageable", session)
+    if answer is None:
+        raise cli_errors.internal("fetch failed")
+    if not answer.ok:
+        code = answer.code or f"list_failed_{answer.status}"
+        raise CliError(code, answer.error or "Failed to list manageable agents.")
+    data = dict(answer.data["data"])
+    data["suggested_next_action"] = (
+        "Ask the user which agent to bind to this machine, then run `raft agent login --server"
+        f" {server} --agent <id>` with the selected agent id."
+        if data["agents"]
+        else "No agents exist on your servers yet. Ask the user to create an agent first (via web"
+        " UI), then rerun `raft agent list`."
+    )
+    print(json.dumps({"ok": True, "data": data}))
     return 0
 
 
-def _device_code(server: str) -> str:
-    answer = _ask(server, "POST", "/api/auth/device/code", "", {})
-    if answer is None or not answer.ok:
-        raise CliError("device_login_failed", f"Could not start a login at {server}.")
-    return str(answer.data["deviceCode"])
+def _authorize(server: str) -> _Handoff:
+    answer = _ask(server, "POST", "/api/auth/device/authorize", body={})
+    if answer is None:
+        raise cli_errors.internal("fetch failed")
+    if not answer.ok:
+        raise _device_error(answer.code or "authorize_failed")
+    told = answer.data
+    url = str(told["verificationUriComplete"])
+    return _Handoff(
+        told["deviceCode"],
+        url if url.startswith("http") else f"{server.rstrip('/')}{url}",
+        int(told.get("expiresIn", 600)) // 60,
+        float(told.get("interval", _POLL)),
+    )
 
 
-def _session(server: str, code: str) -> str:
-    answer = _ask(server, "POST", "/api/auth/device/token", "", {"deviceCode": code})
-    if answer is None or not answer.ok:
-        raise CliError("expired_token", "The device code has expired; start the login anew.")
-    return str(answer.data["accessToken"])
+def _session(server: str, code: str, poll: float, patience: float) -> str:
+    """Wait for the approval; trouble on the way to the server is waited out."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        answer = _ask(server, "POST", "/api/auth/device/token", body={"deviceCode": code})
+        if answer is not None and answer.ok:
+            return str(answer.data["accessToken"])
+        if answer is not None and answer.code != "authorization_pending":
+            raise _device_error(answer.code or "token_failed")
+        time.sleep(poll)
+    raise _device_error("expired_token")
+
+
+def _device_error(code: str) -> CliError:
+    return CliError(code, _DEVICE.get(code, f"Device login failed (code: {code})."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import select
 import socket
 import time
@@ -23,10 +24,20 @@ SERVER_ID = "server-sim"
 SCOPES = ("agent:messages", "agent:activity", "agent:wake")
 REVOKED = "This agent credential has been revoked."
 UNKNOWN = "Invalid agent credential."
-#: Who asks says who it is [client.ts].
-_HEADERS = ("x-agent-id", "x-raft-client")
+#: Who asks says who it is [client.ts]; the stream alone says nothing of its capabilities.
+_HEADERS = ("x-agent-id", "x-raft-client", "x-raft-client-capabilities")
+_STREAM = f"{API}/wake-hints/stream"
 #: Of the person who approves logins.
 _SESSION = "session-sim"
+#: A held send shows so many of the messages that its sender has not seen.
+_SHOWN = 2
+#: What the manual has.
+_MANUAL = {
+    "index": "raft-cli-overview\n",
+    "raft-cli-overview": "# Raft CLI overview (simulated)\n\n"
+    "raft message check                     what is new\n"
+    "raft message send --target '#channel'  the text goes to standard input\n",
+}
 
 
 def hint_of(message: Message) -> dict[str, Any]:
@@ -64,6 +75,38 @@ def identity_of(agent: Agent) -> dict[str, Any]:
         "serverId": SERVER_ID,
         "credentialId": f"cred-{agent.id}",
         "scopes": list(SCOPES),
+    }
+
+
+def _handoff() -> dict[str, Any]:
+    """What a person needs to approve a login."""
+    code = secrets.token_hex(4)
+    return {
+        "deviceCode": f"device-{code}",
+        "userCode": code[:4].upper(),
+        "verificationUri": "/device",
+        "verificationUriComplete": f"/device?user_code={code[:4].upper()}",
+        "expiresIn": 900,
+        "interval": 5,
+    }
+
+
+def _manual(query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    topic = query.get("topic", "")
+    if topic not in _MANUAL:
+        return 404, {
+            "ok": False,
+            "code": "knowledge_not_found",
+            "error": f"No manual topic {topic}.",
+        }
+    return 200, {
+        "ok": True,
+        "docId": topic,
+        "topicOrPath": topic,
+        "docVersion": "1",
+        "docState": "published",
+        "contentType": "text/markdown",
+        "content": _MANUAL[topic],
     }
 
 
@@ -138,13 +181,22 @@ class Handler(BaseHTTPRequestHandler):
     # -- people, who approve in a browser ---------------------------------------------------
 
     def _person_route(self, method: str, path: str) -> None:
-        """The browser's part of a login: the simulated person approves at once."""
-        workspace = self.house.workspace
+        """The browser's part of a login: the simulated person approves at once, unless a fault
+        says otherwise [agentLogin/deviceAuthClient.ts].
+        """
+        workspace, board = self.house.workspace, self.house.board
+        if fault := board.take(faults.REQUEST_KINDS, (), path):
+            self._misbehave(fault)
+            return
         match method, path.split("/"):
-            case "POST", ["", "api", "auth", "device", "code"]:
-                self._json(200, {"deviceCode": "device-sim"})
+            case "POST", ["", "api", "auth", "device", "authorize"]:
+                self._json(200, _handoff())
             case "POST", ["", "api", "auth", "device", "token"]:
-                self._json(200, {"accessToken": _SESSION})
+                if board.take(("unapproved",), (), path):
+                    self._json(400, {"code": "authorization_pending"})
+                else:
+                    session = {"accessToken": _SESSION, "refreshToken": "none", "userId": "ann"}
+                    self._json(200, session)
             case _ if self._token() != _SESSION:
                 self._json(401, {"error": "Not logged in.", "code": "unauthorized"})
             case "GET", ["", "api", "agents", "manageable"]:
@@ -176,13 +228,22 @@ class Handler(BaseHTTPRequestHandler):
             self._json(403 if revoked else 401, {"error": REVOKED if revoked else UNKNOWN})
         elif path == f"{API}/":
             self._json(200, identity_of(agent))
-        elif missing := [name for name in _HEADERS if not self.headers.get(name)]:
-            self._json(400, {"error": f"missing header {missing[0]}"})
+        elif wrong := self._unsaid(agent, path):
+            self._json(400, {"error": wrong})
         elif self._is_delegated(names, path):
             told = "delegated_legacy_route_unsupported"
             self._json(403, {"error": told, "code": told})
         else:
             self._serve_agent(agent, method, path.removeprefix(API), query)
+
+    def _unsaid(self, agent: Agent, path: str) -> str:
+        """What a request should say of itself and does not; "" where all is well."""
+        for name in _HEADERS[:2] if path == _STREAM else _HEADERS:
+            if not self.headers.get(name):
+                return f"missing header {name}"
+        if self.headers["x-agent-id"] != agent.id:
+            return "x-agent-id is another agent's"
+        return ""
 
     def _is_delegated(self, names: tuple[str, ...], path: str) -> bool:
         old = path.startswith((f"{API}/wake-hints", f"{API}/events"))
@@ -201,7 +262,12 @@ class Handler(BaseHTTPRequestHandler):
                 }
                 self._json(200, body, self._bridge_fault(agent))
             case "GET", "/wake-hints/stream":
-                self._stream(agent, control.since(query))
+                if self.house.board.take(("no-stream",), (agent.name, agent.id), _STREAM):
+                    self._json(404, {"error": "Not found"})
+                else:
+                    self._stream(agent, control.since(query))
+            case "GET", "/knowledge":
+                self._json(*_manual(query))
             case "GET", "/events":
                 self._json(200, self._events(agent, query))
             case "POST", "/activity":
@@ -240,19 +306,37 @@ class Handler(BaseHTTPRequestHandler):
         target, text = body.get("target"), body.get("content")
         if not isinstance(target, str) or not isinstance(text, str):
             raise control.BadRequest("target and content must be strings")
-        workspace, names = self.house.workspace, (agent.name, agent.id)
-        if not body.get("sendDraft") and self.house.board.take(("held",), names, self.path):
-            held = [event_of(m) for m in workspace.said_in(agent.id, target)][-2:]
-            return {
-                "ok": True,
-                "state": "held",
-                "decision": "local_hold",
-                "heldMessages": held,
-                "newMessageCount": len(held),
-                "seenUpToSeq": held[-1]["seq"] if held else 0,
-            }
+        workspace = self.house.workspace
+        if held := self._held(agent, target, body):
+            return held
         sent = workspace.reply(agent.id, target, text)
         return {"ok": True, "state": "sent", "messageId": sent.id}
+
+    def _held(self, agent: Agent, target: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """A send is held where its sender has not seen what was said at the target; None: it goes.
+
+        Here only while the fault ``held`` says so: else the simulated server lets all go.
+        """
+        said = self.house.workspace.said_in(agent.id, target)
+        seen = body.get("seenUpToSeq")
+        news = [m for m in said if not isinstance(seen, int) or m.seq > seen]
+        if body.get("continueAnyway") or (isinstance(seen, int) and not news):
+            return None
+        if self.house.board.take(("held",), (agent.name, agent.id), self.path) is None:
+            return None
+        shown = [event_of(m) for m in news[-_SHOWN:]]
+        return {
+            "ok": True,
+            "state": "held",
+            "decision": "local_hold",
+            "freshnessContextMode": "inline",
+            "heldMessages": shown,
+            "newMessageCount": len(news),
+            "shownMessageCount": len(shown),
+            "omittedMessageCount": len(news) - len(shown),
+            "seenUpToSeq": said[-1].seq if said else 0,
+            "continueAnywaySuggested": int(body.get("draftReholdCount") or 0) >= 1,
+        }
 
     def _bridge_fault(self, agent: Agent) -> dict[str, str]:
         """A fault that the bridge is to have rides on the routes that only bridges ask."""
@@ -276,7 +360,7 @@ class Handler(BaseHTTPRequestHandler):
             for message in house.workspace.hints(agent.id, seq, 1_000_000).pending:
                 data = json.dumps(self._hint(message))
                 frame = f"event: wake-hint\nid: {message.seq}\ndata: {data}\n\n"
-                if house.board.take(("cut",), names, API + "/wake-hints/stream"):
+                if house.board.take(("cut",), names, _STREAM):
                     self.wfile.write(frame[: len(frame) // 2].encode())
                     self.close_connection = True
                     return

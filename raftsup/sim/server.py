@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.sim import profiles
-from raftsup.sim.control import House
+from raftsup.sim.control import House, renew_token
 from raftsup.sim.faults import Fault, FaultBoard
 from raftsup.sim.routes import SCOPES, SERVER_ID, Handler
 from raftsup.sim.workspace import Workspace
@@ -116,6 +116,10 @@ class RunningWorkspace:
         id = self.faults.set(Fault(kind, **details))
         self.workspace.nudge()
         return id
+
+    def renew_token(self, agent: str) -> str:
+        """Another token for an agent; the one that it had is revoked. Raises ``UnknownAgent``."""
+        return renew_token(self.workspace, self.faults, agent).token
 
     def clear_faults(self) -> None:
         self.faults.clear()

@@ -307,7 +307,7 @@ def test_a_stream_that_breaks_within_a_hint_loses_nothing(
 def test_a_server_without_a_stream_is_polled(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
-    raft.fault("error", status=404, route="/internal/agent-api/wake-hints/stream")
+    raft.fault("no-stream")
     bridge = bridges()
     wait_for(lambda: bridge.states().count("listening_idle") > 2)
     assert [e for e in bridge.events() if e.get("type") == "bridge_stream_unavailable"] == [
