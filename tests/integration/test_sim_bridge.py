@@ -311,7 +311,7 @@ def test_a_server_without_a_stream_is_polled(
     bridge = bridges()
     wait_for(lambda: bridge.states().count("listening_idle") > 2)
     assert [e for e in bridge.events() if e.get("type") == "bridge_stream_unavailable"] == [
-        {"type": "bridge_stream_unavailable", "fallback": "poll", "message": "injected"}
+        {"type": "bridge_stream_unavailable", "fallback": "poll", "message": "Not found"}
     ]
     raft.workspace.post("support", "x")
     wait_for(lambda: endpoint.wakes)
