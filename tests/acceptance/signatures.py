@@ -128,7 +128,7 @@ SIGNATURES = [
               "integration.test_commands:test_a_missing_cli_degrades_just_its_account_and_says"
               "_what_to_do"),
     # The channel page: the bridge exits at once.
-    Signature("channel", "the bridge exits: not signed in", "PROFILE_FILE_UNREADABLE…auth login",
+    Signature("channel", "the bridge exits: not signed in", "PROFILE_FILE_UNREADABLE…agent login",
               f"{_DOCTORS}test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told"
               "_and_mended"),
     Signature("channel", "the bridge exits: signed in as another agent",
@@ -138,7 +138,7 @@ SIGNATURES = [
     Signature("channel", "the bridge exits: no agent is expected",
               "BRIDGE_EXPECTED_AGENT_REQUIRED…set this account's agentId", f"{_STATUS}[noid]"),
     Signature("channel", "the bridge exits: the credential is revoked",
-              "AUTH_REVOKED…auth login", f"{_STATUS}[revoked]"),
+              "BRIDGE_WAKE_STREAM_FAILED…sign in again", f"{_STATUS}[revoked]"),
     Signature("channel", "the bridge exits: it runs already", "another bridge of profile",
               f"{_STATUS}[shared]"),
     Signature("channel", "the bridge exits: it runs already", "pid {other.pid}",
@@ -147,14 +147,14 @@ SIGNATURES = [
               "is another program by now…raftsup doctor --fix",
               f"{_DOCTORS}test_a_stale_lock_is_told_and_removed_and_one_of_a_living_bridge_is_kept"),
     Signature("channel", "the bridge exits: by a fault of its own",
-              "bridge exited with 1 (INTERNAL_BUG)…has its last words", f"{_STATUS}[dies]"),
+              "bridge exited with 1 (INTERNAL_BUG)…Unexpected error", f"{_STATUS}[dies]"),
     Signature("channel", "the bridge exits: managed variables", "(nothing: no child has them)",
               "acceptance.test_signatures_host:test_managed_variables_of_the_shell_keep_no_bridge"
               "_from_running"),
     Signature("channel", "run the bridge by hand to see its diagnostics",
               "action=bridge.said",
               "acceptance.test_signatures_host:test_the_clis_own_words_are_in_the_logs"),
-    Signature("channel", "Raft is away", "it cannot reach Raft, and tries again",
+    Signature("channel", "Raft is away", "the bridge lost Raft…tries again by itself",
               f"{_STATUS}[deaf]"),
     # The channel page: a wake arrives, and no reply is sent.
     Signature("channel", "a wake arrives, no reply is sent", "(the turn's transcript)",

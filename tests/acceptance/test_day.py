@@ -24,12 +24,8 @@ from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running, wait_for
 
 PROMPT = "day [$?]> "
 PROMPTED = r"day \[(\d+)\]> "
-#: In truth it opens a browser; here it puts the profile back where it was.
 RAFT_CLI = f"""#!/bin/sh
-case $* in
-*"auth login") cp -R "$KEPT/$2" "$RAFT_HOME/profiles" ;;
-*) exec {shlex.join(RAFT)} "$@" ;;
-esac
+exec {shlex.join(RAFT)} "$@"
 """
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "$KEPT/calls"
@@ -84,8 +80,25 @@ class Newcomer:
     def kept(self) -> Path:
         return self.host.root / "kept"
 
+    def token(self, agent: str) -> str:
+        """What the agent's External Agent page in Raft shows."""
+        return self.host.raft.workspace.find(agent).token
+
+    def login(self, agent: str) -> str:
+        return (
+            f"raft agent login --server {self.host.raft.url} --agent agent-{agent}"
+            f" --profile-slug {agent}"
+        )
+
+    def sign_in(self, terminal: Terminal, agent: str) -> None:
+        terminal.child.sendline(self.login(agent))
+        terminal.answer(("Agent token", self.token(agent)))
+        assert "state: authorized" in terminal.prompted("raft agent login")
+
     def prepare(self) -> None:
+        """No config, and no profile at all."""
         self.host.config_path.unlink()
+        shutil.rmtree(self.host.profiles)
         for folder in (self.bin, self.kept):
             folder.mkdir()
         programs = {
@@ -185,7 +198,11 @@ def test_a_newcomer_gets_through_the_day(newcomer: Newcomer) -> None:
 def sets_it_up(newcomer: Newcomer, terminal: Terminal) -> None:
     terminal.child.sendline("raftsup setup")
     terminal.answer(
-        ("Profile (number or name)", "support"),
+        ("Sign one in now [Y/n]: ", ""),
+        ("Raft server [https://app.raft.build]: ", newcomer.host.raft.url),
+        ("Agent id", "agent-support"),
+        ("Profile name", "support"),
+        ("Agent token", newcomer.token("support")),
         ("the agent agent-support at http", ""),
         ("Account id [support]: ", ""),
         ("Number [1]: ", "1"),
@@ -193,7 +210,11 @@ def sets_it_up(newcomer: Newcomer, terminal: Terminal) -> None:
         ("Its folder", ""),
         ("Environment variables it needs", "RAFT_SIM_CLI"),
         ("Another account [y/N]: ", "y"),
-        ("Profile (number or name)", "sales"),
+        ("Profile (number or name)", "+"),
+        ("Raft server", ""),
+        ("Agent id", "agent-sales"),
+        ("Profile name", "sales"),
+        ("Agent token", newcomer.token("sales")),
         ("Is that the one [Y/n]: ", ""),
         ("Account id [sales]: ", ""),
         ("the same as the other accounts (command)", ""),
@@ -220,6 +241,7 @@ def adds_an_account_under_load(newcomer: Newcomer, terminal: Terminal) -> None:
     accepted = {name: host.account(name)["wakes"]["accepted"] for name in load.agents}
     with load.going_on():
         before = load.more(3)
+        newcomer.sign_in(terminal, "desk")
         counted = {agent: len(waits) for agent, waits in load.waits.items()}
         assert "desk" in terminal.type("raftsup account add desk --profile desk")
         host.ready("desk")
@@ -245,12 +267,16 @@ def processes(host: Host, names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
 
 def signs_in_again(newcomer: Newcomer, terminal: Terminal) -> None:
     host = newcomer.host
-    shutil.move(host.profiles / "sales", newcomer.kept)
-    terminal.type("raftsup ctl restart sales")
-    terminal.until("raftsup status", "PROFILE_FILE_UNREADABLE", exits.NOT_READY)
-    assert mending(terminal) == "raft --profile sales auth login"
-    terminal.type("raft --profile sales auth login")
-    host.ready()
+    host.raft.workspace.renew_token("sales")
+    terminal.until("raftsup status", "This agent credential has been revoked.", exits.NOT_READY)
+    command = mending(terminal)
+    assert command == newcomer.login("sales")
+    terminal.child.sendline(command)
+    terminal.answer(("Agent token", newcomer.token("sales")))
+    assert "state: authorized" in terminal.prompted(command)
+    host.ready()  # nobody restarts anything
+    host.raft.workspace.post("sales", "are you back")
+    host.answered("are you back")
     assert "all is well" in terminal.type("raftsup doctor")
 
 

@@ -84,7 +84,8 @@ def test_every_message_is_answered_and_no_ended_turn_is_run_again_under_sigkill(
             # A killed agent is a failed attempt: enough of them, and short pauses.
             turns={"attempts": 20, "pause": "50ms", "maxPause": "500ms", "keep": 100000},
         )
-        host.up(RAFT_SIM_AGENT_SECONDS="0.03")
+        # CLI 0.0.24 loses what it has read and not yet printed when it is killed.
+        host.up(RAFT_SIM_AGENT_SECONDS="0.03", RAFT_SIM_CLI_MODE="next")
         host.ready()
         parent, killed, texts = host.parent(), Counter[str](), []
         begun = time.monotonic()

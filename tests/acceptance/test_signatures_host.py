@@ -25,8 +25,12 @@ from tests.integration.host import Host, wait_for
 DOCTOR = {
     "default": ("config", "no Raft CLI profile", "mend it in "),
     "noid": ("profiles", "it has no agentId", "agentId"),
-    "revoked": ("profiles", "AUTH_REVOKED", "--profile revoked auth login"),
-    "deaf": ("profiles", "SERVER_UNREACHABLE", "once the network is back"),
+    "revoked": (
+        "host",
+        "BRIDGE_WAKE_STREAM_FAILED",
+        "--agent agent-revoked --profile-slug revoked",
+    ),
+    "deaf": ("host", "SERVER_5XX: injected", "raftsup logs deaf"),
     "shared": ("other bridges", "below another raftsup", "stop the other host"),
     "token": ("agents", "it does not take this token", "gateway.auth.token"),
     "away": ("agents", "it cannot be reached: Connection refused", "does it run there?"),
@@ -37,9 +41,9 @@ BRIDGELESS = ("revoked", "dies", "deaf", "shared")
 #: By account, what `logs` have of it.
 LOGS = {
     "noid": "Code: BRIDGE_EXPECTED_AGENT_REQUIRED",
-    "revoked": "Code: AUTH_REVOKED",
+    "revoked": "Code: BRIDGE_WAKE_STREAM_FAILED",
     "dies": "Error: Unexpected error: terminated",
-    "deaf": "the server answered 503; retrying in",
+    "deaf": "bridge: transient failure (SERVER_5XX: injected); retry #",
     "shared": "Code: BRIDGE_ALREADY_RUNNING",
 }
 
@@ -77,7 +81,8 @@ def test_the_doctor_finds_it_with_what_mends_it(ward: Ward, account: str) -> Non
 
 
 def _of(account: str, what: str) -> bool:
-    return f"account {account}:" in what or what.endswith(f"of {account}") or (
+    named = (f"account {account}:", f"account {account} is ")
+    return any(words in what for words in named) or what.endswith(f"of {account}") or (
         f"of {account}: " in what
     )  # fmt: skip
 

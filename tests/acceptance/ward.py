@@ -30,9 +30,14 @@ LONG = 60.0
 STATUS = {
     "default": ("channels.raft.accounts.default.profile: no Raft CLI profile", "RAFT_PROFILE"),
     "noid": ("BRIDGE_EXPECTED_AGENT_REQUIRED", "set this account's agentId"),
-    "revoked": ("AUTH_REVOKED", "sign in again with `raft --profile revoked auth login`"),
-    "dies": ("bridge exited with 1 (INTERNAL_BUG)", "`raftsup logs` has its last words"),
-    "deaf": ("the bridge says degraded_backoff", "it cannot reach Raft, and tries again by itself"),
+    "revoked": (
+        "(BRIDGE_WAKE_STREAM_FAILED)",
+        '"This agent credential has been revoked."',
+        "sign in again: `",
+        "--agent agent-revoked --profile-slug revoked`",
+    ),
+    "dies": ("bridge exited with 1 (INTERNAL_BUG)", '"Unexpected error: terminated"'),
+    "deaf": ("the bridge lost Raft (SERVER_5XX: injected)", "tries again by itself"),
     "shared": ("another bridge of profile shared runs: pid ", "next try at"),
     "token": ("AUTH_TOKEN_MISMATCH", "gateway.auth.token", "wakes are accepted, none is run"),
     "away": ("it cannot be reached: Connection refused", "wakes are accepted, none is run"),

@@ -37,6 +37,9 @@ ACCOUNT_SHAPE: dict[str, Any] = {
         "restarts": int,
         "lastExit": (str, type(None)),
         "lastError": (str, type(None)),
+        "heardAt": (float, type(None)),
+        "graceUntil": (float, type(None)),
+        "log": (str, type(None)),
     },
     "wakes": {
         "accepted": int,
