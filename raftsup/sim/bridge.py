@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from raftsup.sim import agent_api, bridge_faults, timers, wire
+from raftsup.sim import agent_api, bridge_faults, cli_errors, timers, wire
 from raftsup.sim import bridge_report as report
 from raftsup.sim.agent_api import AgentApi
 from raftsup.sim.bridge_report import Event, Identity, Reporter
@@ -92,8 +92,12 @@ class Bridge:
                 mode, fallback = "poll", fallback or mode == "stream"
                 continue
             except CliError as error:
-                self._fatal(error)
+                self._fatal(error.code, str(error))
                 raise
+            except ValueError as error:
+                # Its own ledger of hints cannot be read: nothing mends that.
+                self._fatal("SyntaxError", str(error))
+                raise cli_errors.internal(str(error)) from error
             self.report.emit(*events)
             if failures:
                 self.report.emit({"type": "bridge_recovered", "afterFailures": failures})
@@ -118,7 +122,7 @@ class Bridge:
         """Raises ``CliError`` with ``--once``."""
         if self.options.once:
             surfaced = CliError(error.code, str(error))
-            self._fatal(surfaced)
+            self._fatal(error.code, str(error))
             raise surfaced from error
         delay = timers.retry_delay(failures, self.times)
         told = str(error)[:200]
@@ -137,16 +141,16 @@ class Bridge:
         )
         time.sleep(delay)
 
-    def _fatal(self, error: CliError) -> None:
-        message = str(error)[:200]
-        self.report.emit({"type": "bridge_fatal", "errorCode": error.code, "message": message})
+    def _fatal(self, code: str, message: str) -> None:
+        message = message[:200]
+        self.report.emit({"type": "bridge_fatal", "errorCode": code, "message": message})
         event = {
             "schema": "raft-activity.v1",
             "eventId": f"bridge_fatal_{uuid.uuid4()}",
             "hookEventName": "BridgeFatal",
             "status": "failed",
             "occurredAt": report.timestamp(),
-            "errorClass": error.code,
+            "errorClass": code,
             "toolOutput": message,
             "toolOutputTruncated": False,
         }
@@ -208,9 +212,8 @@ class Bridge:
         said.append(report.handoff(who, hint, attempt, replay))
         if self.endpoint is None:
             return
-        wake, verdict = self.endpoint.wake(who, hint, attempt, self.times.post_timeout)
-        if verdict.failure == "protocol_mismatch" and self.options.runtime_session:
-            verdict = verdict._replace(failure=None, session=self.options.runtime_session)
+        stand_in = self.options.runtime_session
+        wake, verdict = self.endpoint.wake(who, hint, attempt, self.times.post_timeout, stand_in)
         result = report.wake_result(wake, verdict)
         self.state.prove(result)
         said.append(result)
@@ -254,7 +257,7 @@ class Bridge:
         try:
             answer = self.api.post("/activity", body)
         except wire.WireError as error:
-            raise CliError("CHECK_FAILED", f"fetch failed: {error}") from error
+            raise _unanswered("activityForward") from error
         if not answer.ok:
             code = "SERVER_5XX" if answer.status >= 500 else "BRIDGE_ACTIVITY_FORWARD_FAILED"
             raise CliError(code, answer.error or f"HTTP {answer.status}")
@@ -266,16 +269,18 @@ class Bridge:
         try:
             answer = self.api.get("/wake-hints", since=since, limit=self.options.limit)
         except wire.WireError as error:
-            raise CliError("CHECK_FAILED", f"fetch failed: {error}") from error
+            raise _unanswered("wakeHintsFetch") from error
         if self.api.fault_word:
             bridge_faults.arrange(bridge_faults.parse(self.api.fault_word))
+        if answer.code == "INVALID_JSON_RESPONSE" or (answer.ok and answer.data is None):
+            raise _misread("wakeHintsFetch", "contain valid JSON")
         if answer.status >= 500:
             raise Transient("SERVER_5XX", answer.error or f"HTTP {answer.status}")
         if not answer.ok:
             raise CliError("BRIDGE_WAKE_HINTS_FAILED", answer.error or f"HTTP {answer.status}")
         hints = answer.data.get("wake_hints") if isinstance(answer.data, dict) else None
         if not isinstance(hints, list):
-            raise CliError("INVALID_JSON_RESPONSE", "the answer lists no wake hints")
+            raise _misread("wakeHintsFetch", "match the shared contract")
         last = answer.data.get("last_hint_seq")
         return hints, last if isinstance(last, int) else None
 
@@ -355,6 +360,15 @@ class Bridge:
                 "skippedRecentCount": recent,
             },
         )
+
+
+def _unanswered(route: str) -> CliError:
+    """[shared: daemonApiClient, daemonApiPath.ts]"""
+    return CliError("CHECK_FAILED", f"Daemon API {route} transport request failed")
+
+
+def _misread(route: str, what: str) -> CliError:
+    return CliError("INVALID_JSON_RESPONSE", f"Daemon API {route} response did not {what}")
 
 
 def _attempt() -> str:

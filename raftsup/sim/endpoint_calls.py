@@ -10,6 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,9 +51,11 @@ class Endpoint:
         return self._drain_peer is not None
 
     def wake(
-        self, who: Identity, hint: Hint, attempt: str, timeout: float
+        self, who: Identity, hint: Hint, attempt: str, timeout: float, stand_in: str | None
     ) -> tuple[dict[str, Any], Verdict]:
-        """POST one wake; what was sent and the verdict. Event id and time are fresh each time."""
+        """POST one wake; what was sent and the verdict. Event id and time are fresh each time.
+        ``stand_in``: the runtime session of a success that names none.
+        """
         body = {
             "schema": WAKE_SCHEMA,
             "attemptId": attempt,
@@ -73,7 +76,7 @@ class Endpoint:
         except wire.WireError:
             return body, verdict.UNREACHABLE
         kind = answer.headers.get("content-type", "")
-        return body, verdict.judge(answer.status, kind, answer.body)
+        return body, verdict.judge(answer.status, kind, answer.body, stand_in)
 
     def drain(self, timeout: float, most: int) -> dict[str, Any]:
         """The host's activity since the last drain. Raises ``DrainFailed``."""
@@ -81,8 +84,11 @@ class Endpoint:
         path = f"{self._drain_peer.path}?max={most}"
         try:
             answer = self._drain_peer.request("GET", path, self._headers, timeout=timeout)
+        except wire.TimedOut as error:
+            why = "The operation was aborted due to timeout"
+            raise DrainFailed("TimeoutError", why) from error
         except wire.WireError as error:
-            raise DrainFailed("TypeError", f"fetch failed: {error}") from error
+            raise DrainFailed("TypeError", "fetch failed") from error
         raw: Any = {}
         if "application/json" in answer.headers.get("content-type", ""):
             try:
@@ -90,7 +96,9 @@ class Endpoint:
             except ValueError as error:
                 raise DrainFailed("SyntaxError", str(error)) from error
         if not 200 <= answer.status < 300:
-            raise DrainFailed("CliError", f"HTTP {answer.status}")
+            told = raw.get("error") if isinstance(raw, dict) else None
+            why = told if isinstance(told, str) else f"HTTP {answer.status}"
+            raise DrainFailed("CliError", why)
         if not isinstance(raw, dict) or raw.get("schema") != DRAIN_SCHEMA:
             raise DrainFailed("ProtocolError", f"the answer did not match {DRAIN_SCHEMA}")
         if not isinstance(raw.get("events"), list):
@@ -112,7 +120,7 @@ def sanitized(events: Iterable[Any]) -> tuple[list[dict[str, Any]], int]:
             "schema": EVENT_SCHEMA,
             "eventId": _text(found, "eventId", 160) or f"event_{uuid.uuid4()}",
             "hookEventName": hook,
-            "occurredAt": _text(found, "occurredAt", 40) or timestamp(),
+            "occurredAt": _time(found.get("occurredAt", found.get("occurred_at"))),
         }
         for key, most in (("sessionId", 200), ("toolName", 120), ("status", 40)):
             if (text := _text(found, key, most)) is not None:
@@ -134,6 +142,15 @@ def _text(event: Mapping[str, Any], key: str, most: int) -> str | None:
     value = event.get(key, event.get(snake))
     text = " ".join(value.split()) if isinstance(value, str) else ""
     return text[:most] or None
+
+
+def _time(value: Any) -> str:
+    """As the CLI writes it; now, where it is none."""
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return timestamp()
+    return timestamp(found.replace(tzinfo=found.tzinfo or UTC).timestamp())
 
 
 def _shortened(key: str, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from raftsup.sim import profiles, wire
 from raftsup.sim.faults import KINDS
 from raftsup.sim.profiles import Profile, ProfileError
 from raftsup.sim.server import KEEPALIVE, RunningWorkspace
+from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 from raftsup.sim.workspace import Workspace
 
 DEFAULT_PORT = 8790
@@ -32,8 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--raft-home", type=Path, help="where profiles are made (default: ~/.raft-sim)"
     )
     parser.add_argument(
-        "--keepalive", type=float, default=KEEPALIVE, metavar="SECONDS",
+        "--keepalive", type=float, metavar="SECONDS",
         help="how often the server says that it lives (default 25, as the true one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--short", action="store_true",
+        help="short timers, as the demo has them (default: those of the true CLI)",
     )  # fmt: skip
     parser.add_argument(
         "--cli", choices=["0.0.24", "next"], default="0.0.24",
@@ -89,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
         case None:
             raft_home = args.raft_home or Path.home() / ".raft-sim"
             names = args.agent or ["support", "engineering"]
-            return serve(names, raft_home, args.port, args.keepalive, next=args.cli == "next")
+            keepalive = args.keepalive or (SHORT_KEEPALIVE if args.short else KEEPALIVE)
+            return serve(names, raft_home, args.port, keepalive, next=args.cli == "next",
+                         short=args.short)  # fmt: skip
         case "send":
             body = {"to": args.to, "text": args.text, "target": args.target}
             return _tell(args.url, "POST", "/sim/messages", body)
@@ -121,6 +128,7 @@ def serve(
     keepalive: float = KEEPALIVE,
     *,
     next: bool = False,
+    short: bool = False,
     ready: Callable[[RunningWorkspace], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. Main thread only. ``ready`` is called once it listens."""
@@ -140,7 +148,7 @@ def serve(
         if ready is not None:
             ready(running)
         else:
-            print(instructions(running, raft_home), flush=True)
+            print(instructions(running, raft_home, short), flush=True)
         ended.wait()
     except ProfileError as error:
         sys.stderr.write(f"{error}\n")
@@ -160,7 +168,7 @@ def _join(running: RunningWorkspace, raft_home: Path, name: str) -> None:
     running.write_profile(raft_home, name)
 
 
-def instructions(running: RunningWorkspace, raft_home: Path) -> str:
+def instructions(running: RunningWorkspace, raft_home: Path, short: bool = False) -> str:
     """What to do next, for the person who started it."""
     agents = running.workspace.agents()
     # By full path: neither the host's PATH nor an agent's need have this environment's programs.
@@ -173,11 +181,19 @@ def instructions(running: RunningWorkspace, raft_home: Path) -> str:
     accounts = ",\n".join(
         f'    {json.dumps(a.name)}: {{ profile: "{a.name}", agentId: "{a.id}" }}' for a in agents
     )
-    mode = "  export RAFT_SIM_CLI_MODE=next\n" if running.next else ""
+    exports = {"RAFT_HOME": str(raft_home.absolute())}
+    exports |= {"RAFT_SIM_CLI_MODE": "next"} if running.next else {}
+    exports |= SHORT if short else {}
+    listed = "".join(f"  export {name}={shlex.quote(value)}\n" for name, value in exports.items())
+    pace = (
+        "Its timers are short: what the true Raft does within 25 s it does within half a second."
+        if short
+        else "Its timers are the true ones: an account is `connecting` for up to 25 s. `raftsup sim"
+        " --short` has short ones."
+    )
     return (
-        f"A Raft workspace listens on {running.url}\n\n"
-        "In the shell that starts the host:\n"
-        f"  export RAFT_HOME={shlex.quote(str(raft_home.absolute()))}\n{mode}\n"
+        f"A Raft workspace listens on {running.url}\n{pace}\n\n"
+        f"In the shell that starts the host:\n{listed}\n"
         "In its config:\n"
         f"  channels: {{ raft: {{ command: {json.dumps(raft)}, accounts: {{\n{accounts}\n"
         "  } } },\n"
@@ -185,7 +201,8 @@ def instructions(running: RunningWorkspace, raft_home: Path) -> str:
         "Then say something, see what became of it, break something:\n"
         f'  raftsup sim send --url {running.url} --to {agents[0].name} "hello"\n'
         f"  raftsup sim messages --url {running.url}\n"
-        f"  raftsup sim fault --url {running.url} drop\n\n"
+        f"  raftsup sim fault --url {running.url} drop\n"
+        f"  raftsup sim token --url {running.url} {agents[0].name}\n\n"
         "Ctrl-C ends it."
     )
 

@@ -41,15 +41,22 @@ class Verdict(NamedTuple):
 UNREACHABLE = Verdict("no_session", "the endpoint cannot be reached")
 
 
-def judge(status: int, content_type: str, body: bytes) -> Verdict:
-    """The verdict on an answer. JSON is read only where the type says so."""
-    raw = _json_object(content_type, body)
+def judge(status: int, content_type: str, body: bytes, stand_in: str | None = None) -> Verdict:
+    """The verdict on an answer. JSON is read only where the type says so. ``stand_in``: the runtime
+    session of a success that names none.
+    """
+    raw = _json(content_type, body)
+    if raw is None:
+        return Verdict("injection_failed", "the answer is null")
     if raw.get("ok") is False or not 200 <= status < 300:
         return _judge_refusal(status, raw)
     session = raw.get("runtimeSession")
-    if isinstance(session, str) and session:
-        return Verdict(None, session=session)
-    return Verdict("protocol_mismatch", "success without runtimeSession")
+    session = stand_in if session is None else session
+    if not session:
+        return Verdict("protocol_mismatch", "success without runtimeSession")
+    if not isinstance(session, str):
+        return Verdict("injection_failed", "runtimeSession is no string")
+    return Verdict(None, session=session)
 
 
 def _judge_refusal(status: int, raw: dict[str, Any]) -> Verdict:
@@ -65,7 +72,8 @@ def _judge_refusal(status: int, raw: dict[str, Any]) -> Verdict:
     return Verdict(told, reason or f"status {status}", retry)
 
 
-def _json_object(content_type: str, body: bytes) -> dict[str, Any]:
+def _json(content_type: str, body: bytes) -> dict[str, Any] | None:
+    """None for ``null``, which the CLI trips over."""
     # As written: another spelling of the type counts for none.
     if "application/json" not in content_type:
         return {}
@@ -73,4 +81,4 @@ def _json_object(content_type: str, body: bytes) -> dict[str, Any]:
         raw = json.loads(body)
     except ValueError:
         return {}
-    return raw if isinstance(raw, dict) else {}
+    return raw if isinstance(raw, dict) or raw is None else {}

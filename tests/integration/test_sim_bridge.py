@@ -360,6 +360,7 @@ def test_a_refused_poll_ends_it_at_any_retry(
     fatal = [e for e in bridge.events() if e.get("type", "").startswith("bridge_fatal")]
     assert [e["type"] for e in fatal] == ["bridge_fatal", "bridge_fatal_activity_forward_failed"]
     assert fatal[0]["errorCode"] == "CHECK_FAILED"
+    assert fatal[0]["message"] == "Daemon API wakeHintsFetch transport request failed"
     raft.listen()
     raft.clear_faults()
     bridges().listening()
@@ -399,6 +400,32 @@ def test_a_fatal_end_is_told_to_the_server(raft: RunningWorkspace, bridges: Brid
     assert event["hookEventName"] == "BridgeFatal"
     assert (event["errorClass"], event["toolOutput"]) == ("BRIDGE_WAKE_HINTS_FAILED", "injected")
     assert bridge.events()[-1] == {"type": "bridge_fatal_activity_forwarded"}
+
+
+def test_a_poll_that_is_no_json_ends_it(raft: RunningWorkspace, bridges: Bridges) -> None:
+    raft.fault("garbage", route="/internal/agent-api/wake-hints")
+    bridge = bridges()
+    assert bridge.ended() == 1
+    assert bridge.stderr().endswith(
+        "Error: Daemon API wakeHintsFetch response did not contain valid JSON\n"
+        "Code: INVALID_JSON_RESPONSE\n"
+    )
+
+
+def test_a_ledger_that_cannot_be_read_ends_it_at_every_start(
+    raft: RunningWorkspace, bridges: Bridges, tmp_path: Path
+) -> None:
+    """A kill within a write leaves such a file, and only a person removes it."""
+    first = bridges()
+    first.listening()
+    first.close()
+    (tmp_path / STATE / "wake-hints.jsonl").write_text('{"event_id": "wake-hi')
+    for _ in range(2):
+        bridge = bridges()
+        assert bridge.ended() == 1
+        assert "\nCode: INTERNAL_BUG\n" in bridge.stderr()
+        [fatal] = [e for e in bridge.events() if e.get("type") == "bridge_fatal"]
+        assert fatal["errorCode"] == "SyntaxError"
 
 
 def test_any_4xx_of_the_wake_hints_ends_it(raft: RunningWorkspace, bridges: Bridges) -> None:

@@ -25,25 +25,32 @@ def folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_host_set_up_as_the_simulator_says_answers_a_message(folder: Path, serve: Serve) -> None:
+@pytest.mark.parametrize("cli", ["0.0.24", "next"])
+def test_a_host_set_up_as_the_simulator_says_answers_a_message(
+    folder: Path, serve: Serve, cli: str
+) -> None:
     # As the README's installation has it: no program of this environment is on the PATH.
     ours = ("RAFT", "SLOCK_", "SUPERVISOR_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     env["PATH"] = "/usr/bin:/bin"
     raft_home = folder / "a home with a space"
     said = serve(
-        [*RAFTSUP, "sim", "--port", "0", "--keepalive", "0.5", "--raft-home", str(raft_home)],
+        [*RAFTSUP, "sim", "--port", "0", "--short", "--cli", cli, "--raft-home", str(raft_home)],
         env,
         "Ctrl-C ends it",
     ).read_text()
 
-    printed = re.search(r"export RAFT_HOME=(.+)", said)
+    exports = {
+        name: shlex.split(value)[0] for name, value in re.findall(r"export (\w+)=(.+)", said)
+    }
+    assert exports["RAFT_HOME"] == str(raft_home)
+    assert exports.get("RAFT_SIM_CLI_MODE") == ("next" if cli == "next" else None)
     config = re.search(r"In its config:\n(.+?)\n\n", said, re.DOTALL)
     url = re.search(r"listens on (http://\S+)", said)
-    assert printed and config and url, said
+    assert config and url, said
     (folder / "c.json5").write_text("{" + config[1] + "}")
     env |= {
-        "RAFT_HOME": shlex.split(printed[1])[0],
+        **exports,
         "RAFTSUP_CONFIG_PATH": str(folder / "c.json5"),
         "RAFTSUP_STATE_DIR": str(folder / "s"),
     }

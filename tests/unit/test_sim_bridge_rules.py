@@ -108,6 +108,23 @@ def test_drained_events_lose_their_detail_and_are_bounded() -> None:
     assert len(second["toolOutput"]) == 4096 and second["toolOutputTruncated"] is True
 
 
+@pytest.mark.parametrize(
+    ("told", "sent"),
+    [
+        ("2026-11-26T08:00:00Z", "2026-11-26T08:00:00.000Z"),
+        ("2026-11-26T09:00:00.250+01:00", "2026-11-26T08:00:00.250Z"),
+    ],
+)
+def test_a_drained_events_time_is_written_as_the_cli_does(told: str, sent: str) -> None:
+    [event] = sanitized([{"hookEventName": "Stop", "occurredAt": told}])[0]
+    assert event["occurredAt"] == sent
+
+
+def test_a_time_that_is_none_becomes_now() -> None:
+    [event] = sanitized([{"hookEventName": "Stop", "occurredAt": "at noon"}])[0]
+    assert event["occurredAt"].startswith("20") and event["occurredAt"].endswith("Z")
+
+
 def test_a_fault_word_has_kind_value_and_delay() -> None:
     assert bridge_faults.parse("exit:0@1.5") == bridge_faults.FaultSpec("exit", 0, 1.5)
     with pytest.raises(ValueError, match="write one of"):

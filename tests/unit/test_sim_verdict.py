@@ -44,6 +44,18 @@ def test_success_without_a_runtime_session_is_a_protocol_mismatch(body: bytes) -
     assert judge(202, JSON, body).failure == "protocol_mismatch"
 
 
+@pytest.mark.parametrize("body", [b"null", b'{"runtimeSession": 7}'])
+def test_what_the_cli_trips_over_is_an_injection_failure(body: bytes) -> None:
+    assert judge(202, JSON, body).failure == "injection_failed"
+
+
+def test_a_session_of_the_command_line_stands_in_for_one_that_is_not_named() -> None:
+    assert judge(202, JSON, b"{}", "s").session == "s"
+    assert judge(202, JSON, b'{"runtimeSession": "t"}', "s").session == "t"
+    assert judge(202, JSON, b'{"runtimeSession": ""}', "s").failure == "protocol_mismatch"
+    assert judge(426, JSON, b"{}", "s").failure == "protocol_mismatch"
+
+
 def test_json_is_read_only_where_the_content_type_says_so() -> None:
     assert judge(202, "text/plain", b'{"runtimeSession": "s"}').failure == "protocol_mismatch"
 
