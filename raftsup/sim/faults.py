@@ -5,6 +5,7 @@ kind           what a caller of the server sees
 ============== ========================================================================
 ``error``      ``status`` (default 503)
 ``stall``      the request is taken and never answered
+``mute``       so too, and open streams say nothing more, as of a server that was stopped
 ``garbage``    200 with bytes that are no JSON (on the stream: no events)
 ``reset``      the accepted connection is closed without an answer
 ``cut``        the connection is closed in the middle of the answer; on the stream, of a hint
@@ -28,7 +29,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 #: Kinds that an ordinary request of an agent can meet, in the order in which they are looked for.
-REQUEST_KINDS = ("reset", "stall", "error", "garbage", "revoke", "cut")
+REQUEST_KINDS = ("reset", "stall", "mute", "error", "garbage", "revoke", "cut")
 KINDS = (*REQUEST_KINDS, "no-stream", "delegated", "held", "unapproved", "drop", "refuse", "bridge")
 
 

@@ -243,6 +243,8 @@ class Handler(BaseHTTPRequestHandler):
                 return f"missing header {name}"
         if self.headers["x-agent-id"] != agent.id:
             return "x-agent-id is another agent's"
+        if self.headers.get("x-server-id") not in (None, SERVER_ID):
+            return "x-server-id is another server's"
         return ""
 
     def _is_delegated(self, names: tuple[str, ...], path: str) -> bool:
@@ -351,6 +353,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         while not house.closing.is_set() and not house.board.dropped(names, opened_at):
             version = house.workspace.version()
+            if house.board.holds("mute", names):
+                if self._client_gone(0):
+                    break
+                house.workspace.changed(version, LOOK)
+                continue
             if self._is_revoked(agent, names):
                 if house.next:
                     self.wfile.write(b"event: credential-revoked\ndata: {}\n\n")
@@ -391,7 +398,7 @@ class Handler(BaseHTTPRequestHandler):
             case "cut":
                 self._head(200, "application/json", {"content-length": "4096"})
                 self.wfile.write(b'{"wake_hints": [')
-            case "stall":
+            case "stall" | "mute":
                 while self.house.board.standing(fault.id) and not self.house.closing.is_set():
                     if self._client_gone(LOOK):
                         break

@@ -126,6 +126,8 @@ BEHAVIOURS = [
      "test_a_fatal_end_is_told_to_the_server"),
     ("no deadline: a server that never answers", "client.ts", _BRIDGE,
      "test_a_server_that_never_answers_leaves_it_silent"),
+    ("no deadline: a server that was stopped", "client.ts", _BRIDGE,
+     "test_a_server_that_was_stopped_leaves_it_silent_in_the_end"),
     ("half a hint is no hint", "commands/agent/bridge.ts", _BRIDGE,
      "test_a_stream_that_breaks_within_a_hint_loses_nothing"),
     ("credential-revoked, target null, delegated", "RAFT_PROTOCOL: What it says, and when",

@@ -328,6 +328,20 @@ def test_a_server_that_never_answers_leaves_it_silent(
     assert bridge.process.poll() is None
 
 
+def test_a_server_that_was_stopped_leaves_it_silent_in_the_end(
+    raft: RunningWorkspace, bridges: Bridges
+) -> None:
+    bridge = bridges({**QUICK, "RAFT_SIM_IDLE": "0.3"})
+    bridge.listening()
+    raft.fault("mute")
+    wait_for(lambda: [e for e in bridge.events() if e.get("type") == "bridge_retry"])
+    said = len(bridge.events())
+    with pytest.raises(AssertionError):  # its wait, and then its poll, which nobody answers
+        wait_for(lambda: len(bridge.events()) > said or bridge.process.poll() is not None, 0.8)
+    raft.clear_faults()
+    assert bridge.ended() == 1, "a poll without a whole answer ends it"
+
+
 def test_an_idle_stream_counts_as_a_failure(raft: RunningWorkspace, bridges: Bridges) -> None:
     bridge = bridges({**CALM, "RAFT_SIM_IDLE": "0.05"})
     retries = wait_for(lambda: [e for e in bridge.events() if e.get("type") == "bridge_retry"])
