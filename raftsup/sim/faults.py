@@ -11,7 +11,7 @@ kind           what a caller of the server sees
 ``cut``        the connection is closed in the middle of the answer; on the stream, of a hint
 ``revoke``     403 with the server's text: the credential is no longer good; streams end
 ``no-stream``  404 to who asks for a stream: the server has none
-``delegated``  403 to the routes that a "delegated" connection no longer has
+``delegated``  403 to all but the identity, as to a "delegated" connection
 ``held``       a send is held as a draft: what was said meanwhile is to be looked at first
 ``unapproved`` nobody approves the login that was begun in a browser
 ``drop``       open streams are closed; with ``seconds``, new ones too for that long

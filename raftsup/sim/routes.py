@@ -231,8 +231,8 @@ class Handler(BaseHTTPRequestHandler):
         elif wrong := self._unsaid(agent, path):
             self._json(400, {"error": wrong})
         elif self._is_delegated(names, path):
-            told = "delegated_legacy_route_unsupported"
-            self._json(403, {"error": told, "code": told})
+            # A code and no words: the CLI has none to print but "HTTP 403".
+            self._json(403, {"code": "delegated_legacy_route_unsupported"})
         else:
             self._serve_agent(agent, method, path.removeprefix(API), query)
 
@@ -248,8 +248,8 @@ class Handler(BaseHTTPRequestHandler):
         return ""
 
     def _is_delegated(self, names: tuple[str, ...], path: str) -> bool:
-        old = path.startswith((f"{API}/wake-hints", f"{API}/events"))
-        return old and self.house.board.take(("delegated",), names, path) is not None
+        """Of such a connection every route but that of the identity is an old one."""
+        return self.house.board.take(("delegated",), names, path) is not None
 
     def _serve_agent(self, agent: Agent, method: str, path: str, query: dict[str, str]) -> None:
         workspace = self.house.workspace

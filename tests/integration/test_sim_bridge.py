@@ -603,4 +603,4 @@ def test_a_newer_cli_ends_on_a_revoked_credential_and_on_a_delegated_connection(
         raft.fault("delegated")
         with closing(BridgeProcess(tmp_path, endpoint.url, later)) as bridge:
             assert bridge.ended() == 1
-            assert "Error: delegated_legacy_route_unsupported\n" in bridge.stderr()
+            assert "Error: HTTP 403\nCode: BRIDGE_WAKE_STREAM_FAILED\n" in bridge.stderr()
