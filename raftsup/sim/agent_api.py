@@ -68,7 +68,11 @@ class AgentApi:
             "content-type": "application/json",
             "x-raft-client-capabilities": "manual-context-v1",
         }
-        answer = self._peer.request(method, path, headers, body)
+        try:
+            answer = self._peer.request(method, path, headers, body)
+        except wire.Torn as error:
+            # As one that is no JSON, which half of it is not.
+            return read(error.status, error.headers, b"")
         self.fault_word = answer.headers.get("x-raft-sim-fault", "")
         return read(answer.status, answer.headers, answer.body)
 

@@ -73,6 +73,8 @@ class Endpoint:
         data = json.dumps(body).encode()
         try:
             answer = self._peer.request("POST", self._peer.path, headers, data, timeout)
+        except wire.Torn as error:
+            return body, verdict.judge(error.status, "", b"", stand_in)
         except wire.WireError:
             return body, verdict.UNREACHABLE
         kind = answer.headers.get("content-type", "")

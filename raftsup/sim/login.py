@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"sk_agent_[A-Za-z0-9_-]+")
 _MOST = 4096
 #: Of the check of a new token alone; no other request has a deadline.
 _CHECK_SECONDS = 15.0
-#: ``login wait`` asks so often, and gives up after so long.
+#: ``login wait`` and ``agent list`` ask so often (RAFT_SIM_LOGIN_POLL), and so long.
 _POLL, _WAIT = 5.0, 15 * 60.0
 _UNCHANGED = "The profile was not changed."
 _DEVICE = {
@@ -69,8 +69,10 @@ def run(given: Given, environ: Mapping[str, str]) -> int:
     """Raises ``CliError``."""
     if not (given.server or "").strip():
         raise CliError("INVALID_ARG", "--server is required")
+    # The server names an interval for ``list``; here it is the same.
+    poll = float(environ.get("RAFT_SIM_LOGIN_POLL") or _POLL)
     if given.command == ("agent", "list"):
-        return _list(given.server)
+        return _list(given.server, poll)
     place = _place(given, environ)
     match given.command[2:]:
         case ["status"]:
@@ -83,7 +85,7 @@ def run(given: Given, environ: Mapping[str, str]) -> int:
                     "INVALID_ARG",
                     "--device-code is required (the value printed by `raft agent login start`).",
                 )
-            return _wait(place, given.device_code)
+            return _wait(place, given.device_code, poll)
     return _login(place)
 
 
@@ -345,7 +347,6 @@ class _Handoff(NamedTuple):
     code: str
     url: str
     minutes: int
-    poll: float
 
 
 def _start(place: _Place) -> int:
@@ -361,8 +362,8 @@ def _start(place: _Place) -> int:
     return 0
 
 
-def _wait(place: _Place, code: str) -> int:
-    session = _session(place.server, code, _POLL, _WAIT)
+def _wait(place: _Place, code: str, poll: float) -> int:
+    session = _session(place.server, code, poll, _WAIT)
     answer = _ask(place.server, "POST", f"/api/agents/{place.agent}/credentials", session, {})
     if answer is None:
         raise cli_errors.internal("fetch failed")
@@ -380,7 +381,7 @@ def _wait(place: _Place, code: str) -> int:
     return _persist(place, str(answer.data["apiKey"]), answer.data)
 
 
-def _list(server: str) -> int:
+def _list(server: str, poll: float) -> int:
     """The agents that the person who approves may manage [list.ts]."""
     handoff = _authorize(server)
     sys.stderr.write(
@@ -389,7 +390,7 @@ def _list(server: str) -> int:
         f" automatically.\n  Expires in ~{handoff.minutes}m.\n"
     )
     sys.stderr.flush()
-    session = _session(server, handoff.code, handoff.poll, handoff.minutes * 60)
+    session = _session(server, handoff.code, poll, handoff.minutes * 60)
     answer = _ask(server, "GET", "/api/agents/manageable", session)
     if answer is None:
         raise cli_errors.internal("fetch failed")
@@ -420,7 +421,6 @@ def _authorize(server: str) -> _Handoff:
         told["deviceCode"],
         url if url.startswith("http") else f"{server.rstrip('/')}{url}",
         int(told.get("expiresIn", 600)) // 60,
-        float(told.get("interval", _POLL)),
     )
 
 

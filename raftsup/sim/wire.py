@@ -30,6 +30,14 @@ class TimedOut(WireError):
     """No whole answer came within the timeout."""
 
 
+class Torn(WireError):
+    """An answer began and did not end."""
+
+    def __init__(self, why: str, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(why)
+        self.status, self.headers = status, headers
+
+
 class Answer(NamedTuple):
     status: int
     #: Names in lower case.
@@ -76,7 +84,7 @@ class Peer:
         try:
             sock.sendall(_head(method, path, self.authority, headers, body) + body)
             status, answered, rest = _read_head(sock, deadline)
-            content, reusable = _read_body(sock, status, answered, rest, deadline)
+            content, reusable = _whole_body(sock, status, answered, rest, deadline)
         except OSError as error:
             sock.close()
             raise _as_wire_error(error) from error
@@ -174,6 +182,21 @@ def _read_head(sock: socket.socket, deadline: float | None) -> tuple[int, dict[s
     if parts[0] == "HTTP/1.0":
         headers.setdefault("connection", "close")
     return int(parts[1]), headers, rest
+
+
+def _whole_body(
+    sock: socket.socket,
+    status: int,
+    headers: Mapping[str, str],
+    rest: bytes,
+    deadline: float | None,
+) -> tuple[bytes, bool]:
+    try:
+        return _read_body(sock, status, headers, rest, deadline)
+    except (TimeoutError, TimedOut):
+        raise
+    except (OSError, WireError) as error:
+        raise Torn(str(error), status, headers) from error
 
 
 def _read_body(

@@ -54,6 +54,8 @@ BEHAVIOURS = [
      "test_agents_are_listed_and_a_browser_can_sign_in"),
     ("login start and wait: the browser's approval", "agentLogin/deviceAuthClient.ts", _LOGIN,
      "test_what_nobody_approves_is_waited_for"),
+    ("login wait: what the server refuses", "commands/agent/login.ts", _LOGIN,
+     "test_a_login_that_is_refused_in_the_browser_says_why"),
     ("usage errors end with 1 and INVALID_ARG; no auth login, profile list, check --json",
      "core/command.ts", _CLI, "test_what_the_cli_does_not_take_ends_with_1_and_a_code"),
     ("usage errors say what to do next", "main.ts", _USAGE,

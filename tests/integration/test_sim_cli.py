@@ -267,6 +267,10 @@ def test_whoami_tells_the_agent_and_redacts_the_token(
         ("revoke", "Error: This agent credential has been revoked.\nCode: CHECK_FAILED\n"),
         ("error", "Error: injected\nCode: SERVER_5XX\n"),
         (
+            "cut",
+            "Error: Invalid JSON response from server/proxy (HTTP 200)\nCode: CHECK_FAILED\n",
+        ),
+        (
             "reset",
             "Error: Agent API events transport request failed\nCode: CHECK_FAILED\n"
             "Fault domain: agent_api_transport\nRetryable: yes\n",
@@ -380,6 +384,13 @@ def test_the_agent_answers_every_message_of_its_inbox(
     answers = [(r.target, r.text) for r in raft.workspace.replies()]
     assert answers == [(f"#c{n}", f"echo: m{n}") for n in range(3)]
     assert runs(tmp_path) == [("begin", "7"), ("end", "7")]
+
+
+def test_the_agent_sends_what_was_held(raft: RunningWorkspace, tmp_path: Path) -> None:
+    raft.workspace.post("support", "x", target="#ops")
+    raft.fault("held")
+    assert agent(tmp_path).returncode == 0
+    assert [(r.target, r.text) for r in raft.workspace.replies()] == [("#ops", "echo: x")]
 
 
 def test_what_a_killed_agent_had_read_is_answered_by_the_next(

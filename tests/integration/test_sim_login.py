@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from raftsup.sim.server import RunningWorkspace, running_workspace
-from tests.integration.sim_bridge import RAFT, wait_for
+from tests.integration.sim_bridge import RAFT
 
 
 @pytest.fixture
@@ -194,22 +194,33 @@ def test_agents_are_listed_and_a_browser_can_sign_in(
 
 
 def test_what_nobody_approves_is_waited_for(raft: RunningWorkspace, tmp_path: Path) -> None:
-    raft.fault("unapproved", count=1)
+    raft.fault("unapproved")
+    with subprocess.Popen(
+        [*RAFT, "agent", "list", "--server", raft.url],
+        env=environ(tmp_path, RAFT_SIM_LOGIN_POLL="0.05"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as waiting:  # fmt: skip
+        assert waiting.stdout is not None and waiting.stderr is not None
+        assert "Open this browser authorization URL" in waiting.stderr.readline()
+        # A server that is away meanwhile is waited out.
+        raft.refuse()
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.3)
+        raft.listen()
+        raft.clear_faults()
+        assert json.loads(waiting.stdout.read())["ok"]
+        assert waiting.wait(5) == 0
+
+
+def test_a_login_that_is_refused_in_the_browser_says_why(
+    raft: RunningWorkspace, tmp_path: Path
+) -> None:
     raft.fault("error", route="/api/auth/device/token", count=1)
-    with subprocess.Popen(
-        [*RAFT, "agent", "list", "--server", raft.url], env=environ(tmp_path),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as waiting:  # fmt: skip
-        assert waiting.stderr is not None
-        assert "token_failed" in waiting.stderr.read()
-        assert waiting.wait(5) == 1
-    with subprocess.Popen(
-        [*RAFT, "agent", "list", "--server", raft.url], env=environ(tmp_path),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as waiting:  # fmt: skip
-        wait_for(lambda: not raft.faults.list())
-        assert waiting.poll() is None
-        waiting.kill()
-    refused = cli(tmp_path, "agent", "login", "wait", *words(raft.url, "agent-none"),
-                  "--device-code", "device-1")  # fmt: skip
+    assert code_of(cli(tmp_path, "agent", "login", "wait", *words(raft.url),
+                       "--device-code", "device-1")) == "token_failed"  # fmt: skip
+    unknown = ("agent", "login", "wait", *words(raft.url, "agent-none"), "--device-code", "d")
+    refused = cli(tmp_path, *unknown)
     assert code_of(refused) == "agent_missing"
+    assert "Next action: Run `raft agent list --server " in refused.stderr
+    raft.refuse()
+    assert code_of(cli(tmp_path, "agent", "login", "start", *words(raft.url))) == "INTERNAL_BUG"

@@ -79,6 +79,13 @@ def test_what_is_no_whole_answer_is_an_error(answer: bytes) -> None:
         wire.Peer(url).request("GET", "/x", {}, timeout=5)
 
 
+def test_an_answer_that_began_tells_its_status() -> None:
+    half = b"HTTP/1.1 202 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf"
+    with answering(half) as (url, _), pytest.raises(wire.Torn) as torn:
+        wire.Peer(url).request("GET", "/x", {})
+    assert (torn.value.status, torn.value.headers["content-length"]) == (202, "9")
+
+
 def test_a_refused_connection_and_a_late_answer_have_names_of_their_own() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
