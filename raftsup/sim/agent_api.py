@@ -61,7 +61,7 @@ class AgentApi:
     def stream(self, since: int | str) -> wire.Stream:
         """Opened, whatever the status. Raises ``wire.WireError`` where there is no answer."""
         path = f"{PREFIX}/wake-hints/stream?since={since}"
-        return self._peer.open(path, self._headers | {"accept": "text/event-stream"})
+        return self._peer.open(path, self._headers)
 
     def _call(self, method: str, path: str, body: bytes = b"") -> ApiAnswer:
         headers = self._headers | {

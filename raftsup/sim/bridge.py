@@ -16,26 +16,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from raftsup.sim import agent_api, bridge_faults, cli_errors, timers, wire
+from raftsup.sim import agent_api, bridge_faults, cli_errors, daemon_api, timers, wire
 from raftsup.sim import bridge_report as report
 from raftsup.sim.agent_api import AgentApi
 from raftsup.sim.bridge_report import Event, Identity, Reporter
-from raftsup.sim.bridge_state import BridgeState, Hint, hint_id, hint_seq
+from raftsup.sim.bridge_state import BridgeState, Hint, as_node_says, hint_key, hint_seq
 from raftsup.sim.cli_errors import CliError
-from raftsup.sim.endpoint_calls import DrainFailed, Endpoint, sanitized
+from raftsup.sim.daemon_api import Transient
+from raftsup.sim.endpoint_calls import (
+    ActivitySource,
+    DrainFailed,
+    WakeEndpoint,
+    sanitized,
+    whole,
+)
+from raftsup.sim.stream import Event as SentEvent
 from raftsup.sim.stream import HintStream, StreamLost
 
-#: 403 of a "delegated" connection's server to the old routes; other 4xx end a bridge as well.
+#: Of a stream: the server has none.
 _UNAVAILABLE = (404, 405, 501)
 _HANDOFF = "agent_comms.handoff"
-
-
-class Transient(Exception):
-    """A pass failed in a way that passes; ``code`` is what the CLI calls it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+_INGEST = "raft-agent-activity-ingest.v1"
+_REVOKED = "credential-revoked"
+#: A server-sent event without a name is a hint too. ``sim-fault`` is the simulator's own.
+_NAMES = ("", "wake-hint", "sim-fault")
 
 
 class StreamUnavailable(Exception):
@@ -61,7 +65,8 @@ class Bridge:
     profile: str
     agent_id: str
     api: AgentApi
-    endpoint: Endpoint | None
+    endpoint: WakeEndpoint | None
+    activity: ActivitySource | None
     state: BridgeState
     report: Reporter
     times: timers.Timers
@@ -69,7 +74,7 @@ class Bridge:
     clock: Callable[[], float] = time.monotonic
     _stream: HintStream | None = None
     #: When each hint was last injected, for the grace of a regular reconcile.
-    _injected: dict[str | None, float] = field(default_factory=dict)
+    _injected: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
         """Returns only with ``--once``. Raises ``CliError``."""
@@ -94,10 +99,11 @@ class Bridge:
             except CliError as error:
                 self._fatal(error.code, str(error))
                 raise
-            except ValueError as error:
-                # Its own ledger of hints cannot be read: nothing mends that.
-                self._fatal("SyntaxError", str(error))
-                raise cli_errors.internal(str(error)) from error
+            except (OSError, ValueError) as error:
+                # Its own files: a ledger of hints that cannot be read, a disk that is full.
+                kind, told = _bug(error)
+                self._fatal(kind, told)
+                raise cli_errors.internal(told) from error
             self.report.emit(*events)
             if failures:
                 self.report.emit({"type": "bridge_recovered", "afterFailures": failures})
@@ -155,8 +161,8 @@ class Bridge:
             "toolOutputTruncated": False,
         }
         try:
-            self._forward([event])
-        except (CliError, Transient) as failed:
+            daemon_api.forward(self.api, {"schema": _INGEST, "events": [event]})
+        except CliError as failed:
             self.report.emit(
                 {
                     "type": "bridge_fatal_activity_forward_failed",
@@ -170,7 +176,7 @@ class Bridge:
     # -- a pass
 
     def _pass(self, mode: str, replay: bool) -> list[Event]:
-        """Raises ``Transient``, ``StreamUnavailable`` and ``CliError``."""
+        """Raises ``Transient``, ``StreamUnavailable``, ``CliError`` and what its files do."""
         core, last_seen = self.state.session()
         who = self._identity(core or f"core_{uuid.uuid4()}")
         said = [report.lifecycle(who, "starting")]
@@ -197,8 +203,8 @@ class Bridge:
             last_seen = max(last_seen or 0, seq) if seq is not None else last_seen
             taken += 1
         last_seen = max(last_seen or 0, last) if last is not None else last_seen
-        if self.endpoint is not None and self.endpoint.drains:
-            said.append(self._drain(who))
+        if self.activity is not None:
+            said.append(self._drain(who, self.activity))
         self.state.write_session(who.core_session_id, last_seen)
         said.append(report.lifecycle(who, "handoff_pending" if taken else "listening_idle"))
         return said
@@ -214,82 +220,59 @@ class Bridge:
             return
         stand_in = self.options.runtime_session
         wake, verdict = self.endpoint.wake(who, hint, attempt, self.times.post_timeout, stand_in)
-        result = report.wake_result(wake, verdict)
+        result = report.wake_result(wake, verdict, stand_in)
         self.state.prove(result)
         said.append(result)
         if verdict.injected:
             self.state.forget(hint)
-            self._injected[hint_id(hint)] = self.clock()
+            self._injected[hint_key(hint)] = self.clock()
 
-    def _drain(self, who: Identity) -> Event:
-        assert self.endpoint is not None
+    def _drain(self, who: Identity, source: ActivitySource) -> Event:
         try:
-            drained = self.endpoint.drain(self.times.drain_timeout, self.options.drain_limit)
+            drained = source.drain(self.times.drain_timeout, self.options.drain_limit)
         except DrainFailed as error:
-            return report.activity_drain(
-                who, "failed", errorClass=error.kind, errorMessage=str(error)[:200]
-            )
+            told = {"errorClass": error.kind, "errorMessage": str(error)[:200]}
+            return report.activity_drain(who, "failed", droppedCount=error.dropped, **told)
         events, rejected = sanitized(drained["events"])
-        dropped = drained.get("dropped")
+        dropped = whole(drained.get("dropped"))
         counts: dict[str, Any] = {
             "drainedCount": len(drained["events"]),
             "rejectedCount": rejected,
-            "droppedCount": dropped if isinstance(dropped, int) and dropped > 0 else 0,
+            "droppedCount": dropped,
         }
         if not events:
             return report.activity_drain(who, "no_events", **counts)
-        more = {
+        body = {
+            "schema": _INGEST,
             "coreSessionId": who.core_session_id,
             "adapterInstance": who.adapter_instance,
-            "dropped": counts["droppedCount"],
+            "events": events,
+            "dropped": dropped,
         }
         try:
-            self._forward(events, **more)
-        except (CliError, Transient) as error:
+            daemon_api.forward(self.api, body)
+        except CliError as error:
             return report.activity_drain(
                 who, "failed", **counts, errorClass="CliError", errorMessage=str(error)[:200]
             )
         return report.activity_drain(who, "forwarded", **counts, forwardedCount=len(events))
 
-    def _forward(self, events: list[Event], **more: object) -> None:
-        """Raises ``CliError`` and ``Transient``."""
-        body = {"schema": "raft-agent-activity-ingest.v1", **more, "events": events}
-        try:
-            answer = self.api.post("/activity", body)
-        except wire.WireError as error:
-            raise _unanswered("activityForward") from error
-        if not answer.ok:
-            code = "SERVER_5XX" if answer.status >= 500 else "BRIDGE_ACTIVITY_FORWARD_FAILED"
-            raise CliError(code, answer.error or f"HTTP {answer.status}")
-
     # -- where hints come from
 
     def _poll(self, since: int | str) -> tuple[list[Hint], int | None]:
         """Raises ``Transient`` for 5xx alone: a poll that finds nobody ends the bridge."""
-        try:
-            answer = self.api.get("/wake-hints", since=since, limit=self.options.limit)
-        except wire.WireError as error:
-            raise _unanswered("wakeHintsFetch") from error
+        found = daemon_api.wake_hints(self.api, since, self.options.limit, next=self.options.next)
         if self.api.fault_word:
             bridge_faults.arrange(bridge_faults.parse(self.api.fault_word))
-        if answer.code == "INVALID_JSON_RESPONSE" or (answer.ok and answer.data is None):
-            raise _misread("wakeHintsFetch", "contain valid JSON")
-        if answer.status >= 500:
-            raise Transient("SERVER_5XX", answer.error or f"HTTP {answer.status}")
-        if not answer.ok:
-            raise CliError("BRIDGE_WAKE_HINTS_FAILED", answer.error or f"HTTP {answer.status}")
-        hints = answer.data.get("wake_hints") if isinstance(answer.data, dict) else None
-        if not isinstance(hints, list):
-            raise _misread("wakeHintsFetch", "match the shared contract")
-        last = answer.data.get("last_hint_seq")
-        return hints, last if isinstance(last, int) else None
+        return found
 
     def _listen(self, since: int | str) -> tuple[list[Hint], int | None]:
         """One chunk of the stream. Raises all that ``_pass`` does."""
         if self._stream is None:
             self._stream = self._open(since)
+        names = (*_NAMES, _REVOKED) if self.options.next else _NAMES
         try:
-            event = self._stream.read(self.times.idle)
+            event = self._stream.read(self.times.idle, names)
         except StreamLost as error:
             self._close()
             raise Transient("TypeError", str(error)) from error
@@ -298,18 +281,14 @@ class Bridge:
         if event.name == "sim-fault":
             bridge_faults.arrange(bridge_faults.parse(event.data))
             return [], None
-        if event.name == "credential-revoked" and self.options.next:
+        if event.name == _REVOKED:
             self._close()
             raise CliError("BRIDGE_WAKE_STREAM_FAILED", "the credential was revoked")
-        if event.name and event.name != "wake-hint":
-            return [], None
         try:
-            hint = json.loads(event.data)
+            hint = _hint_of(event)
         except ValueError as error:
             self._close()
             raise Transient("TypeError", f"wake-hint stream parse failed: {error}") from error
-        if event.id.isdigit() and hint_seq(hint) is None:
-            hint = {**hint, "seq": int(event.id)}
         return [hint], hint_seq(hint)
 
     def _open(self, since: int | str) -> HintStream:
@@ -322,6 +301,8 @@ class Bridge:
         body = wire.rest_of(opened)
         answer = agent_api.read(opened.status, opened.headers, body)
         why = answer.error or f"HTTP {opened.status}"
+        if answer.code == "INVALID_JSON_RESPONSE":
+            why = f"HTTP {opened.status}"
         if opened.status in _UNAVAILABLE:
             raise StreamUnavailable(why)
         if opened.status >= 500:
@@ -335,40 +316,51 @@ class Bridge:
 
     def _reconcile(self, regular: bool) -> None:
         """Send all that the server has pending again; trouble with it is only told."""
+        try:
+            self.report.emit(*self._reconciled(regular))
+        except (CliError, Transient) as error:
+            self.report.emit({"type": "reconcile_failed", "message": str(error)[:200]})
+        except (OSError, ValueError) as error:
+            self.report.emit({"type": "reconcile_failed", "message": _bug(error)[1][:200]})
+
+    def _reconciled(self, regular: bool) -> list[Event]:
         grace = min(self.times.grace, self.times.reconcile / 2) if regular else 0.0
         core, _ = self.state.session()
         who = self._identity(core or f"core_{uuid.uuid4()}")
         said: list[Event] = []
-        try:
-            hints, _ = self._poll(0)
-        except (CliError, Transient) as error:
-            self.report.emit({"type": "reconcile_failed", "message": str(error)[:200]})
-            return
+        hints, _ = self._poll(0)
         recent = 0
         for hint in hints:
-            if self.clock() - self._injected.get(hint_id(hint), float("-inf")) < grace:
+            if self.clock() - self._injected.get(hint_key(hint), float("-inf")) < grace:
                 recent += 1
                 continue
             self.state.keep(hint)
             self._hand_over(who, hint, said, attempt=_attempt(), replay=True)
-        self.report.emit(
-            *said,
-            {
-                "type": "reconcile_peek" if regular else "fast_reconcile_peek",
-                "pendingCount": len(hints),
-                "reinjectedCount": len(hints) - recent,
-                "skippedRecentCount": recent,
-            },
-        )
+        peek = {
+            "type": "reconcile_peek" if regular else "fast_reconcile_peek",
+            "pendingCount": len(hints),
+            "reinjectedCount": len(hints) - recent,
+            "skippedRecentCount": recent,
+        }
+        return [*said, peek]
 
 
-def _unanswered(route: str) -> CliError:
-    """[shared: daemonApiClient, daemonApiPath.ts]"""
-    return CliError("CHECK_FAILED", f"Daemon API {route} transport request failed")
+def _hint_of(event: SentEvent) -> Hint:
+    """Raises ``ValueError``."""
+    hint = json.loads(event.data)
+    if hint is None:
+        raise ValueError("Cannot read properties of null (reading 'seq')")
+    hint = hint if isinstance(hint, dict) else {}
+    if event.id.isdecimal() and not isinstance(hint.get("seq"), int | float):
+        hint = {**hint, "seq": int(event.id)}
+    return hint
 
 
-def _misread(route: str, what: str) -> CliError:
-    return CliError("INVALID_JSON_RESPONSE", f"Daemon API {route} response did not {what}")
+def _bug(error: OSError | ValueError) -> tuple[str, str]:
+    """The name and the words that the CLI has for it."""
+    if isinstance(error, OSError):
+        return "Error", as_node_says(error)
+    return "SyntaxError", str(error)
 
 
 def _attempt() -> str:

@@ -11,18 +11,21 @@ import signal
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from raftsup.sim import bridge_faults, cli_errors, lock, timers, wire
 from raftsup.sim.agent_api import AgentApi
 from raftsup.sim.bridge import Bridge, Options
 from raftsup.sim.bridge_report import Reporter, timestamp
-from raftsup.sim.bridge_state import BridgeState, state_dir
+from raftsup.sim.bridge_state import BridgeState, as_node_says, state_dir
 from raftsup.sim.cli_errors import CliError
-from raftsup.sim.endpoint_calls import Endpoint
+from raftsup.sim.endpoint_calls import ActivitySource, WakeEndpoint, derived_drain
 from raftsup.sim.profiles import Profile
 from raftsup.sim.usage import Given
 
-#: Set by a stop of the CLI's own making: the flag's value counts for more.
+T = TypeVar("T")
+
+#: The true CLI's own variable, in milliseconds: it counts for more than the simulator's.
 _IDLE = "SLOCK_BRIDGE_WAKE_STREAM_IDLE_TIMEOUT_MS"
 
 
@@ -35,7 +38,7 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
         bridge_faults.arrange(bridge_faults.parse(word))
     _check_agent(args, profile, environ)
     times = _times(args, environ)
-    instance = args.adapter_instance or "default"
+    instance = _either(args.adapter_instance, "default")
     options = Options(
         adapter_instance=instance,
         limit=_positive(args.limit, 50, "limit"),
@@ -44,7 +47,9 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
         runtime_session=args.runtime_session,
         next=next,
     )
-    endpoint = _endpoint(args, environ)
+    token = _either(args.wake_channel_token, environ.get("RAFT_CHANNEL_TOKEN"))
+    endpoint = _endpoint(args, token)
+    activity = _activity(args, token)
     try:
         api = AgentApi(profile)
     except wire.WireError as error:
@@ -54,7 +59,6 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
         if args.state_dir
         else state_dir(profile.path.parent, profile.agent_id, instance, environ)
     )
-    state = BridgeState(directory)
     owner = {
         "ownerId": f"owner_{uuid.uuid4()}",
         "pid": os.getpid(),
@@ -63,7 +67,20 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
         "agentId": profile.agent_id,
         "adapterInstance": instance,
     }
+    state = _locked(directory, owner)
+    report = Reporter(state, args.json)
     try:
+        Bridge(
+            profile.name, profile.agent_id, api, endpoint, activity, state, report, times, options
+        ).run()
+    finally:
+        lock.release(state.lock_path, owner)
+    return 0
+
+
+def _locked(directory: Path, owner: Mapping[str, object]) -> BridgeState:
+    try:
+        state = BridgeState(directory)
         lock.acquire(state.lock_path, owner)
     except lock.LockHeld as error:
         raise CliError(
@@ -71,16 +88,13 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
             "raft agent bridge is already running for this profile/agent/adapter state.",
             f"Stop the existing bridge or use a different --adapter-instance. Lock: {error.path}",
         ) from error
-    report = Reporter(state, args.json)
-    try:
-        Bridge(profile.name, profile.agent_id, api, endpoint, state, report, times, options).run()
-    finally:
-        lock.release(state.lock_path, owner)
-    return 0
+    except OSError as error:
+        raise cli_errors.internal(as_node_says(error)) from error
+    return state
 
 
 def _check_agent(args: Given, profile: Profile, environ: Mapping[str, str]) -> None:
-    expected = args.expected_agent or environ.get("RAFT_EXPECTED_AGENT_ID")
+    expected = _either(args.expected_agent, environ.get("RAFT_EXPECTED_AGENT_ID"))
     if not expected:
         raise CliError(
             "BRIDGE_EXPECTED_AGENT_REQUIRED",
@@ -110,20 +124,34 @@ def _times(args: Given, environ: Mapping[str, str]) -> timers.Timers:
 
 
 def _positive(text: str | None, fallback: int, label: str) -> int:
+    """Whatever is a whole number to the CLI's language: ``5e3`` is one."""
     if text is None:
         return fallback
-    if not text.isdecimal() or int(text) <= 0:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not number.is_integer() or number <= 0:
         raise CliError("INVALID_ARG", f"--{label} must be a positive integer")
-    return int(text)
+    return int(number)
 
 
-def _endpoint(args: Given, environ: Mapping[str, str]) -> Endpoint | None:
+def _either(flag: str | None, otherwise: T) -> str | T:
+    """A flag that was given counts, an empty one too."""
+    return otherwise if flag is None else flag
+
+
+def _endpoint(args: Given, token: str | None) -> WakeEndpoint | None:
+    """None: what is pending is handed to nobody. A URL that leads nowhere is no error here."""
     if not args.wake_adapter:
         return None
     if args.wake_adapter != "wake-channel":
         raise CliError("INVALID_ARG", "--wake-adapter must be `wake-channel`")
-    token = args.wake_channel_token or environ.get("RAFT_CHANNEL_TOKEN")
-    try:
-        return Endpoint(args.wake_channel_endpoint, token, args.activity_channel_endpoint)
-    except ValueError as error:
-        raise CliError("INVALID_ARG", str(error)) from error
+    return WakeEndpoint(args.wake_channel_endpoint, token)
+
+
+def _activity(args: Given, token: str | None) -> ActivitySource | None:
+    """Beside the wake endpoint, with or without an adapter."""
+    derived = derived_drain(args.wake_channel_endpoint)
+    url = _either(args.activity_channel_endpoint, derived)
+    return ActivitySource(url, _either(args.activity_channel_token, token)) if url else None

@@ -88,8 +88,10 @@ def handoff(who: Identity, hint: Hint, attempt: str, replay: bool) -> Event:
     }
 
 
-def wake_result(wake: Event, verdict: Verdict) -> Event:
-    """What became of a POST whose identity is ``wake``: an event without a ``type``."""
+def wake_result(wake: Event, verdict: Verdict, stand_in: str | None) -> Event:
+    """What became of a POST whose identity is ``wake``: an event without a ``type``. ``stand_in``:
+    the runtime session of the command line.
+    """
     result: Event = {
         **{k: v for k, v in wake.items() if k != "schema"},
         "schema": "slock-external-agent-wake-event.v1",
@@ -107,7 +109,7 @@ def wake_result(wake: Event, verdict: Verdict) -> Event:
     if verdict.retry_after_ms:
         meta["retryAfterMs"] = verdict.retry_after_ms
     return result | {
-        "runtimeSession": None,
+        "runtimeSession": stand_in,
         "kind": "wake_attempt",
         "outcome": "failed",
         "failureMeta": meta,

@@ -18,6 +18,7 @@ Source: RAFT_PROTOCOL, "Starting the bridge" [agentCommsCore/bridge.ts].
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -67,14 +68,35 @@ def message_id(hint: Hint) -> str:
     if (seq := hint_seq(hint)) is not None:
         return f"seq:{seq}"
     target = hint.get("target")
-    return f"target:{target}" if isinstance(target, str) and target else f"wake-hint:{_key(hint)}"
+    if isinstance(target, str) and target:
+        return f"target:{target}"
+    return f"wake-hint:{json.dumps(stripped(hint), separators=(',', ':'))}"
+
+
+def hint_key(hint: Hint) -> str:
+    """What makes two hints the same."""
+    if (named := hint_id(hint)) is not None:
+        return f"id:{named}"
+    seq = hint_seq(hint)
+    return f"seq:{seq}" if seq is not None else f"hint:{json.dumps(stripped(hint))}"
 
 
 def stripped(hint: Hint) -> Hint:
     return {k: v for k, v in hint.items() if k not in _CONTENT}
 
 
+def as_node_says(error: OSError) -> str:
+    """An error of the system in the words that the CLI has from its runtime."""
+    code = errno.errorcode.get(error.errno or 0, "UNKNOWN")
+    told = f"{code}: {(error.strerror or str(error)).lower()}"
+    return f"{told}, '{error.filename}'" if error.filename else told
+
+
 class BridgeState:
+    """Anything but the log and a session that cannot be read raises ``OSError``; hints that cannot
+    be parsed, ``ValueError``.
+    """
+
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.lock_path = directory / "bridge.lock"
@@ -109,13 +131,13 @@ class BridgeState:
 
     def keep(self, hint: Hint) -> None:
         """Before a POST."""
-        if _key(hint) not in map(_key, self.hints()):
+        if hint_key(hint) not in map(hint_key, self.hints()):
             _append(self._hints_path, stripped(hint))
 
     def forget(self, hint: Hint) -> None:
         """After a success answer."""
         pending = self.hints()
-        left = [other for other in pending if _key(other) != _key(hint)]
+        left = [other for other in pending if hint_key(other) != hint_key(hint)]
         if len(left) < len(pending):
             _write(self._hints_path, "".join(json.dumps(one) + "\n" for one in left))
 
@@ -129,13 +151,6 @@ class BridgeState:
                 if self._log_path.stat().st_size >= LOG_BYTES:
                     self._log_path.rename(self._log_path.with_name("bridge.log.1"))
             _append(self._log_path, {"ts": at, **event})
-
-
-def _key(hint: Hint) -> str:
-    if (named := hint_id(hint)) is not None:
-        return f"id:{named}"
-    seq = hint_seq(hint)
-    return f"seq:{seq}" if seq is not None else f"hint:{json.dumps(stripped(hint))}"
 
 
 def _append(path: Path, record: Mapping[str, object]) -> None:

@@ -30,25 +30,17 @@ _CUT = "\n[truncated]"
 class DrainFailed(Exception):
     """The host's activity could not be read; ``kind`` is what the CLI calls the error."""
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, dropped: int = 0) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.dropped = kind, dropped
 
 
-class Endpoint:
-    """Without a ``url`` every wake fails, and nothing is drained."""
+class WakeEndpoint:
+    """Where wakes go. Without a URL, or with one that leads nowhere, each of them fails."""
 
-    def __init__(self, url: str | None, token: str | None, drain_url: str | None = None) -> None:
-        """Raises ``ValueError`` for a URL that is no http one."""
-        self._peer = wire.Peer(url) if url else None
-        derived = "http://" + urlsplit(url).netloc + "/activity/drain" if url else None
-        drain_url = drain_url or derived
-        self._drain_peer = wire.Peer(drain_url) if drain_url else None
-        self._headers = {_TOKEN: token} if token else {}
-
-    @property
-    def drains(self) -> bool:
-        return self._drain_peer is not None
+    def __init__(self, url: str | None, token: str | None) -> None:
+        self._url, self._peer = url, _peer(url)
+        self._headers = {"content-type": "application/json", **_said(token)}
 
     def wake(
         self, who: Identity, hint: Hint, attempt: str, timeout: float, stand_in: str | None
@@ -67,30 +59,30 @@ class Endpoint:
             "adapterInstance": who.adapter_instance,
             "occurredAt": timestamp(),
         }
+        if not self._url:
+            return body, verdict.UNCONFIGURED
         if self._peer is None:
-            return body, Verdict("no_session", "no wake endpoint is configured")
-        headers = {"content-type": "application/json", **self._headers}
+            return body, verdict.unreachable(_why(self._url))
         data = json.dumps(body).encode()
         try:
-            answer = self._peer.request("POST", self._peer.path, headers, data, timeout)
+            answer = self._peer.request("POST", self._peer.path, self._headers, data, timeout)
         except wire.Torn as error:
             return body, verdict.judge(error.status, "", b"", stand_in)
         except wire.WireError:
-            return body, verdict.UNREACHABLE
+            return body, verdict.unreachable("fetch failed")
         kind = answer.headers.get("content-type", "")
         return body, verdict.judge(answer.status, kind, answer.body, stand_in)
 
+
+class ActivitySource:
+    """Where the host's activity is read, with each pass."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._url, self._peer, self._headers = url, _peer(url), _said(token)
+
     def drain(self, timeout: float, most: int) -> dict[str, Any]:
         """The host's activity since the last drain. Raises ``DrainFailed``."""
-        assert self._drain_peer is not None
-        path = f"{self._drain_peer.path}?max={most}"
-        try:
-            answer = self._drain_peer.request("GET", path, self._headers, timeout=timeout)
-        except wire.TimedOut as error:
-            why = "The operation was aborted due to timeout"
-            raise DrainFailed("TimeoutError", why) from error
-        except wire.WireError as error:
-            raise DrainFailed("TypeError", "fetch failed") from error
+        answer = self._ask(timeout, most)
         raw: Any = {}
         if "application/json" in answer.headers.get("content-type", ""):
             try:
@@ -101,11 +93,59 @@ class Endpoint:
             told = raw.get("error") if isinstance(raw, dict) else None
             why = told if isinstance(told, str) else f"HTTP {answer.status}"
             raise DrainFailed("CliError", why)
-        if not isinstance(raw, dict) or raw.get("schema") != DRAIN_SCHEMA:
-            raise DrainFailed("ProtocolError", f"the answer did not match {DRAIN_SCHEMA}")
-        if not isinstance(raw.get("events"), list):
-            raise DrainFailed("ProtocolError", f"the answer did not match {DRAIN_SCHEMA}")
+        raw = raw if isinstance(raw, dict) else {}
+        if raw.get("schema") != DRAIN_SCHEMA or not isinstance(raw.get("events"), list):
+            told = f"activity drain response did not match {DRAIN_SCHEMA}"
+            raise DrainFailed("ProtocolError", told, whole(raw.get("dropped")))
         return raw
+
+    def _ask(self, timeout: float, most: int) -> wire.Answer:
+        if self._peer is None:
+            raise DrainFailed("TypeError", _why(self._url))
+        path = f"{self._peer.path}{'&' if '?' in self._peer.path else '?'}max={most}"
+        try:
+            return self._peer.request("GET", path, self._headers, timeout=timeout)
+        except wire.TimedOut as error:
+            why = "The operation was aborted due to timeout"
+            raise DrainFailed("TimeoutError", why) from error
+        except wire.WireError as error:
+            raise DrainFailed("TypeError", "fetch failed") from error
+
+
+def derived_drain(wake_url: str | None) -> str | None:
+    """Where activity is read if nothing else is said; None beside a URL that is none."""
+    if not wake_url or not _is_url(wake_url):
+        return None
+    return urlsplit(wake_url)._replace(path="/activity/drain", query="", fragment="").geturl()
+
+
+def _said(token: str | None) -> dict[str, str]:
+    return {_TOKEN: token} if token else {}
+
+
+def _peer(url: str | None) -> wire.Peer | None:
+    """None where nobody can be reached: no URL, or of a scheme that is not doubled."""
+    try:
+        return wire.Peer(url) if url else None
+    except ValueError:
+        return None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return bool(urlsplit(text).scheme and urlsplit(text).netloc and urlsplit(text).port != 0)
+    except ValueError:
+        return False
+
+
+def _why(url: str) -> str:
+    return "fetch failed" if _is_url(url) else "Invalid URL"
+
+
+def whole(value: Any) -> int:
+    """A count or a duration as the CLI takes it: whole and not negative, else 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if number and value > 0 else 0
 
 
 def sanitized(events: Iterable[Any]) -> tuple[list[dict[str, Any]], int]:
@@ -122,26 +162,30 @@ def sanitized(events: Iterable[Any]) -> tuple[list[dict[str, Any]], int]:
             "schema": EVENT_SCHEMA,
             "eventId": _text(found, "eventId", 160) or f"event_{uuid.uuid4()}",
             "hookEventName": hook,
-            "occurredAt": _time(found.get("occurredAt", found.get("occurred_at"))),
+            "occurredAt": _time(_either(found, "occurredAt")),
         }
-        for key, most in (("sessionId", 200), ("toolName", 120), ("status", 40)):
+        for key, most in (
+            ("sessionId", 200), ("toolName", 120), ("status", 40), ("errorClass", 120)
+        ):  # fmt: skip
             if (text := _text(found, key, most)) is not None:
                 event[key] = text
-        took = found.get("durationMs")
-        if isinstance(took, int | float) and not isinstance(took, bool) and took > 0:
-            event["durationMs"] = int(took)
-        if (text := _text(found, "errorClass", 120)) is not None:
-            event["errorClass"] = text
+        if took := whole(_either(found, "durationMs")):
+            event["durationMs"] = took
         for key in ("toolInput", "toolOutput"):
-            if found.get(key) is not None:
-                event |= _shortened(key, found)
+            event |= _shortened(key, found)
         good.append(event)
     return good, rejected
 
 
-def _text(event: Mapping[str, Any], key: str, most: int) -> str | None:
+def _either(event: Mapping[str, Any], key: str) -> Any:
+    """By its name, or by the same in snake case."""
+    value = event.get(key)
     snake = re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), key)
-    value = event.get(key, event.get(snake))
+    return event.get(snake) if value is None else value
+
+
+def _text(event: Mapping[str, Any], key: str, most: int) -> str | None:
+    value = _either(event, key)
     text = " ".join(value.split()) if isinstance(value, str) else ""
     return text[:most] or None
 
@@ -156,8 +200,12 @@ def _time(value: Any) -> str:
 
 
 def _shortened(key: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    value = event[key]
-    text = value if isinstance(value, str) else json.dumps(value)
-    if len(text) > _TEXT:
-        return {key: text[: _TEXT - len(_CUT)] + _CUT, f"{key}Truncated": True}
-    return {key: text, f"{key}Truncated": bool(event.get(f"{key}Truncated"))}
+    value, mark = _either(event, key), f"{key}Truncated"
+    if value is None:
+        return {}
+    if not isinstance(value, str):
+        value = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if len(value) > _TEXT:
+        return {key: value[: _TEXT - len(_CUT)] + _CUT, mark: True}
+    before = _either(event, mark)
+    return {key: value, mark: bool(event.get("truncated") if before is None else before)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -57,12 +58,11 @@ class HintStream:
         self._sock.settimeout(None)
         self._fresh = bool(head_rest)
 
-    def read(self, idle: float) -> Event | None:
-        """The next event; None for a chunk that completes none. Waits ``idle`` seconds for one.
-
-        Raises ``StreamLost``.
+    def read(self, idle: float, names: Container[str]) -> Event | None:
+        """The next event of one of these names; None for a chunk that completes none. Waits
+        ``idle`` seconds for one. Raises ``StreamLost``.
         """
-        if event := self._parser.next():
+        if event := self._next(names):
             return event
         if self._fresh:
             self._fresh = False  # a chunk that came with the head
@@ -76,7 +76,12 @@ class HintStream:
         if not data:
             raise StreamLost("wake-hint stream ended")
         self._parser.feed(data)
-        return self._parser.next()
+        return self._next(names)
+
+    def _next(self, names: Container[str]) -> Event | None:
+        while (event := self._parser.next()) and event.name not in names:
+            pass
+        return event
 
     def close(self) -> None:
         self._sock.close()

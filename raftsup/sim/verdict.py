@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
     failure: str | None
     reason: str = ""
     #: Recorded, never obeyed.
-    retry_after_ms: float | None = None
+    retry_after_ms: int | None = None
     #: The runtime session that took the wake.
     session: str | None = None
 
@@ -37,8 +37,13 @@ class Verdict(NamedTuple):
         return self.failure is None
 
 
-#: Refused, reset, or no answer before the client's own timeout.
-UNREACHABLE = Verdict("no_session", "the endpoint cannot be reached")
+_PLUGIN = "Claude Code Raft channel plugin"
+UNCONFIGURED = Verdict("no_session", f"{_PLUGIN} endpoint is not configured")
+
+
+def unreachable(why: str) -> Verdict:
+    """Refused, reset, or no answer before the client's own timeout."""
+    return Verdict("no_session", f"{_PLUGIN} endpoint is unreachable: {why}")
 
 
 def judge(status: int, content_type: str, body: bytes, stand_in: str | None = None) -> Verdict:
@@ -47,29 +52,34 @@ def judge(status: int, content_type: str, body: bytes, stand_in: str | None = No
     """
     raw = _json(content_type, body)
     if raw is None:
-        return Verdict("injection_failed", "the answer is null")
+        return Verdict("injection_failed", "Cannot read properties of null (reading 'ok')")
     if raw.get("ok") is False or not 200 <= status < 300:
         return _judge_refusal(status, raw)
     session = raw.get("runtimeSession")
     session = stand_in if session is None else session
     if not session:
-        return Verdict("protocol_mismatch", "success without runtimeSession")
+        told = f"{_PLUGIN} accepted wake but did not return runtimeSession"
+        return Verdict("protocol_mismatch", told)
     if not isinstance(session, str):
         return Verdict("injection_failed", "runtimeSession is no string")
     return Verdict(None, session=session)
 
 
 def _judge_refusal(status: int, raw: dict[str, Any]) -> Verdict:
+    """What is no number in place of ``retryAfterMs`` is as if it was not there."""
     failure, reason, retry = (raw.get(k) for k in ("failureClass", "reason", "retryAfterMs"))
+    if isinstance(retry, bool) or not isinstance(retry, int | float):
+        retry = None
     typed = (
         (failure is None or failure in CLASSES)
-        and (reason is None or isinstance(reason, str))
-        and (retry is None or (isinstance(retry, int | float) and not isinstance(retry, bool)))
+        and (reason is None or (isinstance(reason, str) and reason))
+        and (not retry or (retry > 0 and float(retry).is_integer()))
     )
     if not typed:
         return Verdict("injection_failed", "a field of the refusal has the wrong type")
     told = failure or BY_STATUS.get(status, "injection_failed")
-    return Verdict(told, reason or f"status {status}", retry)
+    rejected = f"{_PLUGIN} rejected wake attempt with HTTP {status}"
+    return Verdict(told, reason or rejected, int(retry) if retry else None)
 
 
 def _json(content_type: str, body: bytes) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +44,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.wakes: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.drains = 0
+        self.drained: list[tuple[str, str | None]] = []
         self.activity: list[dict[str, Any]] = []
         self.answer: tuple[int, dict[str, Any]] = GOOD
         self.gate = threading.Event()
@@ -70,6 +71,7 @@ class Endpoint:
 
             def do_GET(self) -> None:
                 endpoint.drains += 1
+                endpoint.drained.append((self.path, self.headers["x-raft-bridge-token"]))
                 events, endpoint.activity = endpoint.activity, []
                 body = {"schema": "raft-activity-drain.v1", "events": events, "dropped": 0}
                 self._send(200, body)
@@ -106,6 +108,8 @@ class BridgeProcess:
         environ: Mapping[str, str],
         profile: str = "support",
         expected: str | None = "agent-support",
+        flags: Sequence[str] = (),
+        adapter: bool = True,
     ) -> None:
         base = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "SLOCK_"))}
         env = {**base, "RAFT_HOME": str(raft_home), "RAFT_CHANNEL_TOKEN": TOKEN, **environ}
@@ -113,7 +117,8 @@ class BridgeProcess:
             env["RAFT_EXPECTED_AGENT_ID"] = expected
         self.err_path = raft_home / f"bridge-{time.monotonic_ns()}.err"
         self.out_path = self.err_path.with_suffix(".out")
-        argv = [*RAFT, "--profile", profile, "agent", "bridge", "--wake-adapter", "wake-channel"]
+        argv = [*RAFT, "--profile", profile, "agent", "bridge", *flags]
+        argv += ["--wake-adapter", "wake-channel"] if adapter else []
         with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
             self.process = subprocess.Popen(
                 [*argv, "--wake-channel-endpoint", endpoint_url, "--json"],
@@ -126,6 +131,9 @@ class BridgeProcess:
     def events(self) -> list[dict[str, Any]]:
         whole = self.out_path.read_bytes().rpartition(b"\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
+
+    def of_type(self, *types: str) -> list[dict[str, Any]]:
+        return [e for e in self.events() if e.get("type") in types]
 
     def states(self) -> list[str]:
         return [e["state"] for e in self.events() if e.get("type") == "agent_comms.lifecycle"]

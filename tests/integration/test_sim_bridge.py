@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,8 @@ def endpoint() -> Iterator[Endpoint]:
 def bridges(tmp_path: Path, raft: RunningWorkspace, endpoint: Endpoint) -> Iterator[Bridges]:
     with ExitStack() as stack:
 
-        def start(environ: Mapping[str, str] = CALM, **details: str | None) -> BridgeProcess:
-            made = BridgeProcess(tmp_path, endpoint.url, environ, **details)  # type: ignore[arg-type]
+        def start(environ: Mapping[str, str] = CALM, **details: Any) -> BridgeProcess:
+            made = BridgeProcess(tmp_path, endpoint.url, environ, **details)
             return stack.enter_context(closing(made))
 
         yield start
@@ -421,7 +422,9 @@ def test_a_poll_that_is_no_json_ends_it(raft: RunningWorkspace, bridges: Bridges
     bridge = bridges()
     assert bridge.ended() == 1
     assert bridge.stderr().endswith(
-        "Error: Daemon API wakeHintsFetch response did not contain valid JSON\n"
+        "Error: Daemon API wakeHintsFetch response did not contain valid JSON"
+        " (cause=invalid_json_syntax; path=<unavailable>; expected_kind=unavailable;"
+        " actual_kind=unavailable)\n"
         "Code: INVALID_JSON_RESPONSE\n"
     )
 
@@ -501,6 +504,8 @@ def test_a_lock_that_may_be_held_ends_the_next_bridge(
     ("code", "details", "environ"),
     [
         ("BRIDGE_EXPECTED_AGENT_REQUIRED", {"expected": None}, {}),
+        ("BRIDGE_EXPECTED_AGENT_REQUIRED", {"flags": ["--expected-agent", ""]}, {}),
+        ("BRIDGE_IDENTITY_MISMATCH", {"flags": ["--expected-agent", "agent-other"]}, {}),
         ("BRIDGE_IDENTITY_MISMATCH", {"expected": "agent-other"}, {}),
         ("PROFILE_FILE_UNREADABLE", {"profile": "nobody"}, {}),
         ("PROFILE_FILE_UNREADABLE", {"profile": "../support"}, {}),
@@ -509,7 +514,7 @@ def test_a_lock_that_may_be_held_ends_the_next_bridge(
     ],
 )
 def test_a_start_that_cannot_be_right_is_refused_with_a_code(
-    bridges: Bridges, code: str, details: dict[str, str | None], environ: dict[str, str]
+    bridges: Bridges, code: str, details: dict[str, Any], environ: dict[str, str]
 ) -> None:
     bridge = bridges({**CALM, **environ}, **details)
     assert bridge.ended() == 1
@@ -546,7 +551,14 @@ def test_a_wrong_adapter_or_number_is_an_invalid_argument(
     tmp_path: Path, raft: RunningWorkspace
 ) -> None:
     env = {**os.environ, "RAFT_HOME": str(tmp_path), "RAFT_EXPECTED_AGENT_ID": "agent-support"}
-    for flags in (["--wake-adapter", "pigeon"], ["--limit", "none"], ["--no-such-flag"]):
+    for flags in (
+        ["--wake-adapter", "pigeon"],
+        ["--limit", "none"],
+        ["--limit", "0"],
+        ["--poll-interval-ms", "1.5"],
+        ["--activity-drain-limit", "-1"],
+        ["--no-such-flag"],
+    ):
         done = subprocess.run(
             [*RAFT, "--profile", "support", "agent", "bridge", *flags],
             env=env, capture_output=True, text=True, timeout=20, check=False,
@@ -581,6 +593,249 @@ def test_a_log_of_five_megabytes_is_put_aside(tmp_path: Path) -> None:
     state.log({"type": "e"}, "now")
     assert (tmp_path / "bridge.log.1").stat().st_size == LOG_BYTES
     assert json.loads((tmp_path / "bridge.log").read_text()) == {"ts": "now", "type": "e"}
+
+
+WHO = {"coreSessionId", "agentId", "profile", "profileSlug", "adapterInstance", "runtimeSession"}
+EVENT = WHO | {"type", "eventId", "protocolVersion", "timestamp", "source", "provenance"}
+
+
+def test_each_event_has_the_true_ones_fields(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    bridge = bridges()
+    bridge.listening()
+    raft.workspace.post("support", "x")
+    wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
+    said = [e for e in bridge.events() if e.get("seq") or e.get("kind")]
+    named = EVENT | {"proofSchemaVersion", "attemptId", "lifecycleState", "wakeHintId", "seq"}
+    delivered, accepted, handed, injected = said
+    assert set(delivered) == set(accepted) == named | {"proofLevel", "proof"}
+    assert (delivered["proofLevel"], accepted["proofLevel"]) == (
+        "server_delivered", "harness_accepted",
+    )  # fmt: skip
+    assert [e["provenance"]["authority"] for e in said[:3]] == [
+        "server_core", "comms_core", "comms_core",
+    ]  # fmt: skip
+    assert set(handed) == named | {"state", "replay", "proofLevel", "wakeHint", "acceptedProof"}
+    assert set(injected) == (WHO - {"profileSlug"}) | {
+        "schema", "eventId", "attemptId", "messageId", "occurredAt", "kind", "proofLevel",
+        "outcome", "lifecycleState", "authority",
+    }  # fmt: skip
+    assert len({e["attemptId"] for e in said}) == 1
+    [_, *lifecycles] = bridge.of_type("agent_comms.lifecycle")
+    assert set(lifecycles[0]) == EVENT | {
+        "proofSchemaVersion", "state", "lifecycleState", "commsMode",
+    }  # fmt: skip
+    drain = bridge.of_type("agent_comms.activity_drain")[0]
+    assert set(drain) == EVENT | {
+        "outcome", "drainedCount", "forwardedCount", "rejectedCount", "droppedCount",
+    }  # fmt: skip
+
+
+def test_once_is_one_poll(raft: RunningWorkspace, bridges: Bridges, tmp_path: Path) -> None:
+    bridge = bridges(flags=["--once"])
+    assert bridge.ended() == 0
+    assert bridge.events()[0]["mode"] == "poll"
+    assert bridge.states() == ["starting", "listening_idle"]
+    assert not (tmp_path / STATE / "bridge.lock").exists()
+    raft.fault("error")
+    failed = bridges(flags=["--once"])
+    assert failed.ended() == 1
+    assert [e.get("type") for e in failed.events()[1:]] == [
+        "bridge_fatal", "bridge_fatal_activity_forward_failed",
+    ]  # fmt: skip
+    assert "\nCode: SERVER_5XX\n" in failed.stderr()
+
+
+def test_flags_and_variables_say_where_its_files_lie(
+    raft: RunningWorkspace, bridges: Bridges, tmp_path: Path
+) -> None:
+    for folder, environ, flags in (
+        (tmp_path / "flag", {"RAFT_AGENT_BRIDGE_STATE_DIR": "/x"}, ["--state-dir", "flag"]),
+        (tmp_path / "variable", {"RAFT_AGENT_BRIDGE_STATE_DIR": str(tmp_path / "variable")}, []),
+        (tmp_path / STATE.parent / "a_b", {}, ["--adapter-instance", "a/b"]),
+    ):
+        flags = [str(tmp_path / word) if word == "flag" else word for word in flags]
+        bridge = bridges({**CALM, **environ}, flags=["--once", *flags])
+        assert bridge.ended() == 0
+        assert (folder / "session.json").exists()
+    assert {e["adapterInstance"] for e in bridge.of_type("agent_comms.lifecycle")} == {"a/b"}
+
+
+def test_without_json_it_says_nothing_and_logs_all(
+    raft: RunningWorkspace, bridges: Bridges, tmp_path: Path
+) -> None:
+    env = {**os.environ, "RAFT_HOME": str(tmp_path), "RAFT_EXPECTED_AGENT_ID": "agent-support"}
+    done = subprocess.run(
+        [*RAFT, "--profile", "support", "agent", "bridge", "--once"],
+        env=env, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    logged = (tmp_path / STATE / "bridge.log").read_text().splitlines()
+    assert json.loads(logged[0])["type"] == "bridge_process_started"
+    assert len(logged) == 3
+
+
+def test_activity_is_read_where_its_own_flags_say(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    with closing(Endpoint()) as other:
+        url = other.url.replace("/wake", "/elsewhere?a=b")
+        given = ["--activity-channel-endpoint", url, "--activity-channel-token", "another"]
+        bridge = bridges(flags=[*given, "--activity-drain-limit", "7"])
+        wait_for(lambda: other.drains)
+        assert other.drained[0] == ("/elsewhere?a=b&max=7", "another")
+    bridge.listening()
+    assert endpoint.drains == 0
+    bridge.close()
+    bridges()
+    wait_for(lambda: endpoint.drains)
+    assert endpoint.drained[0] == ("/activity/drain?max=50", TOKEN)
+
+
+def test_without_an_adapter_nobody_is_woken_and_activity_is_read(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
+) -> None:
+    bridge = bridges(adapter=False)
+    bridge.listening()
+    raft.workspace.post("support", "x")
+    wait_for(lambda: bridge.of_type("agent_comms.handoff"))
+    wait_for(lambda: endpoint.drains > 1)
+    assert not endpoint.wakes and not bridge.wake_results()
+    assert (tmp_path / STATE / "wake-hints.jsonl").read_text() != ""
+
+
+@pytest.mark.parametrize(
+    ("url", "drains"),
+    [("127.0.0.1:1/wake", False), ("https://127.0.0.1:1/wake", True), ("http://h:no/", False)],
+)
+def test_an_endpoint_that_is_no_url_is_no_error(
+    raft: RunningWorkspace, tmp_path: Path, url: str, drains: bool
+) -> None:
+    with closing(BridgeProcess(tmp_path, url, CALM)) as bridge:
+        bridge.listening()
+        raft.workspace.post("support", "x")
+        [result] = wait_for(bridge.wake_results)
+        assert result["failureMeta"] == {"failureClass": "no_session"}
+        outcomes = {e["outcome"] for e in bridge.of_type("agent_comms.activity_drain")}
+        assert outcomes == ({"failed"} if drains else set())
+
+
+def test_a_stream_lost_during_a_post_is_noticed_after_it(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    bridge = bridges()
+    bridge.listening()
+    endpoint.gate.clear()
+    first = raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.wakes)
+    said = len(bridge.events())
+    raft.fault("drop")
+    second = raft.workspace.post("support", "y")
+    raft.workspace.changed(raft.workspace.version(), 0.2)
+    assert len(bridge.events()) == said, "of a pass nothing is told before its end"
+    endpoint.gate.set()
+    wait_for(lambda: bridge.of_type("bridge_recovered"))
+    assert endpoint.messages() == [first.id, second.id]
+    [retry] = bridge.of_type("bridge_retry")
+    assert retry["message"] == "wake-hint stream ended"
+
+
+def test_a_server_lost_between_a_wake_and_the_end_of_its_pass(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    bridge = bridges()
+    bridge.listening()
+    raft.fault("reset", route="/internal/agent-api/activity")
+    endpoint.activity = [{"hookEventName": "Stop"}]
+    raft.workspace.post("support", "x")
+    [failed] = wait_for(
+        lambda: [
+            e for e in bridge.of_type("agent_comms.activity_drain") if e["outcome"] == "failed"
+        ]
+    )
+    assert (failed["drainedCount"], failed["forwardedCount"]) == (1, 0)
+    assert failed["errorClass"] == "CliError"
+    assert failed["errorMessage"] == "Daemon API activityForward transport request failed"
+    wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
+    assert not bridge.of_type("bridge_retry")
+
+
+def test_activity_that_cannot_be_read_is_told_with_its_class(
+    raft: RunningWorkspace, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.close()
+    with closing(BridgeProcess(tmp_path, endpoint.url, CALM)) as bridge:
+        [failed, *_] = wait_for(lambda: bridge.of_type("agent_comms.activity_drain"))
+    told = [failed[key] for key in ("outcome", "errorClass", "errorMessage")]
+    assert told == ["failed", "TypeError", "fetch failed"]
+
+
+def test_its_own_idle_variable_is_in_milliseconds(raft: RunningWorkspace, bridges: Bridges) -> None:
+    for word, told in (("40", "40ms"), ("soon", "50ms")):
+        variables = {"SLOCK_BRIDGE_WAKE_STREAM_IDLE_TIMEOUT_MS": word, "RAFT_SIM_IDLE": "0.05"}
+        bridge = bridges({**CALM, **variables})
+        [retry, *_] = wait_for(lambda b=bridge: b.of_type("bridge_retry"))
+        assert retry["message"] == f"wake-hint stream idle timeout after {told}"
+        bridge.close()
+
+
+def test_files_that_it_cannot_use_end_it_as_a_bug(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    before = bridges(flags=["--state-dir", str(tmp_path / "file" / "x")])
+    assert (before.ended(), before.events()) == (1, [])
+    assert before.stderr().startswith("Error: Unexpected error: ENOTDIR: ")
+    assert before.stderr().endswith("\nCode: INTERNAL_BUG\n")
+    (tmp_path / STATE / "wake-hints.jsonl").mkdir(parents=True)
+    within = bridges()
+    assert within.ended() == 1
+    [fatal] = within.of_type("bridge_fatal")
+    assert (fatal["errorCode"], fatal["message"][:8]) == ("Error", "EISDIR: ")
+
+
+def test_what_fails_within_a_reconciliation_is_only_told(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
+) -> None:
+    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.3"})
+    bridge.listening()
+    endpoint.gate.clear()
+    raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.wakes)
+    ledger = tmp_path / STATE / "wake-hints.jsonl"
+    endpoint.answer = (500, {})
+    ledger.write_text('{"event_id": "wake-hi')
+    endpoint.gate.set()
+    wait_for(lambda: bridge.of_type("reconcile_failed"))
+    assert bridge.process.poll() is None
+
+
+def test_a_shape_that_was_not_agreed_ends_0_0_24_when_it_polls(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    """``target: null`` of a newer server: on the stream nobody looks, a poll is read strictly."""
+    with (
+        running_workspace(["support"], tmp_path, keepalive=0.1, next=True) as raft,
+        closing(BridgeProcess(tmp_path, endpoint.url, CALM)) as bridge,
+    ):
+        bridge.listening()
+        raft.workspace.post("support", "x")
+        wait_for(lambda: endpoint.wakes)
+        wait_for(lambda: bridge.states()[-1:] == ["listening_idle"])
+        endpoint.gate.clear()
+        raft.workspace.post("support", "y")
+        wait_for(lambda: len(endpoint.wakes) == 2)
+        raft.fault("drop")
+        raft.workspace.post("support", "z")
+        endpoint.gate.set()
+        assert bridge.ended() == 1
+        assert bridge.stderr().splitlines()[-2:] == [
+            "Error: Daemon API wakeHintsFetch response did not match the shared contract"
+            " (cause=wrong_type; path=wake_hints[*].target; expected_kind=string;"
+            " actual_kind=null)",
+            "Code: INVALID_JSON_RESPONSE",
+        ]
 
 
 def test_a_newer_cli_ends_on_a_revoked_credential_and_on_a_delegated_connection(

@@ -9,7 +9,7 @@ import pytest
 from raftsup.sim import bridge_faults, lock, timers
 from raftsup.sim.agent import unanswered
 from raftsup.sim.bridge_state import BridgeState, Hint, message_id
-from raftsup.sim.endpoint_calls import sanitized
+from raftsup.sim.endpoint_calls import derived_drain, sanitized
 from raftsup.sim.stream import Event, Parser
 
 TIMES = timers.Timers()
@@ -77,6 +77,10 @@ def test_a_hint_stays_on_disk_until_it_is_forgotten(tmp_path: Path) -> None:
         ({"message_id": None}, "wake-hint:1"),
         ({"message_id": None, "event_id": ""}, "seq:1"),
         ({"message_id": None, "event_id": "", "seq": 0, "target": "#a"}, "target:#a"),
+        (
+            {"message_id": "", "event_id": "", "seq": 0},
+            'wake-hint:{"event_id":"","message_id":"","seq":0}',
+        ),
     ],
 )
 def test_a_wake_names_what_its_hint_has(changed: dict[str, object], named: str) -> None:
@@ -106,6 +110,51 @@ def test_drained_events_lose_their_detail_and_are_bounded() -> None:
     assert (first["eventId"], first["status"], "detail" in first) == ("e", "working", False)
     assert (second["hookEventName"], second["durationMs"]) == ("Stop", 1)
     assert len(second["toolOutput"]) == 4096 and second["toolOutputTruncated"] is True
+
+
+def test_drained_events_may_be_in_snake_case() -> None:
+    [event] = sanitized(
+        [
+            {
+                "hookEventName": None,
+                "hook_event_name": "PostToolUse",
+                "event_id": "e",
+                "session_id": "s",
+                "tool_name": "Read",
+                "error_class": "C",
+                "occurred_at": "2026-11-26T08:00:00Z",
+                "duration_ms": 2.5,
+                "tool_input": {"a": ["ü"]},
+                "truncated": True,
+            }
+        ]
+    )[0]
+    assert event == {
+        "schema": "raft-activity.v1",
+        "eventId": "e",
+        "sessionId": "s",
+        "hookEventName": "PostToolUse",
+        "toolName": "Read",
+        "errorClass": "C",
+        "occurredAt": "2026-11-26T08:00:00.000Z",
+        "durationMs": 2,
+        "toolInput": '{"a":["ü"]}',
+        "toolInputTruncated": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "drain"),
+    [
+        ("http://127.0.0.1:7/wake?x=1#y", "http://127.0.0.1:7/activity/drain"),
+        ("127.0.0.1:7/wake", None),
+        ("http://h:70000/wake", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_activity_is_read_beside_the_wake_endpoint(url: str | None, drain: str | None) -> None:
+    assert derived_drain(url) == drain
 
 
 @pytest.mark.parametrize(

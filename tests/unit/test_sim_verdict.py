@@ -81,11 +81,20 @@ def test_a_refusal_without_a_class_keeps_the_status_verdict() -> None:
     [
         {"failureClass": 7},
         {"failureClass": "tired"},
+        {"failureClass": ""},
         {"reason": []},
-        {"retryAfterMs": "1"},
-        {"retryAfterMs": True},
+        {"reason": ""},
+        {"retryAfterMs": -1},
+        {"retryAfterMs": 1.5},
     ],
 )
 def test_a_field_of_the_wrong_type_is_an_injection_failure(wrong: dict[str, object]) -> None:
     body = {"ok": False, "failureClass": "busy", **wrong}
     assert judge(429, JSON, json.dumps(body).encode()).failure == "injection_failed"
+
+
+@pytest.mark.parametrize("odd", ["1", True, None, 0])
+def test_a_retry_after_that_is_no_number_is_as_if_it_was_not_there(odd: object) -> None:
+    body = {"ok": False, "failureClass": "busy", "retryAfterMs": odd}
+    told = judge(429, JSON, json.dumps(body).encode())
+    assert (told.failure, told.retry_after_ms) == ("busy", None)
