@@ -7,12 +7,14 @@ and the CLI" [client.ts, daemonApiPath.ts]. No request has a deadline of its own
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from raftsup.sim import wire
 from raftsup.sim.profiles import Profile
+from raftsup.sim.proxy import via
 
 PREFIX = "/internal/agent-api"
 
@@ -37,7 +39,7 @@ class AgentApi:
     def __init__(self, profile: Profile) -> None:
         """Raises ``wire.WireError`` for a server URL that is no http one."""
         try:
-            self._peer = wire.Peer(profile.server_url)
+            self._peer = wire.Peer(profile.server_url, via(profile.server_url, os.environ))
         except ValueError as error:
             raise wire.WireError(str(error)) from error
         self._headers = {

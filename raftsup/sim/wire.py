@@ -57,15 +57,12 @@ class Stream(NamedTuple):
 class Peer:
     """One server, and at most one pooled connection to it. Not thread-safe."""
 
-    def __init__(self, url: str) -> None:
-        """``url`` is ``http://host[:port][/path]``. Raises ``ValueError`` for any other."""
-        scheme, separator, rest = url.partition("://")
-        if scheme != "http" or not separator:
-            raise ValueError(f"{url!r} is not an http:// URL")
-        self.authority, _, path = rest.partition("/")
-        host, _, port = self.authority.rpartition(":")
-        self._address = (host.strip("[]") or self.authority, int(port) if host else 80)
-        self.path = "/" + path
+    def __init__(self, url: str, proxy: str | None = None) -> None:
+        """``url`` is ``http://host[:port][/path]``, so is ``proxy``, by which it is reached.
+        Raises ``ValueError`` for any other.
+        """
+        self.authority, self.path, self._address = _parts(url)
+        self._proxy = _parts(proxy)[2] if proxy else None
         self._pooled: tuple[socket.socket, float] | None = None
 
     def request(
@@ -125,13 +122,32 @@ class Peer:
 
     def _connect(self, timeout: float | None) -> socket.socket:
         try:
-            sock = socket.create_connection(self._address, timeout=timeout)
+            sock = socket.create_connection(self._proxy or self._address, timeout=timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return self._tunnelled(sock, timeout) if self._proxy else sock
         except ConnectionRefusedError as error:
             raise Refused(f"{self.authority} refuses connections") from error
         except OSError as error:
             raise _as_wire_error(error) from error
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _tunnelled(self, sock: socket.socket, timeout: float | None) -> socket.socket:
+        target = "{}:{}".format(*self._address)
+        sock.sendall(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n".encode())
+        status, _, _ = _read_head(sock, _deadline(timeout))
+        if status != 200:
+            sock.close()
+            raise WireError(f"the proxy answered CONNECT with {status}")
         return sock
+
+
+def _parts(url: str) -> tuple[str, str, tuple[str, int]]:
+    """Authority, path and address. Raises ``ValueError``."""
+    scheme, separator, rest = url.partition("://")
+    if scheme != "http" or not separator:
+        raise ValueError(f"{url!r} is not an http:// URL")
+    authority, _, path = rest.partition("/")
+    host, _, port = authority.rpartition(":")
+    return authority, "/" + path, (host.strip("[]") or authority, int(port) if host else 80)
 
 
 def _as_wire_error(error: OSError) -> WireError:

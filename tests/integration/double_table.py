@@ -82,6 +82,8 @@ BEHAVIOURS = [
      "test_the_manual_wants_to_know_what_for"),
     ("errors: Error, Code; no answer is CHECK_FAILED", "core/errors.ts", _CLI,
      "test_a_command_that_fails_says_error_and_code"),
+    ("a proxy is asked for the server, NO_PROXY or not", "proxy.ts", _BRIDGE,
+     "test_a_proxy_is_asked_for_the_server_and_not_for_the_endpoint"),
     ("headers of every request", "client.ts", _CLI, "test_who_asks_says_who_it_is"),
     # the bridge's start
     ("start-up errors: nothing on stdout", "commands/agent/bridge.ts", _BRIDGE,

@@ -111,7 +111,12 @@ class BridgeProcess:
         flags: Sequence[str] = (),
         adapter: bool = True,
     ) -> None:
-        base = {k: v for k, v in os.environ.items() if not k.startswith(("RAFT_", "SLOCK_"))}
+        others = ("RAFT_", "SLOCK_")
+        base = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(others) and not k.lower().endswith("_proxy")
+        }
         env = {**base, "RAFT_HOME": str(raft_home), "RAFT_CHANNEL_TOKEN": TOKEN, **environ}
         if expected is not None:
             env["RAFT_EXPECTED_AGENT_ID"] = expected

@@ -780,6 +780,20 @@ def test_its_own_idle_variable_is_in_milliseconds(raft: RunningWorkspace, bridge
         bridge.close()
 
 
+def test_a_proxy_is_asked_for_the_server_and_not_for_the_endpoint(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    nobody = {**CALM, "HTTP_PROXY": "http://127.0.0.1:9"}
+    bridge = bridges(nobody)
+    assert bridge.ended() == 1
+    [retry] = bridge.of_type("bridge_retry")
+    assert (retry["errorCode"], retry["message"]) == ("TypeError", "fetch failed")
+    assert "\nCode: CHECK_FAILED\n" in bridge.stderr()
+    bridges({**nobody, "NO_PROXY": "127.0.0.1"}).listening()
+    raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.wakes)
+
+
 def test_files_that_it_cannot_use_end_it_as_a_bug(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
 ) -> None:

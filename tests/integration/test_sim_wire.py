@@ -95,6 +95,17 @@ def test_a_refused_connection_and_a_late_answer_have_names_of_their_own() -> Non
         wire.Peer(url).request("GET", "/", {})
 
 
+def test_a_proxy_is_asked_for_a_way() -> None:
+    way, answer = b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+    with answering(way, answer) as (url, seen):
+        proxy = url.removesuffix("/x")
+        got = wire.Peer("http://raft.test/x", proxy).request("GET", "/x", {}, timeout=5)
+    assert (got.body, seen) == (b"hi", [1, 1])
+    no = b"HTTP/1.1 403 No\r\nconnection: close\r\n\r\n"
+    with answering(no) as (url, _), pytest.raises(wire.WireError, match="CONNECT with 403"):
+        wire.Peer("http://raft.test/x", url.removesuffix("/x")).request("GET", "/x", {})
+
+
 def test_only_http_is_spoken() -> None:
     with pytest.raises(ValueError, match="not an http:// URL"):
         wire.Peer("https://127.0.0.1/")

@@ -87,6 +87,14 @@ def test_a_message_in_raft_becomes_a_turn_owed_in_the_ledger(host: Host) -> None
     assert counts(host).queued == 1
 
 
+def test_an_operators_proxy_is_not_asked_for_loopback(host: Host) -> None:
+    """A Raft beside the host, and the host's own endpoint, whatever NO_PROXY leaves out."""
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "intranet.example", "no_proxy": ""}
+    listening(host, host.start("worker", "support", **proxy))
+    host.raft.workspace.post("support", "hello")
+    wait_for(lambda: counts(host).accepted == 1, what="the wake in the ledger")
+
+
 def test_the_bridge_gets_a_token_of_32_bytes_the_agent_id_and_no_secret_of_ours(
     host: Host,
 ) -> None:
