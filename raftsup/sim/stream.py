@@ -62,11 +62,10 @@ class HintStream:
         """The next event of one of these names; None for a chunk that completes none. Waits
         ``idle`` seconds for one. Raises ``StreamLost``.
         """
-        if event := self._next(names):
+        fresh, self._fresh = self._fresh, False
+        event = self._next(names)
+        if event or fresh:  # a chunk that came with the head is one too
             return event
-        if self._fresh:
-            self._fresh = False  # a chunk that came with the head
-            return None
         if not select.select([self._sock], [], [], idle)[0]:
             raise StreamLost(f"wake-hint stream idle timeout after {idle * 1000:g}ms")
         try:

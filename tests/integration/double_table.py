@@ -12,6 +12,7 @@ _USAGE = "tests/unit/test_sim_usage.py"
 _BRIDGE = "tests/integration/test_sim_bridge.py"
 _RULES = "tests/unit/test_sim_bridge_rules.py"
 _API = "tests/unit/test_sim_daemon_api.py"
+_LOOP = "tests/unit/test_sim_bridge_loop.py"
 _VERDICT = "tests/unit/test_sim_verdict.py"
 _HOME = "tests/unit/test_sim_profiles.py"
 
@@ -154,6 +155,10 @@ BEHAVIOURS = [
      "test_a_server_that_never_answers_leaves_it_silent"),
     ("no deadline: a server that was stopped", "client.ts", _BRIDGE,
      "test_a_server_that_was_stopped_leaves_it_silent_in_the_end"),
+    ("a hint that cannot be read: the stream is lost", "commands/agent/bridge.ts", _LOOP,
+     "test_a_hint_that_cannot_be_read_is_a_lost_stream"),
+    ("events of other names are passed over", "commands/agent/bridge.ts", _LOOP,
+     "test_events_of_other_names_make_no_pass_of_their_own"),
     ("half a hint is no hint", "commands/agent/bridge.ts", _BRIDGE,
      "test_a_stream_that_breaks_within_a_hint_loses_nothing"),
     ("credential-revoked, target null, delegated", "RAFT_PROTOCOL: What it says, and when",
@@ -165,6 +170,10 @@ BEHAVIOURS = [
      "test_what_came_while_no_bridge_ran_comes_at_the_next_start"),
     ("sent again with the first chunk 3 s later, fresh ids", "commands/agent/bridge.ts", _BRIDGE,
      "test_a_pending_message_comes_again_once_at_a_heartbeat_with_fresh_ids"),
+    ("a reconcile's grace of 30 s", "agentCommsCore/bridge.ts", _LOOP,
+     "test_a_regular_reconcile_leaves_out_what_was_just_injected"),
+    ("no stream: hints of its own are replayed twice", "commands/agent/bridge.ts", _LOOP,
+     "test_without_a_stream_what_was_left_is_sent_twice"),
     ("reconciliation", "agentCommsCore/bridge.ts", _BRIDGE,
      "test_reconciliation_sends_again_for_as_long_as_a_message_is_unread"),
     ("what fails in a reconciliation is only told", "commands/agent/bridge.ts", _BRIDGE,
