@@ -25,7 +25,7 @@ from tests.processes import alive, until
 @pytest.fixture
 def raft(openclaw: OpenClaw, tmp_path: Path) -> Iterator[RunningWorkspace]:
     with running_workspace(["support", "sales"], tmp_path) as workspace:
-        openclaw.use(tmp_path)
+        openclaw.use(tmp_path / "profiles")
         yield workspace
 
 
@@ -49,10 +49,10 @@ def test_the_real_agent_answers_a_message_with_the_raft_command(
     openclaw: OpenClaw, raft: RunningWorkspace
 ) -> None:
     text = 'it\'s $HOME, `ls` and "it"\n%s ü €'
-    raft.workspace.post("support", text, target="#the room's own")
+    raft.workspace.post("support", text, target="#the-room's-own")
     assert wake(openclaw, "support").status == 200
     assert answers(raft) == [f"echo: {text}"]
-    assert raft.workspace.replies()[0].target == "#the room's own"
+    assert raft.workspace.replies()[0].target == "#the-room's-own"
     assert [(run["how"], run["calls"]) for run in openclaw.runs("support")] == [("finished", 4)]
 
 

@@ -27,7 +27,7 @@ from tests.processes import until
 
 SMALL = """
 import sys
-from raftsup.supervisor import conf, programs
+from raftsup.supervisor import programs, supervisord_conf as conf
 programs._LOG_BYTES = 4000
 conf._TEMPLATE = conf._TEMPLATE.replace("logfile_maxbytes = 5MB", "logfile_maxbytes = 300")
 from raftsup.cli.main import main

@@ -87,11 +87,12 @@ def test_a_wait_that_comes_back_at_once_is_no_reason_to_hammer(
 
             await begun(table)
             monkeypatch.setattr(asyncio, "sleep", counted)
-            await until(lambda: waits() >= 5)
+            before = waits()
+            await until(lambda: waits() >= before + 4)
             monkeypatch.setattr(asyncio, "sleep", sleep)
             table.fake.end(table.fake.only_run())
             assert await riding.outcome() == SUCCEEDED
-            assert slept.count(runner.LOOK) >= 4
+            assert slept.count(runner.LOOK) >= 3  # between four: how many went before is luck
 
     play(story())
 
