@@ -65,7 +65,8 @@ def clean_env(environ: Mapping[str, str]) -> dict[str, str]:
     if not any(kept.get(name) for name in _PROXIES):
         return kept
     # A bridge's wakes must not go to a proxy, whatever the operator's list says.
-    listed = kept.get("no_proxy") or kept.get("NO_PROXY") or ""
+    # Some programs read the one, some the other: both say all.
+    listed = ",".join(kept.get(name, "") for name in ("no_proxy", "NO_PROXY"))
     hosts = [host.strip() for host in listed.split(",") if host.strip()]
-    whole = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+    whole = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
     return {**kept, "NO_PROXY": whole, "no_proxy": whole}

@@ -119,7 +119,7 @@ CODES: Mapping[str, Known] = MappingProxyType(
         ),
         "BRIDGE_WAKE_STREAM_FAILED": Known(
             "Raft refuses this credential: it was revoked or has expired, or may not do this",
-            _AGAIN,
+            f"{_AGAIN}; if that changes nothing, {_UPDATE}",
             lasting=True,
             credential=True,
         ),
@@ -141,9 +141,13 @@ CODES: Mapping[str, Known] = MappingProxyType(
             _ITSELF,
         ),
         "INVALID_JSON_RESPONSE": Known(
-            "what answers is not Raft, or not as the CLI knows it (a proxy between?)", _ITSELF
+            "what answers is not Raft as this CLI knows it: a proxy between, or a newer Raft",
+            f"{_ITSELF}; if it lasts, {_UPDATE}",
         ),
-        "INTERNAL_BUG": Known("an error within the Raft CLI", _ITSELF),
+        "INTERNAL_BUG": Known(
+            "an error within the Raft CLI",
+            f"{_ITSELF}; if it lasts, `raftsup doctor` looks for a damaged file of the bridge's",
+        ),
         # signing in
         "INVALID_AGENT_TOKEN": Known(
             "the token is none, or Raft does not take it",

@@ -94,7 +94,7 @@ def usual_server(environ: Mapping[str, str]) -> str | None:
 def read(slug: str, environ: Mapping[str, str]) -> SignedIn | None:
     """What the credential of ``slug`` says; None where there is none that the CLI would take."""
     try:
-        raw = orjson.loads(_regular(credential(slug, environ)))
+        raw = orjson.loads(regular(credential(slug, environ), _MOST_BYTES))
     except (OSError, orjson.JSONDecodeError):
         return None
     needed = ("agentId", "serverUrl", "apiKey")
@@ -103,13 +103,15 @@ def read(slug: str, environ: Mapping[str, str]) -> SignedIn | None:
     return SignedIn(slug, raw["agentId"], raw["serverUrl"])
 
 
-def _regular(path: Path) -> bytes:
-    """A regular file's bytes: a FIFO or a device in its place must hold up nobody."""
+def regular(path: Path, most: int = -1) -> bytes:
+    """A regular file's bytes, ``most`` of them: a FIFO or a device in its place must hold up
+    nobody. Raises ``OSError``.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{path} is no regular file")
-        return file.read(_MOST_BYTES)
+        return file.read(most)
 
 
 def _segment(text: str) -> str:

@@ -28,7 +28,7 @@ from raftsup.paths import StateDir
 
 Say = Callable[[str], None]
 #: Seconds between looks, and between two words to a person who waits.
-_LOOK, _WORD = 0.05, 2.0
+_LOOK, _WORD = 0.05, 5.0
 #: Seconds that accounts may take to get ready before we only tell how they are: a bridge is not
 #: heard before Raft's first heartbeat, up to 25 s.
 _SETTLE = 45.0
@@ -154,14 +154,18 @@ def settled(state: StateDir, say: Say) -> list[str]:
             break
         if now - told > _WORD:
             told = now
-            say(_progress(wanted, ready, coming))
+            say(_progress(wanted, ready, coming, now - begun))
         time.sleep(2 * _LOOK)
     lines = [f"{len(ready)} of {len(wanted)} accounts are ready"]
     return lines + [f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready]
 
 
-def _progress(wanted: list[dict[str, Any]], ready: list[dict[str, Any]], coming: list[str]) -> str:
-    words = f"{len(ready)} of {len(wanted)} accounts are ready, not yet {', '.join(coming)}"
+def _progress(
+    wanted: list[dict[str, Any]], ready: list[dict[str, Any]], coming: list[str], waited: float
+) -> str:
+    words = f"{len(ready)} of {len(wanted)} accounts are ready after {waited:.0f} s"
+    if coming:
+        words += f", not yet {', '.join(coming)}"
     if any(a["state"] == AccountState.CONNECTING for a in wanted):
         words += " (Raft's first heartbeat comes within 25 s)"
     return words

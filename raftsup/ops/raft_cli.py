@@ -90,15 +90,19 @@ def who_of(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> 
     return Who(profile, command, server=raft_home.usual_server(environ))
 
 
-def is_usable(who: Who, environ: Mapping[str, str]) -> str:
+def standing(who: Who, environ: Mapping[str, str]) -> str:
     """What ``raft agent login status`` says of the profile: ``usable``, ``missing``, ``expired``,
-    ``mismatch``, ``invalid``, ``unverified``; "" where it says nothing that we know.
+    ``mismatch``, ``invalid``, ``unverified``; "" where it says nothing that we know. Raises
+    ``CliTrouble`` where the agent id is none.
     """
     words = ("agent", "login", "status", *_login_flags(who))
     try:
         done = _run(who.command, words, environ, PATIENCE, f"{who.raft} agent login status")
     except CliTrouble:
         return ""
+    trouble = _trouble(f"`{who.login}`", done, who)
+    if trouble.code == "INVALID_AGENT_ID":
+        raise trouble
     first = done.stdout.decode("utf-8", "replace").partition("\n")[0]
     return first.removeprefix("state: ").strip() if first.startswith("state: ") else ""
 

@@ -8,6 +8,7 @@ changes nothing. ``bridge.py`` carries it out.
     stopped | waiting | missing | blocked --START--> connecting
     connecting ---PASS--> listening      the first chunk of Raft's stream has come
     listening ---RETRY--> degraded       the CLI lost its server, and tries again by itself
+    listening ---FATAL--> degraded       the CLI gave up: it reports that, then ends
     any of these -PASS--> listening      also after a retry: the CLI says nothing else of its end
     any of these -SILENCE-> silent       nothing heard for too long: deaf, whatever lives there
     any running one -EXIT-> waiting      the next start is due after a delay
@@ -35,7 +36,7 @@ class BridgeState(StrEnum):
     STOPPED = "stopped"  # not wanted: before the start, or the worker stops
     CONNECTING = "connecting"  # the process runs and has not been heard of Raft yet
     LISTENING = "listening"  # healthy
-    DEGRADED = "degraded"  # runs, lost its server and tries again by itself
+    DEGRADED = "degraded"  # runs, lost its server and tries again by itself, or is about to end
     SILENT = "silent"  # runs, and says nothing
     REVOKED = "revoked"  # runs, its credential is refused
     WAITING = "waiting"  # ended; the next start is due after a delay
@@ -47,6 +48,7 @@ class Event(StrEnum):
     START = "start"
     PASS = "pass"  # noqa: S105 - the end of a good pass: a chunk of the stream, or a poll
     RETRY = "retry"  # a pass failed, and the CLI tries again
+    FATAL = "fatal"  # the CLI gave up, and ends once it has reported that to Raft
     REVOKE = "revoke"  # the credential is refused, and the CLI stays
     SILENCE = "silence"  # nothing was said for too long
     SPEECH = "speech"  # after that, something that says nothing of its standing
@@ -75,6 +77,7 @@ TRANSITIONS: dict[tuple[BridgeState, Event], BridgeState] = {
     **{(state, Event.CANNOT_START): BridgeState.MISSING for state in DOWN},
     **{(state, Event.PASS): BridgeState.LISTENING for state in RUNNING},
     **{(state, Event.RETRY): BridgeState.DEGRADED for state in RUNNING},
+    **{(state, Event.FATAL): BridgeState.DEGRADED for state in RUNNING},
     **{(state, Event.REVOKE): BridgeState.REVOKED for state in RUNNING},
     **{(state, Event.SILENCE): BridgeState.SILENT for state in RUNNING},
     (BridgeState.SILENT, Event.SPEECH): BridgeState.CONNECTING,
@@ -144,6 +147,8 @@ class Life:
     since: float = 0.0
     #: Since when it has been listening; 0.0 if it is not.
     listening_since: float = 0.0
+    #: Seconds of this run's longest healthy spell that is over.
+    spell: float = 0.0
     #: When it was last known to listen; kept over restarts.
     listened_at: float = 0.0
     #: When it last said anything.
@@ -177,6 +182,7 @@ def started(life: Life, pid: int, now: float) -> Life:
         since=now,
         heard_at=now,
         listening_since=0.0,
+        spell=0.0,
         fatal=None,
     )
 
@@ -188,7 +194,8 @@ def said(life: Life, raw: Mapping[str, Any], now: float) -> Life:
     heard = replace(life, heard_at=now)
     kind = raw.get("type", raw.get("event"))
     if kind == "bridge_fatal" and isinstance(raw.get("errorCode"), str):
-        return replace(heard, fatal=(raw["errorCode"], str(raw.get("message") or "")))
+        fatal = (raw["errorCode"], str(raw.get("message") or ""))
+        return replace(_moved(heard, Event.FATAL, _fatal_reason(*fatal), now), fatal=fatal)
     if kind == "bridge_retry":
         return _moved(heard, Event.RETRY, _retry_reason(raw), now)
     if kind == "bridge_recovered":
@@ -227,8 +234,20 @@ def _moved(life: Life, event: Event, reason: str, now: float) -> Life:
         reason=reason,
         # Each pass says it again: the spell is the same.
         listening_since=(life.listening_since or now) if listening else 0.0,
+        spell=life.spell if listening else _longest_spell(life, now),
         listened_at=now if listening else life.listened_at,
     )
+
+
+def _longest_spell(life: Life, now: float) -> float:
+    running = now - life.listening_since if life.listening_since else 0.0
+    return max(life.spell, running)
+
+
+def _fatal_reason(code: str, message: str) -> str:
+    # Its end says what to do. Raft may take as long as it likes to answer the report of it.
+    told = raft_errors.plain(": ".join(filter(None, (code, message))))
+    return f"the bridge gave up ({told}) and is about to end"
 
 
 def _retry_reason(raw: Mapping[str, Any]) -> str:
@@ -249,6 +268,7 @@ def silent(life: Life, now: float) -> Life:
         life,
         state=advance(life.state, Event.SILENCE),
         reason=silence_reason(now - life.heard_at),
+        spell=_longest_spell(life, now),
         listening_since=0.0,
     )
 
@@ -271,7 +291,7 @@ def ended(
     """After the process is gone: the new life and the delay, in seconds, to its next start.
     ``killed``: why it was ended by us.
     """
-    proved = life.listening_since and now - life.listening_since >= timings.healthy
+    proved = _longest_spell(life, now) >= timings.healthy
     failures = 1 if proved else life.failures + 1
     printed = raft_errors.parse(stderr)
     code, message = life.fatal or (printed.code, printed.message)

@@ -183,6 +183,33 @@ def test_an_unknown_event_changes_nothing(event: dict[str, Any], words: Sequence
     assert bridge_life.said(life, event, NOON + 1) == replace(life, heard_at=NOON + 1)
 
 
+@pytest.mark.parametrize("words", [(), ("listening_idle",), ("degraded_backoff",)])
+def test_a_bridge_that_gave_up_is_not_green_until_it_ends(words: Sequence[str]) -> None:
+    """It reports its end to Raft first, and a server that does not answer holds it up."""
+    life = fatal(after(*words), "CHECK_FAILED", "fetch failed")
+    assert life.state is BridgeState.DEGRADED
+    assert not life.healthy
+    assert "gave up (CHECK_FAILED: fetch failed)" in life.reason
+    ended, _ = end(life)
+    assert "(CHECK_FAILED)" in ended.reason
+
+
+@pytest.mark.parametrize("last", ["retry", "fatal", "silent"])
+def test_a_healthy_spell_counts_also_where_something_went_wrong_before_the_end(last: str) -> None:
+    life = start(Life(failures=7))
+    life = lifecycle(life, "listening_idle", at=NOON)
+    gone = NOON + TIMES.healthy
+    match last:
+        case "retry":
+            life = retry(life, at=gone)
+        case "fatal":
+            life = bridge_life.said(life, {"type": "bridge_fatal", "errorCode": "X"}, gone)
+        case _:
+            life = bridge_life.silent(life, gone)
+    assert end(life, at=gone + 1)[0].failures == 1
+    assert end(start(Life(failures=7)), at=gone)[0].failures == 8
+
+
 def test_what_a_bridge_said_before_it_runs_or_after_its_end_counts_for_nothing() -> None:
     assert lifecycle(Life(), "listening_idle") == Life()
     ended, _ = end(after("listening_idle"))

@@ -54,6 +54,8 @@ def test_what_a_cli_needs_comes_through_and_loopback_is_asked_directly() -> None
         "NO_PROXY": "a.example,127.0.0.1,localhost,::1",
         "no_proxy": "a.example,127.0.0.1,localhost,::1",
     }
+    both = clean_env({"HTTP_PROXY": "p", "no_proxy": "a,b", "NO_PROXY": "b,c"})
+    assert both["NO_PROXY"] == both["no_proxy"] == "a,b,c,127.0.0.1,localhost,::1"
     assert clean_env({"PATH": "/bin", "NO_PROXY": "x"}) == {"PATH": "/bin", "NO_PROXY": "x"}
 
 

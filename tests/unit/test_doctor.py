@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -159,6 +160,22 @@ def bridge(pid: int, parent: int, profile: str = "p", **env: str) -> Process:
     return Process(pid, parent, ("raft", "--profile", profile, "agent", "bridge"), env)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [(b"", None), (b'{"seq": 1}\n\n', None), (b'{"seq": 1}\n{"se', 2), (b"\xff\n", 1)],
+)
+def test_hints_that_were_cut_short_are_found(tmp_path: Path, text: bytes, line: int | None) -> None:
+    path = tmp_path / "wake-hints.jsonl"
+    path.write_bytes(text)
+    assert bridges.damaged(path) == line
+
+
+def test_no_hints_and_odd_ones_hold_up_nobody(tmp_path: Path) -> None:
+    assert bridges.damaged(tmp_path / "none") is None
+    os.mkfifo(tmp_path / "fifo")
+    assert bridges.damaged(tmp_path / "fifo") is None
+
+
 def test_a_second_bridge_is_one_of_our_profiles_that_is_not_below_our_host() -> None:
     home = {"HOME": "/home/me"}
     all_ = [
@@ -293,8 +310,18 @@ def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
     }  # fmt: skip
     assert host.judge_account(account).severity == severity
     account["bridge"]["state"] = "revoked"
-    if severity != "good":
+    if severity != "good" and state != "connecting":
         assert host.judge_account(account).mend == LOGIN
+
+
+def test_of_an_account_that_connects_nothing_is_known_yet() -> None:
+    account: dict[str, Any] = {
+        "account": "a", "profile": "p", "state": "connecting", "reason": "r",
+        "bridge": {"state": "connecting"},
+    }  # fmt: skip
+    finding = host.judge_account(account)
+    assert "not answered" not in finding.why
+    assert (finding.why, finding.mend) == ("whether it reaches Raft is not known yet", "")
 
 
 def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:

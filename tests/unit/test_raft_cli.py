@@ -138,4 +138,4 @@ def test_how_a_profile_stands_is_told_in_the_clis_word(
     tmp_path: Path, environ: dict[str, str], script: str, standing: str
 ) -> None:
     who = Who("support", cli(tmp_path, script), "a-1", "https://raft.invalid")
-    assert raft_cli.is_usable(who, environ) == standing
+    assert raft_cli.standing(who, environ) == standing

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+import orjson
+
 from raftsup import raft_home
 from raftsup.config.model import Account
 from raftsup.ops.doctor.finding import Finding, NotMended, bad, good, warning
@@ -18,6 +20,7 @@ from raftsup.worker import bridge_lock, report
 
 #: Below a profile's folder (RAFT_PROTOCOL, "Starting the bridge").
 _LOCKS = "agent-comms-core/*/*/bridge.lock"
+_HINTS = "agent-comms-core/*/*/wake-hints.jsonl"
 #: Names of an OpenClaw Gateway's process: its title, and the program that it was started as.
 _GATEWAY = ("openclaw-gateway", "openclaw", "openclaw.mjs")
 #: What marks a process of one attempt, or of an agent that stays.
@@ -71,6 +74,39 @@ def _heal(path: Path, profile: str) -> str:
     if not verdict.stale:
         raise NotMended(verdict.why)
     return f"{path}: removed, {verdict.why}"
+
+
+def hints(scene: Scene) -> Iterator[Finding]:
+    """A line that was cut short, as by a full disk, ends every bridge of the profile at its start
+    [agentCommsCore/bridge.ts].
+    """
+    found = False
+    for account in scene.accounts:
+        place = raft_home.profile_dir(account.profile or "", scene.env)
+        for path in sorted(place.glob(_HINTS)):
+            if (line := damaged(path)) is not None:
+                found = True
+                yield bad(f"{path}: line {line} is damaged",
+                          f"each bridge of {account.profile} ends with INTERNAL_BUG at its start",
+                          f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.damaged')}",
+                          advice="the agent reads its whole inbox at its next wake")  # fmt: skip
+    if not found:
+        yield good("what these profiles' bridges have kept can be read")
+
+
+def damaged(path: Path) -> int | None:
+    """The number of the first line that is not JSON; None if all are, or there is no file."""
+    try:
+        lines = raft_home.regular(path).split(b"\n")
+    except OSError:
+        return None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                orjson.loads(line)
+            except orjson.JSONDecodeError:
+                return number
+    return None
 
 
 def others(scene: Scene) -> Iterator[Finding]:

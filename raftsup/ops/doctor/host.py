@@ -88,6 +88,10 @@ def judge_account(account: dict[str, Any], cli: Who | None = None) -> Finding:
     say = _STATES.get(state)
     if say is None:
         return good(f"{who} is {state}")
+    if state is AccountState.CONNECTING:
+        return say(f"{who} is {state}: {account['reason']}",
+                   "whether it reaches Raft is not known yet",
+                   advice="25 s after its start it is: type `raftsup doctor` again")  # fmt: skip
     usual = ("", "see what `raftsup logs {account} --since 10m` tells")
     if state is AccountState.MISCONFIGURED:
         usual = ("raftsup reload", "once it is mended in the config")
@@ -108,8 +112,9 @@ def _by_code(reason: str) -> tuple[str, str] | None:
     if known is None or not known.lasting:
         return None
     typed = re.search(r"`([^`]+)`", known.fix)
-    if known.fix.endswith("`{login}`"):
-        return _LOGIN
+    _, login, rest = known.fix.partition("`{login}`")
+    if login:
+        return _LOGIN[0], _LOGIN[1] + rest
     return (typed[1], "") if typed and "then" not in known.fix else ("", known.fix)
 
 

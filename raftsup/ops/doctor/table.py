@@ -34,6 +34,7 @@ CHECKS = (
     Check("node", raft.node, 20.0),
     Check("profiles", profiles.profiles, 45.0),
     Check("bridge locks", bridges.locks),
+    Check("bridge hints", bridges.hints),
     Check("other bridges", bridges.others),
     Check("strays", bridges.strays),
     Check("service", host.service),

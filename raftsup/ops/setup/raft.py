@@ -58,8 +58,7 @@ def sign_in(ask: Ask, who: Who, environ: Mapping[str, str]) -> str:
     """
     server: str | None = None
     agent_id: str | None = None
-    profile, token = who.profile, ""
-    name = ""
+    profile, name = who.profile, ""
     while True:
         if server is None:
             usual = who.server or raft_home.usual_server(environ) or SERVER
@@ -68,18 +67,12 @@ def sign_in(ask: Ask, who: Who, environ: Mapping[str, str]) -> str:
             agent_id, name = _ask_agent(ask, who, server, environ)
         profile = profile or ask.text("Profile name", name or agent_id, "--profile P")
         login = Who(profile, who.command, agent_id, server)
-        standing = raft_cli.is_usable(login, environ)
-        if standing == "usable":
-            ask.say(f"The profile {profile} is signed in already.")
-            return profile
-        if standing == "mismatch":
-            ask.say(f"  The profile {profile} is of another agent or server; choose another name.")
-            profile = ""
-            continue
-        token = ask.secret("Agent token, from its External Agent page in Raft (not shown)",
-                           "--token-stdin")  # fmt: skip
         try:
-            raft_cli.login(login, token, environ)
+            if _sign_in_by_token(ask, login, environ):
+                ask.say(f"Signed in: the profile {profile} is the agent {agent_id}.")
+            else:
+                ask.say(f"The profile {profile} is signed in already.")
+            return profile
         except CliTrouble as error:
             if not ask.person:
                 raise
@@ -87,16 +80,32 @@ def sign_in(ask: Ask, who: Who, environ: Mapping[str, str]) -> str:
             # Back to the question that was answered wrong.
             match error.code:
                 case "INVALID_AGENT_TOKEN" | "AGENT_TOKEN_REQUIRED":
-                    continue
+                    pass
                 case "AGENT_IDENTITY_MISMATCH" | "INVALID_AGENT_ID":
+                    # It was offered as a name, too.
+                    profile = "" if profile == agent_id else profile
                     agent_id = None
                 case "PROFILE_ALREADY_EXISTS":
                     profile = ""
                 case _:
                     server = None
-        else:
-            ask.say(f"Signed in: the profile {profile} is the agent {agent_id}.")
-            return profile
+
+
+def _sign_in_by_token(ask: Ask, login: Who, environ: Mapping[str, str]) -> bool:
+    """False if it is signed in already. Raises ``CliTrouble``."""
+    match raft_cli.standing(login, environ):
+        case "usable":
+            return False
+        case "mismatch":
+            # Told before a token is asked for in vain.
+            raise CliTrouble(
+                f"the profile {login.profile} is of another agent or server; choose another name",
+                "PROFILE_ALREADY_EXISTS",
+            )
+    token = ask.secret("Agent token, from its External Agent page in Raft (not shown)",
+                       "--token-stdin")  # fmt: skip
+    raft_cli.login(login, token, environ)
+    return True
 
 
 def _ask_agent(ask: Ask, who: Who, server: str, environ: Mapping[str, str]) -> tuple[str, str]:
