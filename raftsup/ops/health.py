@@ -41,7 +41,10 @@ class Health:
     #: Of the enabled accounts.
     ready: int = 0
     accounts: int = 0
-    #: The account that is worst off, with its state and the reason; None: all are ready.
+    #: Those that were restarted a moment ago: a bridge is silent then for up to 25 s, and takes
+    #: wakes. They do not make it unwell.
+    connecting: tuple[str, ...] = ()
+    #: The account that is worst off, with its state and the reason; None: none is unwell.
     worst: Mapping[str, str] | None = None
     #: Why it is unknown.
     trouble: str = ""
@@ -55,7 +58,8 @@ class Health:
         if self.worst is None:
             if not self.accounts:
                 return "not ready: no account is enabled"
-            return f"ok: {self.accounts} of {self.accounts} accounts are ready"
+            again = "".join(f"; {name} connects after a restart" for name in self.connecting)
+            return f"ok: {self.ready} of {self.accounts} accounts are ready{again}"
         worst = self.worst
         return (
             f"not ready: {self.ready} of {self.accounts} accounts are ready; {worst['account']} is"
@@ -86,16 +90,18 @@ def judge(whole: Mapping[str, Any]) -> Health:
     if not any(pids):
         return Health(Word.NOT_RUNNING)
     wanted, ready = status.readiness(whole)
-    # A bridge that was restarted a moment ago is silent for up to 25 s, and takes wakes.
-    ready += [a for a in wanted if a["state"] == AccountState.CONNECTING and _is_expected(a, whole)]
-    if wanted and len(ready) == len(wanted):
-        return Health(Word.OK, len(ready), len(wanted))
+    connecting = [a for a in wanted
+                  if a["state"] == AccountState.CONNECTING and _is_expected(a, whole)]  # fmt: skip
+    again = tuple(a["account"] for a in connecting)
+    well = [*ready, *connecting]
+    if wanted and len(well) == len(wanted):
+        return Health(Word.OK, len(ready), len(wanted), again)
     order = [str(state) for state in _WORST]
     worst = min(
-        (a for a in wanted if a not in ready), key=lambda a: order.index(a["state"]), default=None
+        (a for a in wanted if a not in well), key=lambda a: order.index(a["state"]), default=None
     )
     named = worst and {key: worst[key] for key in ("account", "state", "reason")}
-    return Health(Word.NOT_READY, len(ready), len(wanted), named)
+    return Health(Word.NOT_READY, len(ready), len(wanted), again, named)
 
 
 def _is_expected(account: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:

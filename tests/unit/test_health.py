@@ -38,6 +38,10 @@ def test_a_host_is_ok_only_if_an_account_is_enabled_and_all_that_are_are_ready(
     well = bool(wanted) and all(s in good for s in wanted)
     assert (health.word is Word.OK) == well
     assert health.accounts == len(wanted)
+    assert health.ready == wanted.count(AccountState.READY)
+    assert len(health.connecting) == (
+        wanted.count(AccountState.CONNECTING) if grace == NOON + 1 else 0
+    )
     assert (health.worst is None) == (well or not wanted)
     assert "\n" not in health.line
 
@@ -45,6 +49,13 @@ def test_a_host_is_ok_only_if_an_account_is_enabled_and_all_that_are_are_ready(
 def test_the_worst_account_is_named() -> None:
     states = [AccountState.READY, AccountState.STARTING, AccountState.DOWN, AccountState.DEGRADED]
     assert judge(status(states)).line == "not ready: 1 of 4 accounts are ready; a2 is down: why"
+
+
+def test_one_that_connects_after_a_restart_is_not_called_ready() -> None:
+    states = [AccountState.READY, AccountState.CONNECTING]
+    assert judge(status(states, grace=NOON + 1)).line == (
+        "ok: 1 of 2 accounts are ready; a1 connects after a restart"
+    )
 
 
 def test_a_reason_cannot_break_the_line_or_move_a_terminal() -> None:
