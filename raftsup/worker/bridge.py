@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import orjson
 
@@ -52,6 +53,8 @@ class Bridge:
     _alarm: tuple[int, int] = field(default_factory=lambda: _alarm())
     #: When it said anything last, on the monotonic clock: a suspended host makes nobody deaf.
     _heard_at: float = 0.0
+    #: The lock that kept it from starting.
+    _lock: Path | None = None
 
     def stop(self) -> None:
         """Have ``run`` end the child and return. From any thread."""
@@ -68,24 +71,26 @@ class Bridge:
         self._become(bridge_life.stopped(self.life))
 
     def _pause(self, delay: float, signed_in: object) -> None:
-        """Wait for the next start; not for as long if a person has signed the profile in."""
+        """Wait for the next start; not for as long if a person has signed the profile in, or the
+        lock in its way is another or gone.
+        """
         due = time.monotonic() + delay
-        step = self.timings.look if bridge_life.awaits_credential(self.life) else delay
+        locked = _stamp(self._lock)
+        watched = self._lock is not None or bridge_life.awaits_credential(self.life)
+        step = self.timings.look if watched else delay
         while (left := due - time.monotonic()) > 0 and not self._stopping.wait(min(step, left)):
             if self._credential() != signed_in:
                 LOG.info(say("bridge.signed_in", profile=self.who.profile))
                 return
+            if _stamp(self._lock) != locked:
+                return
 
     def _credential(self) -> object:
-        """What changes when the profile is signed in."""
-        try:
-            info = raft_home.credential(self.who.profile, self.env).stat()
-        except OSError:
-            return None
-        return info.st_mtime_ns, info.st_ino, info.st_size
+        return _stamp(raft_home.credential(self.who.profile, self.env))
 
     def _live_once(self, argv: Sequence[str]) -> float:
         """One start and one end; the seconds to the next start."""
+        self._lock = None
         try:
             child, out, err = _spawn(argv, self.account, self.env, self.spare.take())
         except OSError as error:
@@ -138,7 +143,10 @@ class Bridge:
         if verdict.stale:
             LOG.warning(say("bridge.lock.healed", path=path, reason=verdict.why))
             return bridge_life.unlocked(life, verdict.why), self.timings.quick.delay(life.failures)
-        return bridge_life.locked_out(life, verdict.why, due), delay
+        self._lock = path
+        if verdict.newborn:
+            delay = bridge_lock.NEWBORN
+        return bridge_life.locked_out(life, verdict.why, time.time() + delay), delay
 
     def _watch(self, child: kept.Kept, out: int, err: int, said: Ears) -> str:
         """Follow the child until nothing of it runs; why we ended it for its silence, or "".
@@ -238,6 +246,15 @@ def _alarm() -> tuple[int, int]:
     os.set_blocking(read, False)
     os.set_blocking(write, False)
     return read, write
+
+
+def _stamp(path: Path | None) -> object:
+    """What changes when the file is written anew or removed."""
+    try:
+        info = path.stat() if path else None
+    except OSError:
+        return None
+    return info and (info.st_mtime_ns, info.st_ino, info.st_size)
 
 
 def _read(descriptor: int) -> bytes:

@@ -296,6 +296,8 @@ def ended(
     printed = raft_errors.parse(stderr)
     code, message = life.fatal or (printed.code, printed.message)
     message = printed.message or raft_errors.plain(message)
+    if raft_errors.known(code, message) is None and printed.code:
+        code = printed.code  # of an error within the CLI its event names the class
     found = raft_errors.known(code, message)
     delay = (timings.slow if found and found.lasting else timings.quick).delay(failures, random)
     means, fix = raft_errors.advice(code, who, message)

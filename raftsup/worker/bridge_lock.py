@@ -27,7 +27,7 @@ from raftsup import raft_errors, raft_home
 
 _NAME = "bridge.lock"
 #: Seconds in which a lock without a pid may be one that is being written.
-_NEWBORN = 2.0
+NEWBORN = 2.0
 #: Seconds that a process's start and its lock's time may differ by rounding.
 _ROUNDING = 2.0
 _MOST_BYTES = 64 * 1024
@@ -55,6 +55,8 @@ class Verdict:
     why: str
     #: It cannot be told whether a bridge holds it: only a person can.
     doubt: bool = False
+    #: A bridge may be writing it just now.
+    newborn: bool = False
 
 
 def told_path(stderr: str) -> Path | None:
@@ -148,9 +150,9 @@ def heal(path: Path, profile: str, look: Look | None = None) -> Verdict:
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES)
     if not isinstance(_owner(content).get("pid"), int) and (
-        0 <= time.time() - info.st_mtime < _NEWBORN
+        0 <= time.time() - info.st_mtime < NEWBORN
     ):
-        return Verdict(False, f"{path} is being written by a bridge that starts")
+        return Verdict(False, f"{path} is being written by a bridge that starts", newborn=True)
     verdict = judge(content, profile, look or living)
     if verdict.stale and path.lstat().st_mtime_ns == info.st_mtime_ns:
         path.unlink()

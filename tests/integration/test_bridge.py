@@ -244,6 +244,32 @@ def test_a_lock_that_nobody_holds_is_healed(tmp_path: Path, content: str) -> Non
         assert life.restarts == 1
 
 
+#: None of its delays ever ends within a test.
+PATIENT = Timings(slow=Backoff(base=3600.0, cap=3600.0), look=0.05)
+
+
+def test_a_lock_that_a_starting_bridge_may_be_writing_is_looked_at_again_soon(
+    tmp_path: Path,
+) -> None:
+    with simulated(tmp_path) as (argv, env, lock):
+        lock.write_text("")
+        with kept(argv, env, timings=PATIENT) as running:
+            running.life(lambda life: life.state is BridgeState.BLOCKED)
+            running.life(lambda life: life.healthy)
+
+
+def test_a_bridge_that_a_lock_keeps_from_starting_starts_once_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    with simulated(tmp_path) as (argv, env, lock):
+        lock.write_text(json.dumps({"pid": 1}))  # whose that is cannot be told
+        with kept(argv, env, timings=PATIENT) as running:
+            life = running.life(lambda life: life.state is BridgeState.BLOCKED)
+            assert f"`rm {lock}`" in life.reason
+            lock.unlink()
+            running.life(lambda life: life.healthy)
+
+
 def test_the_lock_of_a_living_bridge_is_reported_with_its_pid_and_not_stolen(
     tmp_path: Path,
 ) -> None:

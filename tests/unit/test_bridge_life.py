@@ -194,6 +194,12 @@ def test_a_bridge_that_gave_up_is_not_green_until_it_ends(words: Sequence[str]) 
     assert "(CHECK_FAILED)" in ended.reason
 
 
+def test_an_error_within_the_cli_has_the_code_that_it_printed() -> None:
+    printed = "Error: Unexpected error: bad JSON\nCode: INTERNAL_BUG\n"
+    life, _ = end(fatal(start(Life()), "SyntaxError", "bad JSON"), printed)
+    assert "(INTERNAL_BUG)" in life.reason and "`raftsup doctor`" in life.reason
+
+
 @pytest.mark.parametrize("last", ["retry", "fatal", "silent"])
 def test_a_healthy_spell_counts_also_where_something_went_wrong_before_the_end(last: str) -> None:
     life = start(Life(failures=7))
