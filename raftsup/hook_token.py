@@ -27,7 +27,7 @@ from pathlib import Path
 
 import orjson
 
-from raftsup import private_file
+from raftsup import files
 
 URL_VARIABLE = "RAFTSUP_ACTIVITY_URL"
 TOKEN_VARIABLE = "RAFTSUP_ACTIVITY_TOKEN"  # noqa: S105 (the variable's name, not a token)
@@ -42,7 +42,7 @@ def new_key() -> str:
 
 def publish(path: Path, url: str, key: str) -> None:
     """Leave them for the dispatcher, in a predecessor's place. Raises ``OSError``."""
-    private_file.replace(path, orjson.dumps({"url": url, "key": key}))
+    files.replace(path, orjson.dumps({"url": url, "key": key}))
 
 
 def withdraw(path: Path) -> None:

@@ -17,8 +17,8 @@ import bench_host
 from bench_client import post, wake
 from bench_rows import Case, Row, medians, ms, quantile, ratios, row
 
-from raftsup.dispatcher import client as dispatcher
-from raftsup.dispatcher.lanes import ALL
+from raftsup.dispatcher import control_client as dispatcher
+from raftsup.dispatcher.scheduler import ALL
 
 #: Durable accept over (bare endpoint and fdatasync) is to be at most this.
 AIM = 2.5

@@ -70,17 +70,19 @@ class _Trivial:
 def main(kind: str) -> None:
     from gunicorn.workers.gthread import ThreadWorker
 
-    from raftsup.worker import serve
+    from raftsup.worker import http_server
 
     def without_intake(*args: Any, **_ours: Any) -> ThreadWorker:
         return ThreadWorker(*args)
 
     if kind == "gthread":
-        serve.IntakeWorker = without_intake  # type: ignore[assignment, misc]
+        http_server.IntakeWorker = without_intake  # type: ignore[assignment, misc]
     app = falcon.App()
     app.add_route("/wake", _Trivial())
-    finish = serve.Finish()
-    serve.serve(app, ready=lambda port: print(port, flush=True), on_term=finish, finish=finish)
+    finish = http_server.Finish()
+    http_server.serve(
+        app, ready=lambda port: print(port, flush=True), on_term=finish, finish=finish
+    )
 
 
 if __name__ == "__main__":

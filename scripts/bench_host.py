@@ -17,9 +17,9 @@ from typing import Any
 
 from bench_rows import BenchError
 
-from raftsup.dispatcher import client as dispatcher
+from raftsup.dispatcher import control_client as dispatcher
 from raftsup.paths import StateDir
-from raftsup.worker import report
+from raftsup.worker import status_file
 
 #: Seconds that anything awaited here may take.
 PATIENCE = 30.0
@@ -58,7 +58,7 @@ class Host:
     since: float
 
     def report(self, account: str) -> dict[str, Any]:
-        return report.read(self.state.report(account)) or {}
+        return status_file.read(self.state.report(account)) or {}
 
     def listening(self, account: str) -> bool:
         return self.report(account).get("bridge", {}).get("state") == "listening"

@@ -7,12 +7,12 @@ import os
 from functools import partial
 from typing import Any
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import here, print_json
-from raftsup.config.edit import EditRefused
-from raftsup.ops import account, apply
+from raftsup.config.json5.edit import EditRefused
+from raftsup.ops import account, config_update
 from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.paths import default_config_path
@@ -33,15 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
             edits = partial(account.enabled, id_=id_, on=arguments.action == "enable")
         for line in account.change(target, edits, tell_host=not arguments.no_reload):
             print(here(line), flush=True)
-    except (ChangeRefused, EditRefused, CliTrouble, apply.Refused) as error:
-        return complain(str(error), exits.FAILED)
-    return exits.OK
+    except (ChangeRefused, EditRefused, CliTrouble, config_update.Refused) as error:
+        return complain(str(error), exit_codes.FAILED)
+    return exit_codes.OK
 
 
-def target_of(arguments: argparse.Namespace) -> apply.Target:
+def target_of(arguments: argparse.Namespace) -> config_update.Target:
     chosen = arguments.config
     path = chosen.expanduser().absolute() if chosen else default_config_path(os.environ)
-    return apply.Target(path, state_of(arguments), os.environ)
+    return config_update.Target(path, state_of(arguments), os.environ)
 
 
 def _values(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _values(arguments: argparse.Namespace) -> dict[str, Any]:
 def _list(accounts: list[dict[str, Any]], as_json: bool) -> int:
     if as_json:
         print_json(accounts)
-        return exits.OK
+        return exit_codes.OK
     width = max((len(one["account"]) for one in accounts), default=0)
     for one in accounts:
         words = [f"profile {one['profile'] or '-'}", f"agent id {one['agentId'] or '-'}",
@@ -69,4 +69,4 @@ def _list(accounts: list[dict[str, Any]], as_json: bool) -> int:
             words.append(f"misconfigured: {one['problem']}")
         state = "enabled " if one["enabled"] else "disabled"
         print(f"{one['account']:<{width}}  {state}  {', '.join(words)}")
-    return exits.OK
+    return exit_codes.OK

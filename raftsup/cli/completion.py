@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import parser
 from raftsup.config.load import ConfigError, load
@@ -17,16 +17,16 @@ from raftsup.supervisor import active_accounts
 def run(arguments: argparse.Namespace) -> int:
     if arguments.shell == "accounts":
         print("\n".join(_accounts(arguments)))
-        return exits.OK
+        return exit_codes.OK
     script = shell.completion(parser(), arguments.shell)
     if not arguments.install:
         print(script, end="")
-        return exits.OK
+        return exit_codes.OK
     path = shell.completion_path(arguments.shell, os.environ, Path.home())
     install(path, script)
     if arguments.shell == "zsh":
         print(f"in ~/.zshrc, before compinit:  fpath+=({path.parent})")
-    return exits.OK
+    return exit_codes.OK
 
 
 def install(path: Path, text: str) -> None:

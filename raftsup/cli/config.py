@@ -6,7 +6,7 @@ import argparse
 import os
 from dataclasses import asdict
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import print_json
 from raftsup.config.describe import describe
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
             for finding in one.findings:
                 print(f"  {'good' if finding.good else 'BAD '}  {finding.text}")
     bad = any(a.enabled and a.problem for a in config.accounts)
-    return exits.NOT_READY if bad or not all(one.good for one in tried) else exits.OK
+    return exit_codes.NOT_READY if bad or not all(one.good for one in tried) else exit_codes.OK
 
 
 def _account(account: Account) -> str:

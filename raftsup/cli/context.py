@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from raftsup.config.accounts import normalise_id
+from raftsup.config.errors import Problem
 from raftsup.config.load import ConfigError, load
 from raftsup.config.model import Config
-from raftsup.config.problems import Problem
 from raftsup.paths import StateDir, default_state_dir
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from supervisor import supervisorctl
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.supervisor import active_accounts
@@ -16,9 +16,9 @@ from raftsup.supervisor.programs import ACCOUNTS
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     if not state.supervisord_conf.exists():
-        return complain(f"raftsup has never run on {state.root}", exits.NOT_RUNNING)
+        return complain(f"raftsup has never run on {state.root}", exit_codes.NOT_RUNNING)
     accounts = {account.id for account in active_accounts.read(state) or ()}
     # `status` lists accounts by their ids: take those here as well.
     words = [f"{ACCOUNTS}:{word}" if word in accounts else word for word in arguments.words]
     supervisorctl.main(["-c", str(state.supervisord_conf), *words])
-    return exits.OK  # not reached: supervisorctl exits with a code of its own
+    return exit_codes.OK  # not reached: supervisorctl exits with a code of its own

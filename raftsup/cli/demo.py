@@ -7,28 +7,28 @@ import signal
 import sys
 import time
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.main import complain
 from raftsup.ops import demo
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.messages < 3:
-        return complain("--messages must be 3 or more: kills happen in between", exits.USAGE)
+        return complain("--messages must be 3 or more: kills happen in between", exit_codes.USAGE)
     begun = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:6.2f} s  {text}", flush=True)
 
     # As Ctrl-C does: the host and the simulator must not outlive this command.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.FAILED))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(exit_codes.FAILED))
     try:
         problems = demo.run(arguments.messages, say)
     except demo.DemoFailed as error:
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
     for problem in problems:
         print(f"WRONG: {problem}")
     if problems:
-        return complain(f"{len(problems)} promises were not kept", exits.FAILED)
+        return complain(f"{len(problems)} promises were not kept", exit_codes.FAILED)
     say("nothing was lost, nothing was run twice")
-    return exits.OK
+    return exit_codes.OK

@@ -7,9 +7,10 @@ import contextlib
 import os
 import signal
 
-from raftsup import exits, flock
+from raftsup import exit_codes
 from raftsup.cli.main import complain
 from raftsup.ops import dev
+from raftsup.proc import lockfile
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(
             "up --dev runs in the foreground, in a folder of its own: it takes neither -d,"
             " --force nor --state-dir",
-            exits.USAGE,
+            exit_codes.USAGE,
         )
     folder = dev.root(os.environ)
     try:
@@ -31,11 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
                 url = stack.enter_context(dev.simulator(folder))
                 print(_greeting(url), flush=True)
             return _host({**os.environ, **dev.variables(folder)}, words)
-    except flock.Held as held:
+    except lockfile.Held as held:
         return complain(
             f"a throwaway host already runs: pid {held.pid or 'unknown'}. Look at it with"
             " `raftsup --dev status`",
-            exits.ALREADY_RUNNING,
+            exit_codes.ALREADY_RUNNING,
         )
 
 

@@ -10,7 +10,7 @@ from setproctitle import setproctitle
 from raftsup import log
 from raftsup.cli.context import loader_of, state_of
 from raftsup.dispatcher import main as dispatcher
-from raftsup.lifeline import die_with_parent
+from raftsup.proc.linux import die_with_parent
 
 
 def run(arguments: argparse.Namespace) -> int:

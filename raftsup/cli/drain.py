@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import print_json, tell
@@ -17,12 +17,12 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         end = drain.drain(state, arguments.timeout, tell)
     except (rpc.ParentDown, rpc.ParentRefused) as error:
-        return complain(f"not drained: {error}", exits.FAILED)
+        return complain(f"not drained: {error}", exit_codes.FAILED)
     except KeyboardInterrupt:
         tell("the host goes on draining: `raftsup drain` follows it, `raftsup stop` hurries it")
         raise
     if end is None:
-        return complain(f"no host runs on {state.root}", exits.NOT_RUNNING)
+        return complain(f"no host runs on {state.root}", exit_codes.NOT_RUNNING)
     if arguments.json:
         print_json(asdict(end))
     else:
@@ -32,6 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
         turns = ", ".join(map(str, end.unfinished))
         return complain(
             f"turn {turns} has not ended: it goes on, or runs again, at the next start",
-            exits.FAILED,
+            exit_codes.FAILED,
         )
-    return exits.OK
+    return exit_codes.OK

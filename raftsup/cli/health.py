@@ -7,16 +7,16 @@ from dataclasses import asdict
 
 import orjson
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import here
 from raftsup.ops.health import Word, look
 
 _CODES = {
-    Word.OK: exits.OK,
-    Word.NOT_READY: exits.NOT_READY,
-    Word.NOT_RUNNING: exits.NOT_RUNNING,
-    Word.UNKNOWN: exits.STATE_DIR,
+    Word.OK: exit_codes.OK,
+    Word.NOT_READY: exit_codes.NOT_READY,
+    Word.NOT_RUNNING: exit_codes.NOT_RUNNING,
+    Word.UNKNOWN: exit_codes.STATE_DIR,
 }
 
 

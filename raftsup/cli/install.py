@@ -8,23 +8,23 @@ import pwd
 import sys
 from pathlib import Path
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.main import complain
 from raftsup.config.load import load
-from raftsup.ops.service import control, described, install
-from raftsup.ops.service.described import Scope
+from raftsup.ops.service import control, install, spec
+from raftsup.ops.service.spec import Scope
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.dev:
         return complain("the throwaway instance ends with its terminal: it is no service",
-                        exits.USAGE)  # fmt: skip
+                        exit_codes.USAGE)  # fmt: skip
     scope = Scope(arguments.scope or Scope.USER)
     user = _user(scope, arguments.run_as)
     if user is None:
-        return complain(f"--run-as {arguments.run_as}: there is no such user", exits.USAGE)
+        return complain(f"--run-as {arguments.run_as}: there is no such user", exit_codes.USAGE)
     environ = _environment(user)
-    service, notes = described.describe(
+    service, notes = spec.describe(
         environ, load, scope, user.pw_name, config=arguments.config, state=arguments.state_dir
     )
     if scope is Scope.SYSTEM and user.pw_uid == 0:
@@ -41,12 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
             for line in install.carry_out(plan, service, force=arguments.force):
                 print(line)
     except install.NotInstalled as error:
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
     except control.Refused as error:
         _tell(notes)
         typed = install.typed(plan.place, control.Verb.ENABLE, control.Verb.START)
         return complain(
-            f"{error}\nAll is written; from a login of this user's own, say:\n{typed}", exits.FAILED
+            f"{error}\nAll is written; from a login of this user's own, say:\n{typed}",
+            exit_codes.FAILED,
         )
     _tell(notes)
     if not arguments.dry_run:
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"it stops when {user.pw_name} logs out: sudo loginctl enable-linger"
                   f" {user.pw_name}")  # fmt: skip
         print(f"next: {install.next_word(service, plan.place)}")
-    return exits.OK
+    return exit_codes.OK
 
 
 def _user(scope: Scope, named: str | None) -> pwd.struct_passwd | None:

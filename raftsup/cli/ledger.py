@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
@@ -19,9 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
                 return _verify(ledger)
             ledger.backup(arguments.file)
     except (LedgerError, LedgerUnavailable) as error:
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
     print(f"copied to {arguments.file}")
-    return exits.OK
+    return exit_codes.OK
 
 
 def _verify(ledger: Ledger) -> int:
@@ -29,6 +29,6 @@ def _verify(ledger: Ledger) -> int:
     for line in contradictions:
         print(line)
     if contradictions:
-        return complain(f"{len(contradictions)} contradictions", exits.INCONSISTENT)
+        return complain(f"{len(contradictions)} contradictions", exit_codes.INCONSISTENT)
     print("the ledger is consistent")
-    return exits.OK
+    return exit_codes.OK

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import colour_wanted
-from raftsup.ops.logs import merged, parsed, printed
-from raftsup.ops.logs.parsed import Record
+from raftsup.ops.logs import format, reader
+from raftsup.ops.logs import record as logs_record
+from raftsup.ops.logs.record import Record
 
 #: Records shown where neither a number nor a span of time is asked for; before what follows.
 _LAST, _LAST_BEFORE_NEW = 200, 20
@@ -24,27 +25,27 @@ _LAST, _LAST_BEFORE_NEW = 200, 20
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     account = arguments.account and account_id(arguments.account)
-    since = parsed.since_of(arguments.since, time.time()) if arguments.since else ""
+    since = logs_record.since_of(arguments.since, time.time()) if arguments.since else ""
     if since is None:
         told = "write a duration like 10m, 2h or 1d, or a time like 2026-11-21T08:00Z"
-        return complain(f"--since {arguments.since}: {told}", exits.USAGE)
+        return complain(f"--since {arguments.since}: {told}", exit_codes.USAGE)
     if arguments.lines is not None and arguments.lines < 0:
-        return complain(f"--lines {arguments.lines}: write how many, 0 or more", exits.USAGE)
-    known = merged.accounts(state)
+        return complain(f"--lines {arguments.lines}: write how many, 0 or more", exit_codes.USAGE)
+    known = reader.accounts(state)
     if account and account not in known:
         here = f"there are {', '.join(known)}" if known else "there are none yet"
-        return complain(f"no account {account} in {state.root}; {here}", exits.FAILED)
-    wanted = parsed.Wanted(account, arguments.turn, since, arguments.level.upper())
+        return complain(f"no account {account} in {state.root}; {here}", exit_codes.FAILED)
+    wanted = logs_record.Wanted(account, arguments.turn, since, arguments.level.upper())
     shown = _as_json if arguments.json else _as_text
     try:
         if arguments.follow:
-            merged.follow(state, wanted, _most(arguments), lambda r: _print(r, shown), _wait)
+            reader.follow(state, wanted, _most(arguments), lambda r: _print(r, shown), _wait)
         else:
-            _print(merged.last(state, wanted, _most(arguments)), shown)
+            _print(reader.last(state, wanted, _most(arguments)), shown)
     except BrokenPipeError:
         # The reader has seen enough; what is still in the buffer must not be tried again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exits.OK
+    return exit_codes.OK
 
 
 def _most(arguments: argparse.Namespace) -> int | None:
@@ -64,11 +65,11 @@ def _print(records: Sequence[Record], shown: Callable[[Record], str]) -> None:
 
 def _as_json(record: Record) -> str:
     # Not orjson: a file's name in a field may be no Unicode, and the line is to move no terminal.
-    return json.dumps(printed.as_json(record)) + "\n"
+    return json.dumps(format.as_json(record)) + "\n"
 
 
 def _as_text(record: Record) -> str:
-    return printed.as_text(record, colour=colour_wanted())
+    return format.as_text(record, colour=colour_wanted())
 
 
 def _wait(seconds: float) -> bool:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from raftsup import __version__, exits
+from raftsup import __version__, exit_codes
 from raftsup.cli import output
 from raftsup.cli.arguments import care, host, logs, look, service, setup, sim
 from raftsup.cli.arguments.adder import Adder
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; its exit code (see ``raftsup.exits``)."""
+    """Run the command line; its exit code (see ``raftsup.exit_codes``)."""
     arguments = parser().parse_args(argv)
     try:
         service.choose_instance(arguments, os.environ)
@@ -64,19 +64,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except ConfigError as error:
         if arguments.dev and not default_state_dir(os.environ).exists():
-            return complain(_NO_THROWAWAY, exits.NOT_RUNNING)
-        return complain(str(error), exits.CONFIG)
+            return complain(_NO_THROWAWAY, exit_codes.NOT_RUNNING)
+        return complain(str(error), exit_codes.CONFIG)
     except StateDirError as error:
-        return complain(str(error), exits.STATE_DIR)
+        return complain(str(error), exit_codes.STATE_DIR)
     except BrokenPipeError:
         # The reader of our output has seen enough (`| head`).
         sys.stderr.close()
-        return exits.OK
+        return exit_codes.OK
     except KeyboardInterrupt:
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except OSError as error:
         # A full disk under our output, a state folder of another user: a sentence, no traceback.
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
 
 
 def complain(text: str, code: int) -> int:

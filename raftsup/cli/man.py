@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from raftsup import __version__, exits
+from raftsup import __version__, exit_codes
 from raftsup.cli.completion import install
 from raftsup.cli.main import parser
 from raftsup.ops import shell
@@ -23,4 +23,4 @@ def run(arguments: argparse.Namespace) -> int:
         return subprocess.run(["man", "-l", "-"], input=page, text=True, check=False).returncode
     else:
         print(page, end="")
-    return exits.OK
+    return exit_codes.OK

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from raftsup.ops.addressed import addressed
+from raftsup.ops.command_hints import addressed
 
 #: What chose the instance, as ``ops.addressed`` takes it. One command line is one process.
 _chosen: tuple[Sequence[str], Mapping[str, str]] = ([], {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import print_json
@@ -15,14 +15,14 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return _plan(arguments) if arguments.dry_run else _apply(arguments)
     except rpc.ParentDown as error:
-        return complain(f"{error}. Start it with `raftsup up`", exits.NOT_RUNNING)
+        return complain(f"{error}. Start it with `raftsup up`", exit_codes.NOT_RUNNING)
     except reload.FileRefused as error:
         will = "the running host would refuse it" if arguments.dry_run else "nothing was changed"
-        return complain(f"{will}: {error}", exits.CONFIG)
+        return complain(f"{will}: {error}", exit_codes.CONFIG)
     except reload.BrokenOff as error:
-        return complain(f"not carried out to its end: {error}", exits.FAILED)
+        return complain(f"not carried out to its end: {error}", exit_codes.FAILED)
     except rpc.ParentRefused as error:
-        return complain(f"nothing was changed: {error}", exits.FAILED)
+        return complain(f"nothing was changed: {error}", exit_codes.FAILED)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -31,7 +31,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         print_json(found)
     else:
         print("\n".join(reload.plan_lines(found)))
-    return exits.OK
+    return exit_codes.OK
 
 
 def _apply(arguments: argparse.Namespace) -> int:
@@ -44,4 +44,4 @@ def _apply(arguments: argparse.Namespace) -> int:
         print_json({"done": done})
     elif not done:
         print("nothing to apply: the host runs what the file says")
-    return exits.OK
+    return exit_codes.OK

@@ -5,33 +5,38 @@ from __future__ import annotations
 import argparse
 import os
 
-from raftsup import exits, flock
+from raftsup import exit_codes
 from raftsup.cli import main, start
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import tell
 from raftsup.config.load import ConfigError, load
 from raftsup.ops import lifecycle, reload, rpc
-from raftsup.ops.service import control, found
+from raftsup.ops.service import control, detect
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.dev:
-        return complain(start.THROWAWAY, exits.USAGE)
+        return complain(start.THROWAWAY, exit_codes.USAGE)
     state = state_of(arguments)
-    service = found.of(state.root)
+    service = detect.of(state.root)
     try:
         if service is None:
             return _by_hand(state, arguments.timeout)
         _check(state)
         lifecycle.restart(state, service, arguments.timeout, tell)
     except ConfigError as error:
-        return complain(f"nothing was stopped, as it would not start again: {error}", exits.CONFIG)
+        return complain(
+            f"nothing was stopped, as it would not start again: {error}", exit_codes.CONFIG
+        )
     except reload.FileRefused as error:
-        return complain(f"nothing was stopped: the host refuses its file: {error}", exits.CONFIG)
+        return complain(
+            f"nothing was stopped: the host refuses its file: {error}", exit_codes.CONFIG
+        )
     except lifecycle.StillRuns as error:
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
     except control.Refused as error:
         assert service is not None
         return start.not_done(state, service, error)
@@ -40,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _by_hand(state: StateDir, timeout: float) -> int:
     """As it was started: with its flags, in its folder; with this shell's environment."""
-    pid = flock.holder(state.lock)
+    pid = lockfile.holder(state.lock)
     words, folder = (lifecycle.started_as(pid) if pid else None) or ([], None)
     if folder is not None:
         os.chdir(folder)  # its flags may name files relative to it
@@ -56,7 +61,7 @@ def _by_hand(state: StateDir, timeout: float) -> int:
 
 def _check(state: StateDir) -> None:
     """A config that is broken must not end a host that is well."""
-    if not flock.holder(state.lock):
+    if not lockfile.holder(state.lock):
         return
     try:
         reload.plan(state, lambda: load(None, os.environ))

@@ -7,48 +7,48 @@ import os
 import shlex
 import sys
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.account import target_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import command, here
-from raftsup.config.edit import EditRefused
-from raftsup.ops import apply
+from raftsup.config.json5.edit import EditRefused
+from raftsup.ops import config_update
 from raftsup.ops.account import agent_of
 from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.raft_cli import CliTrouble
-from raftsup.ops.setup import flow, plan
-from raftsup.ops.setup.ask import Missing, Person, Unasked
+from raftsup.ops.setup import plan, wizard
 from raftsup.ops.setup.openclaw import usual_path
+from raftsup.ops.setup.prompts import Missing, Person, Unasked
 
 
 def run(arguments: argparse.Namespace) -> int:
     if wrong := _wrong(arguments):
-        return complain(wrong, exits.USAGE)
+        return complain(wrong, exit_codes.USAGE)
     target = target_of(arguments)
     try:
-        agreed = flow.agree(_given(arguments), target, Unasked() if arguments.yes else Person())
+        agreed = wizard.agree(_given(arguments), target, Unasked() if arguments.yes else Person())
     except (EOFError, KeyboardInterrupt) as ended:
         print(file=sys.stderr)
-        complain("nothing was changed", exits.FAILED)
-        return exits.FAILED if isinstance(ended, EOFError) else exits.INTERRUPTED
+        complain("nothing was changed", exit_codes.FAILED)
+        return exit_codes.FAILED if isinstance(ended, EOFError) else exit_codes.INTERRUPTED
     except Missing as error:
-        return complain(str(error), exits.USAGE)
+        return complain(str(error), exit_codes.USAGE)
     except (ChangeRefused, EditRefused, CliTrouble) as error:
-        return complain(f"nothing was changed: {error}", exits.FAILED)
+        return complain(f"nothing was changed: {error}", exit_codes.FAILED)
     if agreed is None:
         print("Nothing was changed.")
-        return exits.FAILED
+        return exit_codes.FAILED
     try:
-        for line in apply.change(target, agreed.over, tell_host=not arguments.no_reload):
+        for line in config_update.change(target, agreed.over, tell_host=not arguments.no_reload):
             print(here(line), flush=True)
-    except (EditRefused, apply.Refused) as error:
-        return complain(str(error), exits.FAILED)
+    except (EditRefused, config_update.Refused) as error:
+        return complain(str(error), exit_codes.FAILED)
     for note in agreed.notes:
         print(f"\n{note}")
     print()
     for line in plan.next_words(agreed.unset, target.path, runs=target.host is not None):
         print(command(line))
-    return exits.OK
+    return exit_codes.OK
 
 
 def _wrong(arguments: argparse.Namespace) -> str | None:
@@ -72,9 +72,9 @@ def _wrong(arguments: argparse.Namespace) -> str | None:
     return None
 
 
-def _given(arguments: argparse.Namespace) -> flow.Given:
+def _given(arguments: argparse.Namespace) -> wizard.Given:
     openclaw = arguments.from_openclaw
-    return flow.Given(
+    return wizard.Given(
         profile=arguments.profile,
         account=arguments.account,
         agent_id=arguments.agent_id,

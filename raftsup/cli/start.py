@@ -7,17 +7,18 @@ import os
 import shlex
 from collections.abc import Sequence
 
-from raftsup import exits, flock
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import tell
 from raftsup.cli.up import detached
 from raftsup.ops import lifecycle
-from raftsup.ops.service import control, found
+from raftsup.ops.service import control, detect
 from raftsup.ops.service.control import Verb
-from raftsup.ops.service.described import Scope
-from raftsup.ops.service.found import Manager
+from raftsup.ops.service.detect import Manager
+from raftsup.ops.service.spec import Scope
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 
 #: What is said where ``--dev`` chose an instance that has no service and no second start.
 THROWAWAY = "the throwaway instance is started by `raftsup --dev up`, and ends with that"
@@ -25,12 +26,12 @@ THROWAWAY = "the throwaway instance is started by `raftsup --dev up`, and ends w
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.dev:
-        return complain(THROWAWAY, exits.USAGE)
+        return complain(THROWAWAY, exit_codes.USAGE)
     state = state_of(arguments)
-    if pid := flock.holder(state.lock):
+    if pid := lockfile.holder(state.lock):
         print(f"a host already runs on {state.root}: pid {pid}")
-        return exits.OK
-    service = found.of(state.root)
+        return exit_codes.OK
+    service = detect.of(state.root)
     if service is None:
         return by_hand(state)
     try:
@@ -53,13 +54,13 @@ def started(state: StateDir) -> int:
     lines = lifecycle.settled(state, tell)
     if not lines:
         return complain(
-            "the host has ended again: `raftsup up` in this terminal shows why", exits.FAILED
+            "the host has ended again: `raftsup up` in this terminal shows why", exit_codes.FAILED
         )
     print("\n".join(lines))
-    return exits.OK
+    return exit_codes.OK
 
 
-def not_done(state: StateDir, service: found.Installed, error: control.Refused) -> int:
+def not_done(state: StateDir, service: detect.Installed, error: control.Refused) -> int:
     """The manager would not: its own words, and where more is to be found."""
     typed = "; ".join(
         shlex.join(words) for words in control.commands(service, Verb.START, os.getuid())
@@ -74,5 +75,5 @@ def not_done(state: StateDir, service: found.Installed, error: control.Refused) 
         f" or say `{typed}` "
         + ("from a login of this user's own" if user else "with sudo")
         + "; `raftsup up -d` starts it without",
-        exits.FAILED,
+        exit_codes.FAILED,
     )

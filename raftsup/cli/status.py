@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import loader_of, loader_within, state_of
 from raftsup.cli.output import colour_wanted, print_json
 from raftsup.config.load import ConfigError
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print(render.screen(status, colour=colour_wanted(), width=width), end="")
-    return exits.OK if ops.all_ready(status) else exits.NOT_READY
+    return exit_codes.OK if ops.all_ready(status) else exit_codes.NOT_READY
 
 
 def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
@@ -45,9 +45,9 @@ def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
 
             status = probe.probe(status, within, state, os.environ, arguments.timeout)
         if arguments.deep:
-            from raftsup.ops.status import deep
+            from raftsup.ops.checks import machine
 
-            status["others"] = deep.find(state, os.environ)
+            status["others"] = machine.find(state, os.environ)
         return status
 
     return look
@@ -72,4 +72,4 @@ def _watch(look: Callable[[], dict[str, Any]], arguments: argparse.Namespace) ->
         else:
             print(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')}")
             print(render.screen(status, colour=False), flush=True)
-    return exits.OK
+    return exit_codes.OK

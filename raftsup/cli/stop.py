@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import tell
@@ -16,8 +16,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         pid = lifecycle.stop(state, arguments.timeout, tell)
     except lifecycle.StillRuns as error:
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
     if pid is None:
-        return complain(f"no host runs on {state.root}", exits.NOT_RUNNING)
+        return complain(f"no host runs on {state.root}", exit_codes.NOT_RUNNING)
     print(f"raftsup stopped (pid {pid})")
-    return exits.OK
+    return exit_codes.OK

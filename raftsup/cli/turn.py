@@ -7,11 +7,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import print_json
-from raftsup.dispatcher import client
+from raftsup.dispatcher import control_client
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import follow, turns
 from raftsup.paths import StateDir
@@ -21,7 +21,7 @@ from raftsup.turn import ENDED, State, Turn
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     if arguments.action == "list" and arguments.limit < 1:
-        return complain(f"--limit {arguments.limit}: write how many, 1 or more", exits.USAGE)
+        return complain(f"--limit {arguments.limit}: write how many, 1 or more", exit_codes.USAGE)
     try:
         match arguments.action:
             case "cancel" | "retry":
@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
                 return _list(arguments, ledger)
             return _show(arguments, ledger, state)
     except (LedgerError, LedgerUnavailable) as error:
-        return complain(str(error), exits.FAILED)
-    except client.DispatcherDown as error:
+        return complain(str(error), exit_codes.FAILED)
+    except control_client.DispatcherDown as error:
         told = f"no dispatcher answers ({error}); `raftsup up` starts a host"
-        return complain(told, exits.NOT_RUNNING)
-    except client.DispatcherRefused as error:
-        return complain(str(error), exits.FAILED)
+        return complain(told, exit_codes.NOT_RUNNING)
+    except control_client.DispatcherRefused as error:
+        return complain(str(error), exit_codes.FAILED)
 
 
 def _list(arguments: argparse.Namespace, ledger: Ledger) -> int:
@@ -46,12 +46,12 @@ def _list(arguments: argparse.Namespace, ledger: Ledger) -> int:
     found = ledger.recent(account, arguments.limit)
     if arguments.json:
         print_json([turns.as_json(turn) for turn in found])
-        return exits.OK
+        return exit_codes.OK
     for turn in found:
         print(turns.line(turn))
     if not found:
         print(f"no turns{f' of account {account}' if account else ''} yet", file=sys.stderr)
-    return exits.OK
+    return exit_codes.OK
 
 
 def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int:
@@ -66,7 +66,7 @@ def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
     else:
         waits = turn.state is State.QUEUED
         print(turns.page(turn, state, follow.held_by(turn, state) if waits else ""), end="")
-    return exits.OK
+    return exit_codes.OK
 
 
 def _print_transcripts(paths: list[Path]) -> None:
@@ -89,28 +89,28 @@ def _without(turn: Turn) -> str:
 
 
 def _tell(arguments: argparse.Namespace, state: StateDir) -> int:
-    client.request(state.dispatcher_socket, arguments.action, turn=arguments.turn)
+    control_client.request(state.dispatcher_socket, arguments.action, turn=arguments.turn)
     if arguments.action == "retry":
         print(f"turn {arguments.turn} is owed again; `raftsup turn show {arguments.turn}`")
-        return exits.OK
+        return exit_codes.OK
     with closing(open_ledger(state.ledger, readonly=True)) as ledger:
         now = ledger.get(arguments.turn).state
     print(f"turn {arguments.turn} is {now if now in ENDED else 'being cancelled'}")
-    return exits.OK
+    return exit_codes.OK
 
 
 def _run(arguments: argparse.Namespace, state: StateDir) -> int:
     account = account_id(arguments.account)
-    turn = int(client.request(state.dispatcher_socket, "run", account=account)["turn"])
+    turn = int(control_client.request(state.dispatcher_socket, "run", account=account)["turn"])
     if arguments.no_wait:
         print(f"turn {turn} of {account} is owed; `raftsup turn show {turn}`")
-        return exits.OK
+        return exit_codes.OK
     try:
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:
             for now, why in follow.follow(turn, ledger, state):
                 print(turns.progress(now, why), flush=True)
     except KeyboardInterrupt:
         print(f"\nturn {turn} goes on; `raftsup turn cancel {turn}` ends it", file=sys.stderr)
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     print(turns.page(now, state), end="")
-    return exits.OK if now.state is State.DONE else exits.FAILED
+    return exit_codes.OK if now.state is State.DONE else exit_codes.FAILED

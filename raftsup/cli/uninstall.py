@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import tell
 from raftsup.ops import lifecycle
-from raftsup.ops.service import control, found, install
+from raftsup.ops.service import control, detect, install
 
 #: Seconds that running turns get, at the most.
 _PATIENCE = 300.0
@@ -17,13 +17,13 @@ _PATIENCE = 300.0
 
 def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
-    service = found.of(state.root)
+    service = detect.of(state.root)
     if service is None or arguments.scope not in (None, service.scope):
         print(f"no service of {state.root} is installed")
-        return exits.OK
+        return exit_codes.OK
     if arguments.dry_run:
         print(f"would stop {service.unit} and remove {service.path}")
-        return exits.OK
+        return exit_codes.OK
     try:
         removal = install.remove(
             service, lambda: lifecycle.stop(state, _PATIENCE, tell), force=arguments.force
@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         for line in removal:
             print(line)
     except (install.NotInstalled, lifecycle.StillRuns) as error:
-        return complain(str(error), exits.FAILED)
+        return complain(str(error), exit_codes.FAILED)
     except control.Refused as error:
         typed = install.typed(service, control.Verb.FORGET)
-        return complain(f"{error}\nThe file is gone; then say:\n{typed}", exits.FAILED)
+        return complain(f"{error}\nThe file is gone; then say:\n{typed}", exit_codes.FAILED)
     print(f"config and state stay; they are in {state.root} and beside your config file")
-    return exits.OK
+    return exit_codes.OK

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 
-from raftsup import again, exits, flock
+from raftsup import exit_codes
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import here
 from raftsup.config.load import ConfigError
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile, reexec
 from raftsup.supervisor import handover
 
 #: Seconds that a detached host may take until its parent answers.
@@ -44,14 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         lock = parent.take_lock(state) if left is None else left
-    except flock.Held as held:
-        return complain(_running(state, held.pid), exits.ALREADY_RUNNING)
+    except lockfile.Held as held:
+        return complain(_running(state, held.pid), exit_codes.ALREADY_RUNNING)
     return parent.run(config, load, state, dict(os.environ), lock, quiet=arguments.quiet)
 
 
 def _refused(error: ConfigError) -> None:
     said = f"{error}\nThe host restarts with the config that was good before; mend the file"
-    complain(said, exits.CONFIG)
+    complain(said, exit_codes.CONFIG)
 
 
 def _say(line: str) -> None:
@@ -66,7 +67,7 @@ def _running(state: StateDir, pid: int | None) -> str:
 
 
 def _stop_other(state: StateDir) -> None:
-    pid = flock.holder(state.lock)
+    pid = lockfile.holder(state.lock)
     if not pid:
         return
     print(f"raftsup: stopping the host with pid {pid}", file=sys.stderr)
@@ -77,22 +78,22 @@ def _stop_other(state: StateDir) -> None:
             return
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            if flock.holder(state.lock) != pid:
+            if lockfile.holder(state.lock) != pid:
                 return
             time.sleep(0.05)
 
 
 def detached(state: StateDir, words: list[str]) -> int:
     """Run ``raftsup <words>``, an ``up``, in the background; returns once it answers."""
-    other = flock.holder(state.lock)
+    other = lockfile.holder(state.lock)
     if other is not None:
-        return complain(_running(state, other), exits.ALREADY_RUNNING)
+        return complain(_running(state, other), exit_codes.ALREADY_RUNNING)
     log = state.logs / "up.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         child = subprocess.Popen(
             # Quiet: supervisord's log is rotated in the state folder, this file would grow.
-            again.argv("raftsup", *words, "--quiet"),
+            reexec.argv("raftsup", *words, "--quiet"),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -103,12 +104,14 @@ def detached(state: StateDir, words: list[str]) -> int:
         code = child.poll()
         if code is not None:
             print(log.read_text(errors="replace").strip(), file=sys.stderr)
-            return code or exits.FAILED
+            return code or exit_codes.FAILED
         try:
             rpc.call(state, "getState")
         except (rpc.ParentDown, rpc.ParentRefused):
             time.sleep(0.05)
             continue
         print(here(f"raftsup runs in the background: pid {child.pid}. `raftsup status` shows it."))
-        return exits.OK
-    return complain(f"pid {child.pid} does not answer after {_START:g} s: see {log}", exits.FAILED)
+        return exit_codes.OK
+    return complain(
+        f"pid {child.pid} does not answer after {_START:g} s: see {log}", exit_codes.FAILED
+    )

@@ -7,11 +7,11 @@ import os
 
 from setproctitle import setproctitle
 
-from raftsup import exits, log
+from raftsup import exit_codes, log
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.main import complain
-from raftsup.lifeline import die_with_parent
-from raftsup.worker import main as worker
+from raftsup.proc.linux import die_with_parent
+from raftsup.worker import worker
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,10 +20,10 @@ def run(arguments: argparse.Namespace) -> int:
     if account is None:
         known = ", ".join(a.id for a in config.accounts)
         return complain(f"no account {arguments.account} in the config; there are {known}",
-                        exits.CONFIG)  # fmt: skip
+                        exit_codes.CONFIG)  # fmt: skip
     if not account.runs:
         why = account.problem or "enabled: false"
-        return complain(f"account {account.id} does not run: {why}", exits.CONFIG)
+        return complain(f"account {account.id} does not run: {why}", exit_codes.CONFIG)
     state.prepare()
     setproctitle(f"raftsup: accounts:{account.id}")
     die_with_parent(os.getppid())

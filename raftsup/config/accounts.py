@@ -9,8 +9,8 @@ from typing import Any
 
 from raftsup import raft_home
 from raftsup.config.agents import EXAMPLE
+from raftsup.config.errors import Place, Report, quoted
 from raftsup.config.model import Account, AcpAgent, Agent, OpenClawAgent
-from raftsup.config.problems import Place, Report, quoted
 from raftsup.config.tables import did_you_mean
 
 DEFAULT = "default"

@@ -7,8 +7,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from raftsup.config.problems import Place, Report, quoted, shown
-from raftsup.config.values import INVALID, Check, word
+from raftsup.config.errors import Place, Report, quoted, shown
+from raftsup.config.validators import INVALID, Check, word
 
 _FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
 

@@ -14,10 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 from raftsup.config.addresses import fingerprint, url
+from raftsup.config.errors import Outside, Place, Report, quoted, shown
 from raftsup.config.model import AcpAgent, CommandAgent, OpenAIAgent, OpenClawAgent
-from raftsup.config.problems import Outside, Place, Report, quoted, shown
 from raftsup.config.tables import mapping, some, table
-from raftsup.config.values import INVALID, Check, choice, snake, text, word
+from raftsup.config.validators import INVALID, Check, choice, snake, text, word
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

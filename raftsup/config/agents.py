@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from raftsup.config.agent_kinds import EITHER, KINDS, checked
-from raftsup.config.problems import Outside, Place, Report, kind, shown
+from raftsup.config.errors import Outside, Place, Report, kind, shown
 from raftsup.config.tables import did_you_mean
-from raftsup.config.values import INVALID
+from raftsup.config.validators import INVALID
 
 EXAMPLE = '{ kind: "command", command: ["<your agent>"] }'
 #: OpenClaw's own variable for the Gateway's token.

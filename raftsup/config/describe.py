@@ -7,9 +7,9 @@ from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from raftsup.config.errors import Outside
 from raftsup.config.model import Config
-from raftsup.config.problems import Outside
-from raftsup.config.values import camel
+from raftsup.config.validators import camel
 
 MASK = "***"
 

@@ -14,11 +14,11 @@ from raftsup.config.accounts import (
     selected_profile,
 )
 from raftsup.config.agents import EXAMPLE, completed
+from raftsup.config.errors import ConfigError, Place, Problem, Report
 from raftsup.config.model import Config
-from raftsup.config.problems import ConfigError, Place, Problem, Report
+from raftsup.config.reader import parse, read, resolve
 from raftsup.config.schema import ROOT
-from raftsup.config.source import parse, read, resolve
-from raftsup.config.values import INVALID
+from raftsup.config.validators import INVALID
 from raftsup.paths import default_config_path
 
 __all__ = ["ConfigError", "Problem", "load", "load_text"]

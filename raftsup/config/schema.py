@@ -9,7 +9,7 @@ from raftsup.config.agent_kinds import argv
 from raftsup.config.agents import agent
 from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
 from raftsup.config.tables import mapping, table
-from raftsup.config.values import (
+from raftsup.config.validators import (
     LONGEST,
     Check,
     boolean,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raftsup.config.problems import Outside, Place, Report, quoted
+from raftsup.config.errors import Outside, Place, Report, quoted
 from raftsup.config.schema import SECTIONS, variable
 from raftsup.config.tables import did_you_mean
-from raftsup.config.values import INVALID, Check, snake, write_duration
+from raftsup.config.validators import INVALID, Check, snake, write_duration
 
 
 @dataclass(frozen=True)

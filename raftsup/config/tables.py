@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from raftsup.config.problems import Place, Report, kind, quoted
-from raftsup.config.values import INVALID, Check
+from raftsup.config.errors import Place, Report, kind, quoted
+from raftsup.config.validators import INVALID, Check
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:

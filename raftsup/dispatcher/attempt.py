@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from raftsup import hook_token
-from raftsup.childenv import clean_env
 from raftsup.config.model import Account, CommandAgent, Turns
 from raftsup.log import say
 from raftsup.paths import StateDir
+from raftsup.proc.env import clean_env
 from raftsup.runners import Runner, Step, Stop, Work
 from raftsup.turn import Outcome, OutcomeKind, Turn, notice
 

@@ -11,17 +11,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from raftsup import exits, flock, kept
+from raftsup import exit_codes
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
-from raftsup.dispatcher.dispatch import Dispatcher
-from raftsup.dispatcher.letters import Inbox, NoHurry
-from raftsup.dispatcher.server import Server
+from raftsup.dispatcher.config_pipe import Inbox, NoHurry
+from raftsup.dispatcher.control_socket import Server
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.dispatcher.verbs import verbs_of
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners.pool import Pool
+from raftsup.proc import child, lockfile
+from raftsup.runners.registry import Pool
 
 LOG = logging.getLogger("raftsup.dispatcher")
 #: The heartbeat's name, and the program's in supervisorctl.
@@ -44,25 +45,25 @@ def run(
     a parent of ours sends what it has read.
     """
     # Before the ledger is open and the heap has grown.
-    spare = kept.Spare()
+    spare = child.Spare()
     spare.refill()
     try:
-        lock = flock.take(state.root / "dispatcher.lock", wait=_PREDECESSOR)
-    except flock.Held as held:
+        lock = lockfile.take(state.root / "dispatcher.lock", wait=_PREDECESSOR)
+    except lockfile.Held as held:
         LOG.error(say("dispatcher.refused", reason=f"another dispatcher runs: {held}"))
-        return exits.ALREADY_RUNNING
+        return exit_codes.ALREADY_RUNNING
     try:
         ledger = open_ledger(state.ledger, config.ledger.map_size)
     except (LedgerError, LedgerUnavailable) as error:
         LOG.error(say("ledger.closed", reason=str(error)))
         os.close(lock)
-        return exits.FAILED
+        return exit_codes.FAILED
     try:
         asyncio.run(_serve(config, load, state, environ, ledger, spare, inbox))
     finally:
         ledger.close()
         os.close(lock)
-    return exits.OK
+    return exit_codes.OK
 
 
 @dataclass
@@ -96,7 +97,7 @@ async def _serve(
     state: StateDir,
     environ: Mapping[str, str],
     ledger: Ledger,
-    spare: kept.Spare,
+    spare: child.Spare,
     inbox: Inbox | None,
 ) -> None:
     loop = asyncio.get_running_loop()

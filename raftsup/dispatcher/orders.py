@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from raftsup.dispatcher import attempt
-from raftsup.dispatcher.dispatch import Dispatcher
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.log import say
 from raftsup.turn import Event, LaneHealth, OutcomeKind, Turn
 

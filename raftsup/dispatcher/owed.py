@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from raftsup.dispatcher.lanes import Head
+from raftsup.dispatcher.scheduler import Head
 from raftsup.turn import Turn
 
 

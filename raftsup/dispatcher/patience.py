@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.ledger import LedgerUnavailable
 from raftsup.log import say
 
@@ -29,5 +29,5 @@ async def patiently(write: Callable[[], T]) -> T:
         except LedgerUnavailable as error:
             LOG.error(say("ledger.unavailable", reason=str(error)))
             if error.lasting:
-                os._exit(exits.FAILED)
+                os._exit(exit_codes.FAILED)
             await asyncio.sleep(AGAIN)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from raftsup.backoff import Backoff
 from raftsup.config.model import Turns
-from raftsup.dispatcher import attempt, lanes
+from raftsup.dispatcher import attempt, scheduler
 from raftsup.dispatcher.attempt import Running
 from raftsup.dispatcher.patience import patiently
 from raftsup.ledger import Ledger
@@ -45,7 +45,7 @@ async def settle(
         outcome = attempt.final(told, item.stop)
         before = lanes_health.get(item.lane, LaneHealth())
         event = judge(item.turn, outcome, settings.attempts)
-        health = lanes.after(before, outcome.kind, now(), pause, random.random())  # noqa: S311
+        health = scheduler.after(before, outcome.kind, now(), pause, random.random())  # noqa: S311
         changed = None if health == before else (item.lane, health)
         turn = ledger.settle(item.turn.id, event, now=now(), reason=outcome.reason, lane=changed)
         return End(turn, event, before, health)

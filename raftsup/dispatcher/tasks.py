@@ -8,7 +8,7 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.log import say
 
 LOG = logging.getLogger("raftsup.dispatcher")
@@ -37,4 +37,4 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()):
             # A turn may be stranded by it; a new dispatcher finds every one of them.
             LOG.critical(say("dispatcher.broke", reason=repr(error)), exc_info=error)
-            os._exit(exits.FAILED)
+            os._exit(exit_codes.FAILED)

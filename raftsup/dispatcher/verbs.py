@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raftsup import __version__
-from raftsup.dispatcher import lanes, orders
-from raftsup.dispatcher.dispatch import Dispatcher
-from raftsup.dispatcher.server import Answer, BadRequest, Verb
+from raftsup.dispatcher import orders, scheduler
+from raftsup.dispatcher.control_socket import Answer, BadRequest, Verb
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.turn import IllegalMove
 
 
@@ -50,8 +50,8 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
         }
 
     def lane_of(request: Mapping[str, Any]) -> str:
-        lane = request.get("lane", lanes.ALL)
-        known = {account.lane for account in dispatcher.config.accounts} | {lanes.ALL}
+        lane = request.get("lane", scheduler.ALL)
+        known = {account.lane for account in dispatcher.config.accounts} | {scheduler.ALL}
         if not isinstance(lane, str) or lane not in known:
             raise BadRequest(f"no lane {lane!r}; there are {', '.join(sorted(known))}")
         return lane

@@ -6,10 +6,10 @@ Only this room knows LMDB.
 
 from __future__ import annotations
 
-from raftsup.ledger.book import Accepted, Ledger, open_ledger
 from raftsup.ledger.errors import LedgerError, LedgerUnavailable
-from raftsup.ledger.latest import Latest
-from raftsup.ledger.records import Counts
+from raftsup.ledger.ledger import Accepted, Ledger, open_ledger
+from raftsup.ledger.queries import Latest
+from raftsup.ledger.schema import Counts
 
 __all__ = ["Accepted", "Counts", "Latest", "Ledger", "LedgerError", "LedgerUnavailable",
            "open_ledger"]  # fmt: skip

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 
 from raftsup.ledger.errors import LedgerError
-from raftsup.ledger.records import (
+from raftsup.ledger.schema import (
     OVER,
     Table,
     Tally,
@@ -16,7 +16,7 @@ from raftsup.ledger.records import (
     parse_place,
     place_after,
 )
-from raftsup.ledger.view import View
+from raftsup.ledger.transaction import View
 from raftsup.turn import Turn
 
 

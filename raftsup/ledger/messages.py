@@ -6,8 +6,8 @@ message to the one turn that is queued or running for it.
 
 from __future__ import annotations
 
-from raftsup.ledger.records import Table
-from raftsup.ledger.view import View
+from raftsup.ledger.schema import Table
+from raftsup.ledger.transaction import View
 
 
 def open_(view: View, number: bytes, message: bytes) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 import lmdb
 
 from raftsup.ledger.errors import LedgerError, LedgerUnavailable
-from raftsup.ledger.records import (
+from raftsup.ledger.integrity import cut_short
+from raftsup.ledger.schema import (
     LAST_TURN,
     META_KEY,
     Meta,
@@ -24,8 +25,7 @@ from raftsup.ledger.records import (
     load_meta,
     pack_number,
 )
-from raftsup.ledger.view import View
-from raftsup.ledger.whole import cut_short
+from raftsup.ledger.transaction import View
 
 #: Fixed by the first process that opens the ledger: 50 workers, the dispatcher, tools, with room.
 MAX_READERS = 512

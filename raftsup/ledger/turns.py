@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from raftsup.ledger import messages
 from raftsup.ledger.lookup import turn_of
-from raftsup.ledger.records import (
+from raftsup.ledger.schema import (
     LAST_TURN,
     QUEUED,
     Counts,
@@ -21,7 +21,7 @@ from raftsup.ledger.records import (
     place,
     unpack_number,
 )
-from raftsup.ledger.view import View
+from raftsup.ledger.transaction import View
 from raftsup.turn import ENDED, Event, Turn, advance
 
 #: The key of an account, by its id.

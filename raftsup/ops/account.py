@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raftsup.config.edit import Edit, EditRefused, edited
+from raftsup.config.errors import ConfigError
+from raftsup.config.json5.edit import Edit, EditRefused, edited
 from raftsup.config.load import load
-from raftsup.config.problems import ConfigError
-from raftsup.config.source import parse, text_in, unset_variable
+from raftsup.config.reader import parse, text_in, unset_variable
 from raftsup.ops import accounts, raft_cli
 from raftsup.ops.accounts import ChangeRefused
-from raftsup.ops.apply import Target, lenient
-from raftsup.ops.apply import change as apply_change
+from raftsup.ops.config_update import Target, lenient
+from raftsup.ops.config_update import change as apply_change
 from raftsup.ops.setup.plan import begun, usual_command
 
 EditsOf = Callable[[object], Sequence[Edit]]

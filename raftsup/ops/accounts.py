@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raftsup.config.accounts import DEFAULT, normalise_id
-from raftsup.config.edit import Edit, Remove, Set
+from raftsup.config.json5.edit import Edit, Remove, Set
 
 CHANNEL = ("channels", "raft")
 ACCOUNTS = (*CHANNEL, "accounts")

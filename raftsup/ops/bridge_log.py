@@ -17,7 +17,7 @@ import orjson
 
 from raftsup import raft_home
 from raftsup.config.model import Account
-from raftsup.ops.plain import plain
+from raftsup.terminal import plain
 
 _MOST_BYTES = 256 * 1024
 _LINE = 240

@@ -29,7 +29,7 @@ from raftsup.paths import StateDir
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 from raftsup.turn import ENDED, State
-from raftsup.worker import report
+from raftsup.worker import status_file
 
 _READY = 30.0
 _ANSWERED = 60.0
@@ -145,7 +145,7 @@ def _talk(raft: RunningWorkspace, state: StateDir, messages: int, say: Say) -> l
 
 
 def _kill(state: StateDir, account: str, what: str, say: Say) -> str:
-    said: dict[str, Any] = report.read(state.report(account)) or {}
+    said: dict[str, Any] = status_file.read(state.report(account)) or {}
     pid = said["bridge"]["pid"] if what == "bridge" else said["pid"]
     if pid is None:
         return f"no {what} of {account}: it was starting"

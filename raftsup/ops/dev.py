@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from raftsup import again, flock
-from raftsup.lifeline import die_with_parent, reset_signals
 from raftsup.paths import StateDirError
+from raftsup.proc import lockfile, reexec
+from raftsup.proc.linux import die_with_parent, reset_signals
 from raftsup.sim.server import running_workspace
 from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 
@@ -86,7 +86,7 @@ def folders(folder: Path) -> Iterator[None]:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise StateDirError(f"{folder} is not a private folder of this user: remove it")
-    lock = flock.take(folder / _LOCK)
+    lock = lockfile.take(folder / _LOCK)
     try:
         _empty(folder)  # what one that was killed has left
         yield
@@ -123,7 +123,7 @@ def host(environ: Mapping[str, str], words: Sequence[str]) -> subprocess.Popen[b
         die_with_parent(parent)
 
     return subprocess.Popen(
-        again.argv("raftsup", "up", *words),
+        reexec.argv("raftsup", "up", *words),
         env=dict(environ),
         stdin=subprocess.DEVNULL,
         # Ctrl-C is this process's to hear; it then stops the host.

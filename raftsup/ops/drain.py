@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from raftsup import flock
-from raftsup.dispatcher import client
+from raftsup.dispatcher import control_client
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 from raftsup.turn import ENDED
 
 _LOOK = 0.1
@@ -36,13 +36,13 @@ def drain(state: StateDir, timeout: float | None, tell: Callable[[str], None]) -
     ``timeout``: seconds after which the turns that still run are interrupted. ``tell`` gets a
     line about those that are waited for. Raises ``rpc.ParentDown`` and ``rpc.ParentRefused``.
     """
-    pid = flock.holder(state.lock)
+    pid = lockfile.holder(state.lock)
     if not pid:
         return None
     seen = {turn["turn"] for turn in _running(state)}
     rpc.call(state, "drain", -1.0 if timeout is None else float(timeout))
     told, told_of = 0.0, None
-    while flock.holder(state.lock) == pid:
+    while lockfile.holder(state.lock) == pid:
         turns = _running(state)
         numbers = {turn["turn"] for turn in turns}
         seen |= numbers
@@ -57,8 +57,10 @@ def drain(state: StateDir, timeout: float | None, tell: Callable[[str], None]) -
 
 def _running(state: StateDir) -> list[dict[str, Any]]:
     try:
-        running: list[dict[str, Any]] = client.request(state.dispatcher_socket, "status")["running"]
-    except (client.DispatcherDown, client.DispatcherRefused):
+        running: list[dict[str, Any]] = control_client.request(state.dispatcher_socket, "status")[
+            "running"
+        ]
+    except (control_client.DispatcherDown, control_client.DispatcherRefused):
         return []
     return running
 

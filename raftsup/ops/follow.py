@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from raftsup.dispatcher import client
-from raftsup.dispatcher.lanes import ALL
+from raftsup.dispatcher import control_client
+from raftsup.dispatcher.scheduler import ALL
 from raftsup.ledger import Ledger, LedgerUnavailable
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
@@ -45,8 +45,8 @@ def follow(
 def held_by(turn: Turn, state: StateDir) -> str:
     """Why a turn does not go on; "" if nothing holds it."""
     try:
-        status = client.request(state.dispatcher_socket, "status", timeout=2.0)
-    except (client.DispatcherDown, client.DispatcherRefused):
+        status = control_client.request(state.dispatcher_socket, "status", timeout=2.0)
+    except (control_client.DispatcherDown, control_client.DispatcherRefused):
         return "no dispatcher answers; the turn is kept until one does"
     return why_queued(turn.account, status, time.time()) if turn.state is State.QUEUED else ""
 

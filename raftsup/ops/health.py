@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from raftsup import flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
-from raftsup.ops.plain import plain
 from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir, StateDirError
+from raftsup.proc import lockfile
 from raftsup.supervisor import active_accounts
+from raftsup.terminal import plain
 
 #: Worst first.
 _WORST = (
@@ -71,7 +71,7 @@ def look(state: StateDir, load: Callable[[], Config]) -> Health:
     """How the host is now. Changes nothing, and reads the config file only where no host that
     wrote its roster runs.
     """
-    running = active_accounts.read(state) if flock.holder(state.lock) is not None else None
+    running = active_accounts.read(state) if lockfile.holder(state.lock) is not None else None
     try:
         accounts = running if running is not None else load().accounts
     except ConfigError:

@@ -16,15 +16,15 @@ from typing import Any
 
 import psutil
 
-from raftsup import flock
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
-from raftsup.ops.service import control, found
+from raftsup.ops.service import control, detect
 from raftsup.ops.service.control import Unit, Verb
-from raftsup.ops.service.found import Installed, Manager
+from raftsup.ops.service.detect import Installed, Manager
 from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 
 Say = Callable[[str], None]
 #: Seconds between looks, and between two words to a person who waits.
@@ -48,8 +48,8 @@ def stop(state: StateDir, timeout: float, say: Say) -> int | None:
 
     A second stop, while the first one drains, interrupts the turns.
     """
-    pid = flock.holder(state.lock)
-    service = found.of(state.root)
+    pid = lockfile.holder(state.lock)
+    service = detect.of(state.root)
     unit = _stopped_by_manager(service, say if pid else _nothing) if service else None
     if not pid:
         return None
@@ -62,7 +62,7 @@ def stop(state: StateDir, timeout: float, say: Say) -> int | None:
 
 def _until_gone(state: StateDir, pid: int, timeout: float, say: Say) -> None:
     begun = told = time.monotonic()
-    while flock.holder(state.lock) == pid:
+    while lockfile.holder(state.lock) == pid:
         now = time.monotonic()
         if now - begun > timeout:
             raise StillRuns(
@@ -117,7 +117,7 @@ def restart(state: StateDir, service: Installed, timeout: float, say: Say) -> No
     One request of the manager's, not a stop and a start: whoever asks may itself run within
     the service, as an agent does, and end with it.
     """
-    pid = flock.holder(state.lock)
+    pid = lockfile.holder(state.lock)
     unit = control.look(service)
     if pid and unit.pid is not None and unit.pid != pid:
         say(f"pid {pid} was not started by {service.manager}: stopping it first")
@@ -140,7 +140,7 @@ def settled(state: StateDir, say: Say) -> list[str]:
     seen = False
     while True:
         now = time.monotonic()
-        if flock.holder(state.lock) is None:
+        if lockfile.holder(state.lock) is None:
             if seen or now - begun > _APPEAR:
                 return []
             time.sleep(_LOOK)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raftsup.childenv import clean_env
 from raftsup.config.model import Agent, Config
 from raftsup.paths import StateDir
+from raftsup.proc.env import clean_env
 from raftsup.runners import Finding
-from raftsup.runners.live import try_out
+from raftsup.runners.check import try_out
 
 
 @dataclass(frozen=True)

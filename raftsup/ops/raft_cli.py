@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 
 from raftsup import raft_errors, raft_home
-from raftsup.childenv import clean_env
-from raftsup.ops.plain import plain
+from raftsup.proc.env import clean_env
 from raftsup.raft_errors import Who
+from raftsup.terminal import plain
 
 #: Seconds for one question; some ask Raft itself.
 PATIENCE = 30.0

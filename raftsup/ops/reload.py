@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from raftsup import flock
 from raftsup.config.model import Config
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 
 _LOOK = 0.05
 
@@ -65,7 +65,7 @@ def plan(state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
     Without one: the accounts that the next start runs, by this shell's file and environment.
     Raises ``FileRefused``, ``ConfigError`` without a host, and what ``rpc.call`` raises.
     """
-    if flock.holder(state.lock) is None:
+    if lockfile.holder(state.lock) is None:
         starts = [account.id for account in load().accounts if account.runs]
         return {"running": False, "accounts": starts}
     found: dict[str, Any] = orjson.loads(rpc.call(state, "configPlan"))

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raftsup import kept
 from raftsup.config.model import CommandAgent
-from raftsup.runners import Stop, Work, strays
+from raftsup.proc import child as proc_child
+from raftsup.runners import Stop, Work, leftovers
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
@@ -21,8 +21,8 @@ PLACEHOLDER = "{notice}"
 
 
 class CommandRunner:
-    def __init__(self, agent: CommandAgent, spare: kept.Spare | None = None) -> None:
-        self._agent, self._spare = agent, spare or kept.Spare()
+    def __init__(self, agent: CommandAgent, spare: proc_child.Spare | None = None) -> None:
+        self._agent, self._spare = agent, spare or proc_child.Spare()
 
     def unavailable(self) -> str:
         return ""
@@ -46,11 +46,11 @@ class CommandRunner:
         argv = [word.replace(PLACEHOLDER, work.notice) for word in self._agent.command]
         by_argument = argv != list(self._agent.command)
         cwd = str(Path(self._agent.cwd).expanduser()) if self._agent.cwd else None
-        marks = strays.marks_in(work.env)
+        marks = leftovers.marks_in(work.env)
         stdin = _filled_pipe("" if by_argument else work.notice)
         output, write_end = os.pipe()
         try:
-            child = kept.spawn(
+            child = proc_child.spawn(
                 argv,
                 title=f"raftsup: turn {work.turn.id} of {work.turn.account}",
                 # The marks are ours: by them a lost process is found.
@@ -76,7 +76,7 @@ class CommandRunner:
             stopped = await _until_gone(child, stop)
             if child.status is None and child.failure is None:
                 # Without its keeper, what left the program's group is nobody's child.
-                await strays.until_none(marks)
+                await leftovers.until_none(marks)
         finally:
             # Nothing of the turn runs any more, so its output ends.
             await reading
@@ -85,7 +85,7 @@ class CommandRunner:
         return stopped or _outcome(child)
 
 
-def _outcome(child: kept.Kept) -> Outcome:
+def _outcome(child: proc_child.Kept) -> Outcome:
     if child.failure is not None:
         return Outcome(OutcomeKind.FAILED, f"cannot start the agent: {child.failure}")
     if child.status == 0:
@@ -93,10 +93,10 @@ def _outcome(child: kept.Kept) -> Outcome:
     if child.status is None:
         return Outcome(OutcomeKind.FAILED, "the agent was killed together with its keeper")
     was = "was " if os.WIFSIGNALED(child.status) else ""
-    return Outcome(OutcomeKind.FAILED, f"the agent {was}{kept.exit_text(child.status)}")
+    return Outcome(OutcomeKind.FAILED, f"the agent {was}{proc_child.exit_text(child.status)}")
 
 
-async def _until_gone(child: kept.Kept, stop: Stop) -> Outcome | None:
+async def _until_gone(child: proc_child.Kept, stop: Stop) -> Outcome | None:
     """Wait until nothing of the child runs; an outcome if ``stop`` had to end it."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()

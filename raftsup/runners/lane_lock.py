@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from raftsup.runners import strays
+from raftsup.runners import leftovers
 
 #: Seconds that the keepers of a dead dispatcher are given before their work is done for them.
 PATIENCE = 3.0
@@ -31,11 +31,11 @@ async def take(path: Path, marks: Mapping[str, str], report: Callable[[str], Non
         deadline = time.monotonic() + PATIENCE
         while not _locked(descriptor):
             if time.monotonic() > deadline:
-                killed = strays.kill_marked(marks)
+                killed = leftovers.kill_marked(marks)
                 report(f"{path} is locked by an older agent; killed {killed or 'nothing'}")
                 deadline = time.monotonic() + PATIENCE
             await asyncio.sleep(_EVERY)
-        if left := await strays.until_none(marks):
+        if left := await leftovers.until_none(marks):
             report(f"an older agent's keeper was killed; killed what it left: {left}")
     except BaseException:
         os.close(descriptor)

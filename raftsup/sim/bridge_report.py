@@ -13,8 +13,8 @@ import time
 import uuid
 from typing import Any, NamedTuple
 
+from raftsup.sim.answer_class import Verdict
 from raftsup.sim.bridge_state import BridgeState, Hint, hint_id, hint_seq, stripped
-from raftsup.sim.verdict import Verdict
 
 PROTOCOL = "agent-comms-core.v1"
 PROOF_SCHEMA = "agent-proof.v1"

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from raftsup.sim import verdict, wire
+from raftsup.sim import answer_class, wire
+from raftsup.sim.answer_class import Verdict
 from raftsup.sim.bridge_report import Identity, timestamp
 from raftsup.sim.bridge_state import Hint, message_id
-from raftsup.sim.verdict import Verdict
 
 WAKE_SCHEMA = "raft-channel-wake.v1"
 DRAIN_SCHEMA = "raft-activity-drain.v1"
@@ -60,18 +60,18 @@ class WakeEndpoint:
             "occurredAt": timestamp(),
         }
         if not self._url:
-            return body, verdict.UNCONFIGURED
+            return body, answer_class.UNCONFIGURED
         if self._peer is None:
-            return body, verdict.unreachable(_why(self._url))
+            return body, answer_class.unreachable(_why(self._url))
         data = json.dumps(body).encode()
         try:
             answer = self._peer.request("POST", self._peer.path, self._headers, data, timeout)
         except wire.Torn as error:
-            return body, verdict.judge(error.status, "", b"", stand_in)
+            return body, answer_class.judge(error.status, "", b"", stand_in)
         except wire.WireError:
-            return body, verdict.unreachable("fetch failed")
+            return body, answer_class.unreachable("fetch failed")
         kind = answer.headers.get("content-type", "")
-        return body, verdict.judge(answer.status, kind, answer.body, stand_in)
+        return body, answer_class.judge(answer.status, kind, answer.body, stand_in)
 
 
 class ActivitySource:

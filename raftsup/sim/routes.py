@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from raftsup.sim import control, faults
 from raftsup.sim.control import House
-from raftsup.sim.dots import BadReport
+from raftsup.sim.presence import BadReport
 from raftsup.sim.workspace import Agent, Message, UnknownAgent, Workspace
 
 API = "/internal/agent-api"

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from raftsup.sim import dots
-from raftsup.sim.dots import Dot
+from raftsup.sim import presence
+from raftsup.sim.presence import Dot
 
 DEFAULT_TARGET = "#general"
 
@@ -199,18 +199,18 @@ class Workspace:
 
     def ingest(self, agent_id: str, events: list[dict[str, Any]]) -> int:
         """Take an agent's activity; how many of it. Raises ``BadReport``, and takes nothing."""
-        dots.check(events)
+        presence.check(events)
         with self._news:
             return sum(self._take(agent_id, event) for event in events)
 
     def _take(self, agent_id: str, event: dict[str, Any]) -> bool:
         key, now = (agent_id, str(event.get("eventId", ""))), self._clock()
-        if key in self._event_ids or not dots.orderable(event):
+        if key in self._event_ids or not presence.orderable(event):
             return False
         if key[1]:
             self._event_ids.add(key)
         self._activity.append({"agent": agent_id, "receivedAt": now, "event": event})
-        dot = dots.newest(self._dots.get(agent_id), event, now)
+        dot = presence.newest(self._dots.get(agent_id), event, now)
         if dot is not None:
             self._dots[agent_id] = dot
         return True

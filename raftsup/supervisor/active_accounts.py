@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import orjson
 
-from raftsup import private_file
+from raftsup import files
 from raftsup.config.model import Account, Config
 from raftsup.paths import StateDir
 
@@ -39,7 +39,7 @@ def write(state: StateDir, config: Config) -> None:
         for a in config.accounts
     ]  # fmt: skip
     document = {"version": VERSION, "accounts": accounts}
-    private_file.replace(_path(state), orjson.dumps(document))
+    files.replace(_path(state), orjson.dumps(document))
 
 
 def read(state: StateDir) -> Sequence[Account] | None:

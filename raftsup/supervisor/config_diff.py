@@ -38,7 +38,7 @@ from enum import StrEnum
 from typing import Any
 
 from raftsup.config.model import Account, Config
-from raftsup.config.values import camel
+from raftsup.config.validators import camel
 
 
 class Takes(StrEnum):

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from raftsup.dispatcher import letters
+from raftsup.dispatcher import config_pipe
 from raftsup.dispatcher import main as dispatcher
 from raftsup.supervisor import programs
 from raftsup.supervisor._compat import RUNNING_STATES, ProcessStates, SupervisorStates
@@ -83,7 +83,7 @@ class Drain:
             process = self._dispatcher()
             if process.pid and process.state in RUNNING_STATES:
                 with contextlib.suppress(OSError):
-                    process.write(letters.written(letters.NoHurry()))
+                    process.write(config_pipe.written(config_pipe.NoHurry()))
             process.config.stopwaitsecs = _NEVER_S
             self._options.logger.warn("draining: no wake is accepted, running turns end first")
             self._options.mood = SupervisorStates.SHUTDOWN

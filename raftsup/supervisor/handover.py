@@ -20,7 +20,7 @@ from typing import cast
 from raftsup import __version__
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
-from raftsup.dispatcher import letters
+from raftsup.dispatcher import config_pipe
 
 CONFIG, LOCK = "RAFTSUP_LEFT_CONFIG", "RAFTSUP_LEFT_LOCK"
 
@@ -46,7 +46,7 @@ def lock(path: Path, environ: MutableMapping[str, str]) -> int | None:
 
 def leave_config(config: Config, environ: MutableMapping[str, str]) -> None:
     """One that no pipe takes is not left."""
-    body = letters.pickled((__version__, config))
+    body = config_pipe.pickled((__version__, config))
     reading, writing = os.pipe()
     with contextlib.suppress(OSError, AttributeError):  # more than usual, where that can be had
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, len(body))

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from raftsup import again, exits, flock
+from raftsup import exit_codes
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile, reexec
 from raftsup.supervisor import file_watch, handover, programs, sd_notify, supervisord_conf, watchdog
 from raftsup.supervisor._compat import (
     RUNNING_STATES,
@@ -173,9 +174,9 @@ def run(
             handover.leave_config(parent.reloads.file, os.environ)
             handover.leave_lock(lock, os.environ)
             os.umask(umask)
-            os.execv(sys.executable, again.argv("raftsup", *sys.argv[1:]))  # noqa: S606
+            os.execv(sys.executable, reexec.argv("raftsup", *sys.argv[1:]))  # noqa: S606
     os.close(lock)
-    return exits.OK
+    return exit_codes.OK
 
 
 def _let_go_of_stdout() -> None:
@@ -191,4 +192,4 @@ def take_lock(state: StateDir) -> int:
     state.prepare()
     # A moment's wait: a ``status`` that looks at the lock, or a dead host's last fork, holds it
     # for an instant, and a refusal under systemd is final.
-    return flock.take(state.lock, wait=1.0)
+    return lockfile.take(state.lock, wait=1.0)

@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 
 from setproctitle import setproctitle
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.backoff import Backoff
-from raftsup.lifeline import STEERING, die_with_parent, reset_signals
+from raftsup.proc.linux import STEERING, die_with_parent, reset_signals
 from raftsup.supervisor._compat import BaseConfig, BaseProcess, decode_wait_status
 
 RESTART = Backoff(base=0.25, cap=60.0)
@@ -47,7 +47,7 @@ class ForkedProcess(BaseProcess):
         return pid
 
     def _spawn_as_child(self, filename: str, argv: Sequence[str]) -> None:
-        code = exits.FAILED
+        code = exit_codes.FAILED
         try:
             # Objects of the parent still refer to descriptors that are closed below; were one
             # collected, it would close a descriptor that means something else by then.
@@ -62,7 +62,7 @@ class ForkedProcess(BaseProcess):
             setproctitle(f"raftsup: {self.config.title}")
             code = self.config.program()
         except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else exits.FAILED
+            code = end.code if isinstance(end.code, int) else exit_codes.FAILED
         except BaseException:
             traceback.print_exc()
         finally:

@@ -13,11 +13,11 @@ from raftsup import log
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import main as dispatcher
-from raftsup.dispatcher.letters import Inbox
+from raftsup.dispatcher.config_pipe import Inbox
 from raftsup.paths import StateDir
 from raftsup.supervisor._compat import ProcessGroupConfig, RestartUnconditionally
 from raftsup.supervisor.process import ForkedConfig
-from raftsup.worker import main as worker
+from raftsup.worker import worker
 
 ACCOUNTS = "accounts"
 _STDIN = 0

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
-from raftsup.dispatcher import letters
+from raftsup.dispatcher import config_pipe
 from raftsup.dispatcher import main as dispatcher
 from raftsup.paths import default_config_path
 from raftsup.supervisor import config_diff, file_watch, groups, programs
@@ -168,7 +168,7 @@ class Reloads:
         process.config.stopwaitsecs = programs.dispatcher_stop(self._options.raftsup)
         # What the pipe does not take at once, supervisor's loop sends on.
         with contextlib.suppress(OSError):
-            process.write(letters.written(self._options.raftsup))
+            process.write(config_pipe.written(self._options.raftsup))
 
     # -- the work
 

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftsup import private_file
+from raftsup import files
 from raftsup.paths import StateDir
 
 _TEMPLATE = """\
@@ -66,7 +66,7 @@ def write(state: StateDir, accounts: int) -> Path:
         # Else supervisor warns at each start that it was not told to stay root.
         user=f"user = {pwd.getpwuid(0).pw_name}" if root else "",
     )
-    private_file.replace(state.supervisord_conf, os.fsencode(text))
+    files.replace(state.supervisord_conf, os.fsencode(text))
     return state.supervisord_conf
 
 

@@ -28,8 +28,8 @@ from typing import Any
 
 from raftsup import wake
 from raftsup.wake import Refused
-from raftsup.worker import activity_wire
-from raftsup.worker.activity import Heard, Run
+from raftsup.worker.activity import codec
+from raftsup.worker.activity.state import Heard, Run
 
 SCHEMA = "raft-activity.v1"
 #: Each known hook, as the kind of a runner's step.
@@ -144,7 +144,7 @@ def _check_repeats(text: str) -> None:
 def _word(key: str, value: Any) -> str:
     if value is None:
         return ""
-    if not (isinstance(value, str) and activity_wire.is_word(value)):
+    if not (isinstance(value, str) and codec.is_word(value)):
         raise Refused(400, f"{key} must be a word of letters, digits and . _ : / -")
     return value
 

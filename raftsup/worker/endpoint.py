@@ -22,7 +22,8 @@ from raftsup.hook_token import TOKEN_VARIABLE, Run
 from raftsup.ledger import LedgerUnavailable
 from raftsup.log import say
 from raftsup.wake import Refused, Wake
-from raftsup.worker import activity_hooks, selfwake
+from raftsup.worker import activity_hooks
+from raftsup.worker import probe_key as worker_probe_key
 from raftsup.worker.activity_hooks import Report
 
 log = logging.getLogger("raftsup.worker")
@@ -121,10 +122,10 @@ class _Wakes:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         # Asked before the wake is taken, so that nothing can fail after it is.
         session = self.slot.contract.runtime_session()
-        if selfwake.is_probe(req.get_header(TOKEN_HEADER), self.slot.contract.probe_key):
+        if worker_probe_key.is_probe(req.get_header(TOKEN_HEADER), self.slot.contract.probe_key):
             # Each check of a wake, in the same order, and no step further.
             self._check(req)
-            _reply(resp, selfwake.STATUS, selfwake.ANSWER)
+            _reply(resp, worker_probe_key.STATUS, worker_probe_key.ANSWER)
             return
         try:
             wake.check_token(req.get_header(TOKEN_HEADER), self.slot.contract.token)

@@ -33,7 +33,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from raftsup.log import say
 from raftsup.wake import Refused
-from raftsup.worker.arrival import Arrival, Limits, response
+from raftsup.worker.request_buffer import Arrival, Limits, response
 
 log = logging.getLogger("raftsup.worker")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import falcon
 
-from raftsup.worker import serve
+from raftsup.worker import http_server
 from raftsup.worker.endpoint import Endpoint, Slot, app_for
 
 #: Refuses everything; never served.
@@ -38,7 +38,7 @@ def application() -> tuple[falcon.App, Slot]:
 
 def preload() -> None:
     """Build it all now. For the parent, before it forks."""
-    serve.config()
+    http_server.config()
     app, _ = application()
     environ = {
         "REQUEST_METHOD": "GET",

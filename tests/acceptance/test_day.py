@@ -18,8 +18,8 @@ from statistics import median
 import pexpect
 import pytest
 
-from raftsup import exits
-from raftsup.ops.service import found
+from raftsup import exit_codes
+from raftsup.ops.service import detect
 from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running, wait_for
 
 PROMPT = "day [$?]> "
@@ -40,12 +40,12 @@ class Terminal:
 
     child: pexpect.spawn
 
-    def type(self, line: str, code: int = exits.OK) -> str:
+    def type(self, line: str, code: int = exit_codes.OK) -> str:
         """Type a command and wait for its end; what it printed."""
         self.child.sendline(line)
         return self.prompted(line, code)
 
-    def prompted(self, line: str, code: int = exits.OK) -> str:
+    def prompted(self, line: str, code: int = exit_codes.OK) -> str:
         self.child.expect(PROMPTED)
         said = str(self.child.before).replace("\r\n", "\n")
         assert int(self.child.match.group(1)) == code, f"{line}\n{said}"
@@ -56,7 +56,7 @@ class Terminal:
             self.child.expect_exact(question)
             self.child.sendline(answer)
 
-    def until(self, line: str, word: str, code: int = exits.OK) -> str:
+    def until(self, line: str, word: str, code: int = exit_codes.OK) -> str:
         """Type it again and again until it says ``word``; what it printed then."""
 
         def look() -> str:
@@ -268,7 +268,9 @@ def processes(host: Host, names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
 def signs_in_again(newcomer: Newcomer, terminal: Terminal) -> None:
     host = newcomer.host
     host.raft.workspace.renew_token("sales")
-    terminal.until("raftsup status", "This agent credential has been revoked.", exits.NOT_READY)
+    terminal.until(
+        "raftsup status", "This agent credential has been revoked.", exit_codes.NOT_READY
+    )
     command = mending(terminal)
     assert command == newcomer.login("sales")
     terminal.child.sendline(command)
@@ -285,7 +287,7 @@ def writes_the_right_agent(newcomer: Newcomer, terminal: Terminal) -> None:
     host = newcomer.host
     host.raft.write_profile(host.root, "heir", "desk")
     terminal.type("raftsup ctl restart desk")
-    terminal.until("raftsup status", "BRIDGE_IDENTITY_MISMATCH", exits.NOT_READY)
+    terminal.until("raftsup status", "BRIDGE_IDENTITY_MISMATCH", exit_codes.NOT_READY)
     command = mending(terminal)
     assert command.startswith("raftsup setup --account desk --profile desk --agent-id ")
     terminal.type(command)
@@ -297,7 +299,7 @@ def writes_the_right_agent(newcomer: Newcomer, terminal: Terminal) -> None:
 
 def mending(terminal: Terminal) -> str:
     """What the doctor says to do about the first thing that is bad."""
-    said = terminal.type("raftsup doctor", exits.UNWELL)
+    said = terminal.type("raftsup doctor", exit_codes.UNWELL)
     told = re.search(r"^bad .*?\bmend: (.*?)$", said, re.MULTILINE | re.DOTALL)
     assert told, said
     return told[1]
@@ -322,7 +324,7 @@ def breaks_the_file(newcomer: Newcomer, terminal: Terminal) -> None:
     good = path.read_text()
     path.write_text(good.replace("agentId", "agentld", 1))
     terminal.until("raftsup status", "refused: the running config stays")
-    assert "agentld" in terminal.type("raftsup reload", exits.CONFIG)
+    assert "agentld" in terminal.type("raftsup reload", exit_codes.CONFIG)
     path.write_text(good)
     wait_for(lambda: "refused" not in terminal.type("raftsup status"))
     terminal.type("raftsup reload")
@@ -332,11 +334,11 @@ def drains(newcomer: Newcomer, terminal: Terminal) -> None:
     terminal.type("raftsup drain")
     shell = str(terminal.child.pid)
     wait_for(lambda: all(line.split()[0] == shell for line in newcomer.host.left()))
-    terminal.type("raftsup status", exits.NOT_READY)
+    terminal.type("raftsup status", exit_codes.NOT_READY)
 
 
 def has_a_service(newcomer: Newcomer, terminal: Terminal) -> None:
-    if found.manager_here() is not found.Manager.SYSTEMD:
+    if detect.manager_here() is not detect.Manager.SYSTEMD:
         return
     assert "raftsup start" in terminal.type("raftsup install")
     unit = newcomer.host.root / "config" / "systemd" / "user" / "raftsup.service"

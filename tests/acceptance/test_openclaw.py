@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from raftsup.dispatcher import client
+from raftsup.dispatcher import control_client
 from raftsup.sim import model_turn
 from raftsup.turn import State
 from tests.acceptance.openclaw import OpenClaw, installed
@@ -140,7 +140,7 @@ def test_a_cancelled_turn_is_aborted_at_the_gateway_and_frees_its_lane(openclaw:
         host.raft.workspace.post("support", "hello")
         wait_for(lambda: openclaw.model.told()["in_flight"])
         (turn,) = turns_of(host)
-        client.request(host.state.dispatcher_socket, "cancel", turn=turn.id)
+        control_client.request(host.state.dispatcher_socket, "cancel", turn=turn.id)
         (turn,) = all_ended(host)
         assert (turn.state, turn.reason) == (State.CANCELLED, "the Gateway aborted the run")
         wait_for(lambda: [run["how"] for run in openclaw.runs("support")] == ["dropped"])

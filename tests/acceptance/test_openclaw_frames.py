@@ -22,9 +22,9 @@ from aiohttp import web
 from raftsup.config.model import OpenClawAgent
 from raftsup.paths import StateDir
 from raftsup.runners import Seat
-from raftsup.runners.openclaw import frames, identity, link, live, trouble
+from raftsup.runners.openclaw import check, connect_errors, frames, identity, websocket
+from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.frames import Challenge
-from raftsup.runners.openclaw.gateways import Gateways
 from raftsup.runners.openclaw.runner import OpenClawRunner
 from raftsup.sim.openclaw_config import environment
 from raftsup.turn import OutcomeKind
@@ -112,7 +112,7 @@ def test_the_schema_judges_indeed(schema: dict[str, Any]) -> None:
 def test_what_we_ask_for_needs_no_more_than_the_scopes_that_we_ask_for(
     schema: dict[str, Any],
 ) -> None:
-    needed = {schema["methods"][method]["scope"] for method in {*PARAMS, *live.METHODS}
+    needed = {schema["methods"][method]["scope"] for method in {*PARAMS, *check.METHODS}
               if method != "connect"}  # fmt: skip
     assert needed - {"dynamic"} == set(frames.SCOPES)
 
@@ -133,13 +133,13 @@ def test_a_real_gateway_takes_our_device_and_checks_what_it_signed(
 
     async def story() -> None:
         right = identity.device
-        taken = await link.dial(
+        taken = await websocket.dial(
             agent, lambda challenge: right(key, challenge, agent.token or ""), lambda event: None
         )
-        assert taken.hello is not None and trouble.of_hello(taken.hello) is None
+        assert taken.hello is not None and connect_errors.of_hello(taken.hello) is None
         await taken.close()
-        with pytest.raises(link.Refused) as refused:
-            await link.dial(
+        with pytest.raises(websocket.Refused) as refused:
+            await websocket.dial(
                 agent, lambda challenge: right(key, challenge, "another"), lambda event: None
             )
         assert "DEVICE_AUTH" in str(refused.value.details.get("code"))
@@ -218,7 +218,7 @@ async def _first(look: Callable[[], str], seconds: float = 20.0) -> str:
 def test_a_host_from_elsewhere_names_its_request_and_works_once_it_is_approved(
     proxied: OpenClaw, state: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trouble, "SLOW", 0.5)
+    monkeypatch.setattr(connect_errors, "SLOW", 0.5)
 
     async def story() -> None:
         async with proxy(proxied.gateway.port) as port, laid(state) as table:

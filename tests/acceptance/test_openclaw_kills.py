@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from raftsup.dispatcher import client
+from raftsup.dispatcher import control_client
 from raftsup.turn import ENDED, State, Turn
 from tests.acceptance.openclaw import STUCK, OpenClaw, gateway
 from tests.acceptance.openclaw_host import (
@@ -155,8 +155,8 @@ class Fire:
 
     def _ask(self, verb: str) -> dict[str, Any]:
         def answer() -> dict[str, Any] | None:
-            with contextlib.suppress(client.DispatcherDown):
-                return client.request(self.host.state.dispatcher_socket, verb)
+            with contextlib.suppress(control_client.DispatcherDown):
+                return control_client.request(self.host.state.dispatcher_socket, verb)
             return None
 
         return wait_for(answer, what="the dispatcher's answer") or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.acceptance.openclaw import OpenClaw
 from tests.integration.host import Host, running
 
@@ -26,22 +26,22 @@ def test_a_gateway_is_tried_without_a_model_call_and_what_is_wrong_is_said(
         openclaw.use(host.profiles)
         lets_in = f"  good  the Gateway {url}: version 20"
         code, said = checked(host, openclaw.agent())
-        assert code == exits.OK
+        assert code == exit_codes.OK
         assert said.startswith(lets_in)
         assert said.endswith(", and it lets this host in\n  good  it has the agent main\n")
         # The token may come from where the check is run.
-        assert checked(host, tokenless, OPENCLAW_GATEWAY_TOKEN=token) == (exits.OK, said)
+        assert checked(host, tokenless, OPENCLAW_GATEWAY_TOKEN=token) == (exit_codes.OK, said)
 
         code, said = checked(host, openclaw.agent(agentId="nobody"))
-        assert code == exits.NOT_READY and said.startswith(lets_in)
+        assert code == exit_codes.NOT_READY and said.startswith(lets_in)
         assert "  BAD   it has no agent 'nobody': set agentId to one of main" in said
 
         code, said = checked(host, openclaw.agent(token="wrong-token"))
-        assert code == exits.NOT_READY and "it does not take this token" in said
+        assert code == exit_codes.NOT_READY and "it does not take this token" in said
         assert "wrong-token" not in said
 
         code, said = checked(host, tokenless)
-        assert code == exits.NOT_READY and "it wants a token; set the agent's token" in said
+        assert code == exit_codes.NOT_READY and "it wants a token; set the agent's token" in said
         assert openclaw.model.told()["runs"] == []
 
 
@@ -54,7 +54,7 @@ def test_a_turn_by_hand_is_run_by_the_gateways_agent_and_its_text_is_in_the_tran
         host.up()
         host.ready()
         done = host.run("turn", "run", "support")
-        assert done.returncode == exits.OK, done.stdout + done.stderr
+        assert done.returncode == exit_codes.OK, done.stdout + done.stderr
         assert "turn 1 of support: done, attempt 1\n" in done.stdout
         assert len(openclaw.runs("support")) == 1
         said = host.run("turn", "show", "1", "--transcript").stdout

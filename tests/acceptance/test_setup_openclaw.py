@@ -6,7 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.acceptance.openclaw import OpenClaw
 from tests.integration.host import RAFT, running
 
@@ -28,9 +28,9 @@ def test_a_gateways_own_config_becomes_ours_and_its_agent_is_found(
         host.config_path.unlink()
         words = ["--from-openclaw", str(copy), "--command", shlex.join(RAFT), "--yes"]
         done = host.run("setup", *words)
-        assert done.returncode == exits.OK, done.stdout + done.stderr
+        assert done.returncode == exit_codes.OK, done.stdout + done.stderr
         assert "it lets this host in" in done.stdout and "has the agent support" in done.stdout
         token = place.token.read_text().strip()
         assert token not in host.config_path.read_text() + done.stdout + done.stderr
         checked = host.run("config", "check", "--live", OPENCLAW_GATEWAY_TOKEN=token)
-        assert checked.returncode == exits.OK, checked.stdout + checked.stderr
+        assert checked.returncode == exit_codes.OK, checked.stdout + checked.stderr

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.main import main
 from raftsup.ops.service import install
 from tests.acceptance.signatures import SIGNATURES, Signature
@@ -53,7 +53,7 @@ class Typed:
     #: Done to the text of the file; None for no file.
     text: Callable[[str], str | None] = lambda text: text
     words: tuple[str, ...] = ("up",)
-    code: int = exits.CONFIG
+    code: int = exit_codes.CONFIG
 
 
 def _agent(**agent: str) -> dict[str, Any]:
@@ -69,9 +69,9 @@ TYPED = {
         channel={"port": 18789},
     ),
     "--bind": Typed(("--bind: every endpoint listens on 127.0.0.1",),
-                    words=("up", "--bind", "lan"), code=exits.USAGE),
+                    words=("up", "--bind", "lan"), code=exit_codes.USAGE),
     "--port": Typed(("--port: every endpoint listens on 127.0.0.1", "no port to choose"),
-                    words=("up", "--port=18789"), code=exits.USAGE),
+                    words=("up", "--port=18789"), code=exit_codes.USAGE),
     "a Gateway elsewhere": Typed(
         ("turns.agent.url: ws:// would send the key in the clear", "a tunnel on 127.0.0.1"),
         top=_agent(kind="openclaw", url="ws://gateway.example:18789", token="t"),
@@ -118,15 +118,15 @@ def test_what_the_pages_know_and_raftsup_does_not_is_refused(host: Host, case: s
     done = host.run(*typed.words)
     assert (done.returncode, done.stdout) == (typed.code, "")
     assert not [words for words in typed.says if words not in done.stderr], done.stderr
-    assert typed.code == exits.USAGE or str(host.config_path) in done.stderr
+    assert typed.code == exit_codes.USAGE or str(host.config_path) in done.stderr
     assert not host.state.root.exists(), "nothing was started"
 
 
 def test_what_is_mended_as_it_was_told_is_good(host: Host) -> None:
     agent = {"kind": "openclaw", "url": "ws://127.0.0.1:9", "token": "${NO_SUCH_TOKEN}"}
     host.configure({"support": {"agent": AGENT}, "sales": {"agent": agent}})
-    assert host.run("config", "check").returncode == exits.CONFIG
-    assert host.run("config", "check", NO_SUCH_TOKEN="t").returncode == exits.OK
+    assert host.run("config", "check").returncode == exit_codes.CONFIG
+    assert host.run("config", "check", NO_SUCH_TOKEN="t").returncode == exit_codes.OK
     host.configure({"default": {"profile": ""}})
     assert "or set RAFT_PROFILE" in host.run("status").stdout
     mended = host.run("status", RAFT_PROFILE="support").stdout
@@ -145,8 +145,8 @@ def test_a_service_that_would_end_with_its_users_login_is_told(
     for name, value in {**host.environ(), "HOME": home, "XDG_CONFIG_HOME": home}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", path)
-    assert main(["install"]) == exits.OK
+    assert main(["install"]) == exit_codes.OK
     assert "it stops when" in (said := capsys.readouterr().out)
     assert "sudo loginctl enable-linger" in said
-    assert main(["doctor"]) == exits.OK
+    assert main(["doctor"]) == exit_codes.OK
     assert "mend: loginctl enable-linger" in capsys.readouterr().out

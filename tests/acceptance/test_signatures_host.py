@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.acceptance.ward import ALL, LONG, STATUS, TALK, WRONG, Ward, admitted, configure, ready
 from tests.integration.host import Host, wait_for
 
@@ -61,7 +61,7 @@ def test_status_says_what_an_account_lacks_and_what_to_do(ward: Ward, account: s
 
 
 def test_one_screen_shows_who_is_ready_and_the_exit_code_that_not_all_are(ward: Ward) -> None:
-    assert ward.status.returncode == exits.NOT_READY
+    assert ward.status.returncode == exit_codes.NOT_READY
     for line in ("well +ready +listening", "default +misconfigured", "token +degraded"):
         assert re.search(f"^{line} ", ward.status.stdout, re.MULTILINE), ward.status.stdout
     assert TALK not in ward.status.stdout and WRONG not in ward.status.stdout
@@ -71,7 +71,7 @@ def test_one_screen_shows_who_is_ready_and_the_exit_code_that_not_all_are(ward: 
 @pytest.mark.parametrize("account", DOCTOR)
 def test_the_doctor_finds_it_with_what_mends_it(ward: Ward, account: str) -> None:
     check, what, mend = DOCTOR[account]
-    assert ward.doctor.returncode == exits.UNWELL and not ward.doctor.stderr
+    assert ward.doctor.returncode == exit_codes.UNWELL and not ward.doctor.stderr
     assert WRONG not in ward.doctor.stdout
     (found,) = [f for f in ward.findings if f["check"] == check and _of(account, f["what"])]
     # The command to type, and what to do besides or without one.
@@ -90,7 +90,7 @@ def _of(account: str, what: str) -> bool:
 @pytest.mark.parametrize("account", LOGS)
 def test_the_clis_own_words_are_in_the_logs(ward: Ward, account: str) -> None:
     shown = ward.host.run("logs", account, "-n", "1000")
-    assert shown.returncode == exits.OK
+    assert shown.returncode == exit_codes.OK
     assert "action=bridge.said" in shown.stdout and LOGS[account] in shown.stdout
 
 
@@ -118,7 +118,7 @@ def test_a_turn_that_sent_no_reply_is_done_and_what_its_agent_said_is_in_its_tra
     (*_, turn) = json.loads(host.run("turn", "list", "mute", "--json").stdout)
     assert turn["state"] == "done"
     shown = host.run("turn", "show", str(turn["turn"]), "--transcript")
-    assert shown.returncode == exits.OK and TALK in shown.stdout
+    assert shown.returncode == exit_codes.OK and TALK in shown.stdout
     assert TALK not in {reply.text for reply in host.raft.workspace.replies()}
     assert TALK not in host.said()
 
@@ -169,7 +169,7 @@ def test_a_wake_that_comes_again_after_a_restart_is_told_as_a_duplicate(ward: Wa
     accepted = host.account("well")["wakes"]["accepted"]
     assert wake(host, hint)[0] == 202
     worker = host.account("well")["endpoint"]["pid"]
-    assert host.run("ctl", "restart", "well").returncode == exits.OK
+    assert host.run("ctl", "restart", "well").returncode == exit_codes.OK
     wait_for(lambda: host.account("well")["endpoint"]["pid"] not in (None, worker), LONG)
     status, told = wake(host, hint)
     assert (status, told.get("duplicate")) == (202, True)
@@ -184,15 +184,15 @@ def test_each_is_well_again_once_it_is_mended_as_it_was_told(ward: Ward) -> None
     (second,) = [o for o in others if o["path"] == str((host.root / "o").resolve())]
     command = shlex.split(second["hint"].split("`")[1])
     assert command[:2] == ["raftsup", "stop"]
-    assert host.run(*command[1:]).returncode == exits.OK
+    assert host.run(*command[1:]).returncode == exit_codes.OK
     ward.gateways.start(ward.asleep)
     host.raft.clear_faults()  # signed in again, and Raft answers
     configure(host, ward.strict, ward.asleep, mended=True)
-    assert host.run("reload").returncode == exits.OK
+    assert host.run("reload").returncode == exit_codes.OK
     # Not to wait for the next try of each, which may be minutes away by now.
-    assert host.run("ctl", "restart", *BRIDGELESS).returncode == exits.OK
+    assert host.run("ctl", "restart", *BRIDGELESS).returncode == exit_codes.OK
     ready(host)
-    assert host.run("status").returncode == exits.OK
+    assert host.run("status").returncode == exit_codes.OK
     for name in ALL:
         host.raft.workspace.post(name, f"to {name}")
     wanted = {f"echo: to {name}" for name in ALL if name not in ("token", "away")}

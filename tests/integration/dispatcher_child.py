@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.config.model import Dedupe
-from raftsup.dispatcher.client import Doorbell
+from raftsup.dispatcher.control_client import Doorbell
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
 from tests.processes import until

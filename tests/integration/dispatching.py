@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from raftsup.config.model import Account, Agent, CommandAgent, Config, Dedupe, Turns
-from raftsup.dispatcher.dispatch import Dispatcher
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
 from raftsup.runners import Stop, Work

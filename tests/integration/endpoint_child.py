@@ -203,7 +203,7 @@ def start(folder: Path, env: dict[str, str] | None = None, orphan: bool = False)
 
 
 def _activity() -> Any:
-    from raftsup.worker.activity_feed import Queue
+    from raftsup.worker.activity.subscriber import Queue
 
     waiting = Queue()
     for number in range(int(os.environ.get("ACTIVITY", "0"))):
@@ -214,9 +214,9 @@ def _activity() -> Any:
 def main(events: Path) -> None:
     from raftsup.ledger import LedgerUnavailable
     from raftsup.wake import Wake
-    from raftsup.worker.arrival import Limits
     from raftsup.worker.endpoint import Endpoint, Hooks, make_app
-    from raftsup.worker.serve import Finish, serve
+    from raftsup.worker.http_server import Finish, serve
+    from raftsup.worker.request_buffer import Limits
 
     lock = threading.Lock()
     seen: set[str] = set()

@@ -28,10 +28,10 @@ from typing import Any, TypeVar
 
 import psutil
 
-from raftsup import flock
 from raftsup.config.load import load
 from raftsup.ops import status
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 from raftsup.sim import timers
 from raftsup.sim.server import RunningWorkspace, running_workspace
 
@@ -170,11 +170,11 @@ class Host:
 
     def parent(self) -> int:
         """The pid of the host that runs here now."""
-        return wait_for(lambda: flock.holder(self.state.lock), what="the host's lock")
+        return wait_for(lambda: lockfile.holder(self.state.lock), what="the host's lock")
 
     def watch(self) -> set[psutil.Process]:
         """Remember every process of this host that runs now, so that none is forgotten."""
-        for pid in [*(p.pid for p in self.started), flock.holder(self.state.lock)]:
+        for pid in [*(p.pid for p in self.started), lockfile.holder(self.state.lock)]:
             with contextlib.suppress(psutil.Error):
                 if pid:
                     process = psutil.Process(pid)
@@ -194,7 +194,7 @@ class Host:
     def down(self) -> None:
         """End whatever is left, the polite way first."""
         self.watch()
-        holder = flock.holder(self.state.lock) if self.state.root.exists() else None
+        holder = lockfile.holder(self.state.lock) if self.state.root.exists() else None
         first = [pid for pid in {holder, *(p.pid for p in self.started)} if pid]
         for number, patience in ((signal.SIGTERM, 12.0), (signal.SIGKILL, 5.0)):
             for pid in first:

@@ -16,8 +16,8 @@ from raftsup.backoff import Backoff
 from raftsup.config.model import OpenClawAgent
 from raftsup.paths import StateDir
 from raftsup.runners import Seat, Step, Stop, Work
-from raftsup.runners.openclaw import gateway, runner, trouble
-from raftsup.runners.openclaw.gateways import Gateways
+from raftsup.runners.openclaw import connect_errors, connection, runner
+from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.runner import OpenClawRunner
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
 from tests.integration.fake_gateway import TOKEN, FakeGateway, Manner, fake_gateway
@@ -29,9 +29,9 @@ SUCCEEDED = Outcome(OutcomeKind.SUCCEEDED)
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait for as long as in life."""
-    monkeypatch.setattr(gateway, "BACKOFF", Backoff(0.01, 0.02))
-    monkeypatch.setattr(trouble, "SLOW", 0.02)
-    monkeypatch.setattr(gateway, "SETTLE", 0.05)
+    monkeypatch.setattr(connection, "BACKOFF", Backoff(0.01, 0.02))
+    monkeypatch.setattr(connect_errors, "SLOW", 0.02)
+    monkeypatch.setattr(connection, "SETTLE", 0.05)
     monkeypatch.setattr(runner, "LOOK", 0.02)
     monkeypatch.setattr(runner, "WAIT", 0.5)
     monkeypatch.setattr(runner, "ABORT_GRACE", 0.6)

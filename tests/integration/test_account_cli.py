@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import AGENT, RAFT, Host, running, wait_for
 
 NOTE = "// the operator's own note"
@@ -28,7 +28,7 @@ def host() -> Iterator[Host]:
         yield host
 
 
-def run(host: Host, *words: str, code: int = exits.OK, **env: str) -> str:
+def run(host: Host, *words: str, code: int = exit_codes.OK, **env: str) -> str:
     done = host.run("account", *words, **env)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -63,14 +63,16 @@ def test_an_account_comes_and_goes_while_the_others_go_on(host: Host) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
-        (["add", "support", "--profile", "x"], exits.FAILED, "there is an account support already"),
-        (["add", "sales", "--profile", "support"], exits.FAILED, "that of the account support"),
-        (["add", "sales", "--profile", "nobody"], exits.FAILED, "--agent-id"),
-        (["add", "sales", "--profile", "sales", "--agent", "{kind: 'x'}"], exits.CONFIG,
+        (["add", "support", "--profile", "x"], exit_codes.FAILED,
+         "there is an account support already"),
+        (["add", "sales", "--profile", "support"], exit_codes.FAILED,
+         "that of the account support"),
+        (["add", "sales", "--profile", "nobody"], exit_codes.FAILED, "--agent-id"),
+        (["add", "sales", "--profile", "sales", "--agent", "{kind: 'x'}"], exit_codes.CONFIG,
          "no agent is of the kind"),
-        (["remove", "sales"], exits.FAILED, "there are: support"),
-        (["remove", "support"], exits.FAILED, "support is the only account"),
-        (["add", "Été", "--profile", "sales"], exits.FAILED, "'été' is no account id"),
+        (["remove", "sales"], exit_codes.FAILED, "there are: support"),
+        (["remove", "support"], exit_codes.FAILED, "support is the only account"),
+        (["add", "Été", "--profile", "sales"], exit_codes.FAILED, "'été' is no account id"),
     ],
 )  # fmt: skip
 def test_a_change_that_cannot_be_is_refused_and_changes_nothing(
@@ -85,7 +87,7 @@ def test_what_the_running_host_refuses_is_taken_back(host: Host) -> None:
     text = host.config_path.read_text()
     agent = "{ kind: 'command', command: ['x'], env: { KEY: '${NOT_SET_AT_THE_HOST}' } }"
     words = ["add", "sales", "--profile", "sales", "--agent", agent]
-    said = run(host, *words, code=exits.FAILED)
+    said = run(host, *words, code=exit_codes.FAILED)
     assert "NOT_SET_AT_THE_HOST is not set" in said and "nothing was changed" in said
     assert host.config_path.read_text() == text
     assert host.account("support")["state"] == "ready"

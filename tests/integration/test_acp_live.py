@@ -11,7 +11,7 @@ import pytest
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
 from raftsup.runners import Finding
-from raftsup.runners.acp import live
+from raftsup.runners.acp import check
 from tests.integration.acp_seat import Lane
 from tests.processes import alive
 
@@ -23,7 +23,7 @@ def lane(tmp_path: Path) -> Lane:
 
 def findings(agent: AcpAgent) -> list[Finding]:
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
-    return asyncio.run(asyncio.wait_for(live.try_out(agent, env), 15))
+    return asyncio.run(asyncio.wait_for(check.try_out(agent, env), 15))
 
 
 def test_an_agent_that_is_well_is_told_by_name_and_how_to_log_in(lane: Lane) -> None:
@@ -54,7 +54,7 @@ def test_an_agent_that_does_not_speak_the_protocol_is_told_of(
 def test_an_agent_that_never_answers_is_ended_in_time(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "LIMIT", 1.5)
+    monkeypatch.setattr(check, "LIMIT", 1.5)
     *_, last = findings(lane.agent("mute"))
     assert last == Finding(False, "the agent did not answer initialize within 1.5 s")
     assert not any(alive(pid) for pid in lane.noted("started"))

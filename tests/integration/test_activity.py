@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from raftsup.backoff import Backoff
-from raftsup.dispatcher.server import Server
-from raftsup.worker import activity_feed, report
-from raftsup.worker.activity_feed import CAPACITY, Feed, Queue
+from raftsup.dispatcher.control_socket import Server
+from raftsup.worker import status_file
+from raftsup.worker.activity import subscriber
+from raftsup.worker.activity.subscriber import CAPACITY, Feed, Queue
 from raftsup.worker.activity_hooks import Report
 from tests.integration.endpoint_child import start
 from tests.integration.host import AGENT, Host, running, wait_for
@@ -190,7 +191,7 @@ def test_a_turn_that_went_on_without_the_dispatcher_is_not_told_anew(
 def test_a_dispatcher_that_stays_away_is_told(
     dispatcher: FakeDispatcher, told: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity_feed, "_AGAIN", Backoff(0.05, 0.1))
+    monkeypatch.setattr(subscriber, "_AGAIN", Backoff(0.05, 0.1))
     told(1)
     dispatcher.publish("turn.started")
     told(2)
@@ -321,7 +322,7 @@ def test_only_a_worker_that_is_to_tell_its_turns_listens_to_the_dispatcher(
         host.start("worker", "support")
 
         def listening() -> bool:
-            said = report.read(host.state.report("support")) or {}
+            said = status_file.read(host.state.report("support")) or {}
             return said.get("bridge", {}).get("state") == "listening"
 
         wait_for(listening, what=f"a listening bridge ({host.said()})")

@@ -19,8 +19,8 @@ from raftsup.backoff import Backoff
 from raftsup.raft_errors import Who
 from raftsup.sim import timers
 from raftsup.sim.server import RunningWorkspace, running_workspace
-from raftsup.worker.bridge import Bridge, argv_of
-from raftsup.worker.bridge_life import BridgeState, Life, Timings
+from raftsup.worker.bridge.process import Bridge, argv_of
+from raftsup.worker.bridge.state import BridgeState, Life, Timings
 from tests.integration.host import RAFT, wait_for
 from tests.processes import alive
 
@@ -325,7 +325,7 @@ def test_a_lock_whose_file_vanished_meanwhile_is_no_obstacle(
 def test_what_cannot_be_started_for_want_of_a_process_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raftsup import kept as module
+    from raftsup.proc import child as module
 
     real, refusals = module.spawn, iter([True, True])
 

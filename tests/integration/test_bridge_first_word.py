@@ -6,8 +6,8 @@ import os
 import threading
 
 from raftsup.raft_errors import Who
-from raftsup.worker.bridge import Bridge
-from raftsup.worker.bridge_life import Life
+from raftsup.worker.bridge.process import Bridge
+from raftsup.worker.bridge.state import Life
 
 LISTENING = '{"type": "agent_comms.lifecycle", "state": "listening_idle"}'
 #: Whether the first word or the news of the start came first was a race: it is run often.

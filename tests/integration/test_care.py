@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import AGENT, running, wait_for
 
 
@@ -12,25 +12,25 @@ def test_health_is_one_line_and_a_code_before_while_and_after_a_host_runs() -> N
     with running(("support", "sales")) as host:
         before = host.run("health")
         assert (before.returncode, before.stdout) == (
-            exits.NOT_RUNNING, "not running: no host; `raftsup up` starts one\n"
+            exit_codes.NOT_RUNNING, "not running: no host; `raftsup up` starts one\n"
         )  # fmt: skip
         host.configure({"support": {}, "sales": {"agentId": "agent-else"}})
         host.up()
         host.ready("support")
         wait_for(lambda: "MISMATCH" in host.account("sales")["reason"])
         bad = host.run("health")
-        assert bad.returncode == exits.NOT_READY and bad.stdout.count("\n") == 1
+        assert bad.returncode == exit_codes.NOT_READY and bad.stdout.count("\n") == 1
         assert "1 of 2 accounts are ready; sales is degraded: " in bad.stdout
         told = json.loads(host.run("health", "--json").stdout)
         assert (told["word"], told["worst"]["account"]) == ("not_ready", "sales")
         host.configure({"support": {}, "sales": {}})
-        assert host.run("reload").returncode == exits.OK
+        assert host.run("reload").returncode == exit_codes.OK
         host.ready()
         host.config_path.write_text("{ half an ed")  # the host goes on with what it read
         good = host.run("health")
-        assert (good.returncode, good.stdout) == (exits.OK, "ok: 2 of 2 accounts are ready\n")
-        assert host.run("stop").returncode == exits.OK
-        assert host.run("health").returncode == exits.NOT_RUNNING
+        assert (good.returncode, good.stdout) == (exit_codes.OK, "ok: 2 of 2 accounts are ready\n")
+        assert host.run("stop").returncode == exit_codes.OK
+        assert host.run("health").returncode == exit_codes.NOT_RUNNING
 
 
 def test_inspect_tells_all_that_is_known_of_an_account_and_no_secret() -> None:
@@ -43,7 +43,7 @@ def test_inspect_tells_all_that_is_known_of_an_account_and_no_secret() -> None:
         host.answered("the message's words")
         wait_for(lambda: host.account("support")["turns"]["done"] == 1)
         shown = host.run("inspect", "Support")
-        assert shown.returncode == exits.OK, shown.stderr
+        assert shown.returncode == exit_codes.OK, shown.stderr
         account = host.account("support")
         for known in (
             account["endpoint"]["url"], f"listening, pid {account['bridge']['pid']}",
@@ -58,5 +58,5 @@ def test_inspect_tells_all_that_is_known_of_an_account_and_no_secret() -> None:
         for text in (shown.stdout, told):
             assert "key-of-the-agent" not in text and "message's words" not in text
         unknown = host.run("inspect", "nobody")
-        assert unknown.returncode == exits.FAILED
+        assert unknown.returncode == exit_codes.FAILED
         assert "no account 'nobody'; there are support, sales" in unknown.stderr

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from raftsup import __version__, exits
+from raftsup import __version__, exit_codes
 from raftsup.cli.main import main
 from raftsup.ops import reload as ops_reload
 from raftsup.ops import rpc
@@ -120,7 +120,7 @@ def workers(host: Host) -> dict[str, tuple[int, int]]:
 
 def test_status_of_a_host_that_never_ran_is_whole_and_not_ready(host: Host) -> None:
     code, found = status(host)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     assert found["supervisor"] == {"state": "stopped", "pid": None, "reason": ""}
     assert found["dispatcher"] == {"state": "stopped", "pid": None, "reason": ""}
     assert {a["state"] for a in found["accounts"]} == {"down"}
@@ -129,7 +129,7 @@ def test_status_of_a_host_that_never_ran_is_whole_and_not_ready(host: Host) -> N
 
 def test_status_of_a_running_host_names_processes_that_live(calm: Host) -> None:
     code, found = status(calm)
-    assert code == exits.OK
+    assert code == exit_codes.OK
     assert found["version"] == __version__
     assert found["stateDir"] == str(calm.state.root)
     assert found["supervisor"] == {"state": "running", "pid": calm.parent(), "reason": ""}
@@ -147,7 +147,7 @@ def test_status_after_a_stop_believes_no_report_of_the_dead(host: Host) -> None:
     host.ready()
     host.run("stop")
     code, found = status(host)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     for account in found["accounts"]:
         assert account["state"] == "down"
         assert account["endpoint"] == {"url": None, "pid": None}
@@ -160,12 +160,12 @@ def test_only_the_enabled_accounts_decide_the_exit_code(host: Host) -> None:
     host.up()
     host.ready("support")
     code, found = status(host)
-    assert code == exits.OK
+    assert code == exit_codes.OK
     assert [a["state"] for a in found["accounts"]] == ["ready", "disabled"]
     host.configure({"support": {}, "bad": {"profile": ""}})
-    assert host.run("reload").returncode == exits.OK
+    assert host.run("reload").returncode == exit_codes.OK
     code, found = status(host)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     assert [a["state"] for a in found["accounts"]] == ["ready", "misconfigured"]
 
 
@@ -175,7 +175,7 @@ def test_an_account_that_is_not_in_the_running_host_yet_says_so(host: Host) -> N
     host.ready("support")
     host.configure({"support": {}, "sales": {}})
     code, found = status(host)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     assert found["accounts"][1]["state"] == "down"
     assert "raftsup reload" in found["accounts"][1]["reason"]
 
@@ -192,7 +192,7 @@ def test_a_missing_cli_degrades_just_its_account_and_says_what_to_do(host: Host)
     assert account["state"] == "degraded"
     assert "no-such-raft" in account["reason"]
     assert "npm i -g @botiverse/raft" in account["reason"]
-    assert host.run("status").returncode == exits.NOT_READY
+    assert host.run("status").returncode == exit_codes.NOT_READY
 
 
 def test_no_status_ever_says_ready_while_the_bridge_is_dead(host: Host) -> None:
@@ -256,7 +256,7 @@ def _dead(pid: int) -> bool:
 
 def test_piped_text_is_plain_and_a_terminal_has_colours_unless_it_says_no(calm: Host) -> None:
     piped = calm.run("status")
-    assert piped.returncode == exits.OK
+    assert piped.returncode == exit_codes.OK
     assert "\x1b" not in piped.stdout
     assert "support" in piped.stdout
     assert "\x1b[32mready\x1b[0m" in _on_terminal(calm)
@@ -312,7 +312,7 @@ def test_supervisorctl_handles_one_account_and_disturbs_no_other(calm: Host, pla
 
 def test_ctl_before_any_start_says_so(host: Host) -> None:
     done = host.run("ctl", "status")
-    assert done.returncode == exits.NOT_RUNNING
+    assert done.returncode == exit_codes.NOT_RUNNING
     assert "never run" in done.stderr
 
 
@@ -332,7 +332,7 @@ def test_a_reload_adds_changes_and_removes_just_the_accounts_that_the_edit_touch
         def reload() -> str:
             argv = [*PLAIN, str(host.state.supervisord_conf)] if plain else RAFTSUP
             done = host.run("update" if plain else "reload", argv=argv)
-            assert done.returncode == exits.OK, done.stderr
+            assert done.returncode == exit_codes.OK, done.stderr
             return done.stdout
 
         first = workers(host)
@@ -369,18 +369,18 @@ def test_a_broken_file_is_refused_with_its_line_and_changes_nothing(calm: Host) 
     try:
         calm.config_path.write_text("{\n  channels: {\n    raft {} } }")
         done = calm.run("reload")
-        assert done.returncode == exits.CONFIG
+        assert done.returncode == exit_codes.CONFIG
         assert f"{calm.config_path}:3" in done.stderr
         assert "nothing was changed" in done.stderr
         calm.configure({"support": {}, "sales": {}}, turns={"attemps": 4})
         done = calm.run("reload")
-        assert done.returncode == exits.CONFIG
+        assert done.returncode == exit_codes.CONFIG
         assert "attempts" in done.stderr, "what to write instead"
     finally:
         calm.config_path.write_text(text)
     assert workers(calm) == before
-    assert calm.run("reload").returncode == exits.OK
-    assert calm.run("status").returncode == exits.OK
+    assert calm.run("reload").returncode == exit_codes.OK
+    assert calm.run("status").returncode == exit_codes.OK
 
 
 def test_a_reload_that_is_refused_half_way_does_not_claim_that_nothing_was_changed(
@@ -391,7 +391,7 @@ def test_a_reload_that_is_refused_half_way_does_not_claim_that_nothing_was_chang
         raise ops_reload.BrokenOff("raftsup is stopping")
 
     monkeypatch.setattr(ops_reload, "apply", half)
-    assert main(["reload", "--state-dir", "/nowhere"]) == exits.FAILED
+    assert main(["reload", "--state-dir", "/nowhere"]) == exit_codes.FAILED
     printed = capsys.readouterr()
     assert printed.out == "accounts:support: removed\n"
     assert "raftsup is stopping" in printed.err
@@ -428,7 +428,7 @@ def test_a_changed_agent_is_used_for_the_next_turn_and_restarts_nobody(host: Hos
     agent = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_DIR": str(mark)}}  # type: ignore[dict-item]
     host.configure({"support": {"agent": agent}, "sales": {}})
     done = host.run("reload")
-    assert done.returncode == exits.OK
+    assert done.returncode == exit_codes.OK
     assert done.stdout.startswith(
         "dispatcher: uses from now on channels.raft.accounts.support.agent"
     )
@@ -443,13 +443,13 @@ def test_a_changed_agent_is_used_for_the_next_turn_and_restarts_nobody(host: Hos
 def test_commands_that_need_a_host_say_that_none_runs(host: Host) -> None:
     for words in (("reload",), ("stop",)):
         done = host.run(*words)
-        assert done.returncode == exits.NOT_RUNNING
+        assert done.returncode == exit_codes.NOT_RUNNING
         assert done.stderr.count("\n") == 1
     host.up()
     host.ready()
     host.run("stop")
     done = host.run("reload")
-    assert done.returncode == exits.NOT_RUNNING
+    assert done.returncode == exit_codes.NOT_RUNNING
     assert "raftsup up" in done.stderr
 
 

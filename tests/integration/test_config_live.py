@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import Host, running
 
 SECRET = "k3y-that-is-shown-nowhere"
@@ -64,7 +64,7 @@ def test_agents_that_are_there_are_good_and_accounts_that_share_one_are_tried_on
     other = {"kind": "command", "command": ["sh", "-c", "true"], "env": {"KEY": SECRET}}
     host.configure({"support": {}, "sales": {"agent": other}, "third": {}})
     code, found, said = live(host)
-    assert code == exits.OK
+    assert code == exit_codes.OK
     assert [one["accounts"] for one in found] == [["support", "third"], ["sales"]]
     assert SECRET not in said
 
@@ -73,14 +73,16 @@ def test_one_bad_agent_makes_the_check_fail_and_the_others_are_still_tried(host:
     missing = {"kind": "command", "command": ["no-such-agent-7f3"]}
     host.configure({"support": {"agent": missing}, "sales": {}})
     code, found, _ = live(host)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     assert [one["findings"][-1]["good"] for one in found] == [False, True]
-    assert host.run("config", "check").returncode == exits.OK, "without --live nothing is tried"
+    assert host.run("config", "check").returncode == exit_codes.OK, (
+        "without --live nothing is tried"
+    )
 
 
 def test_a_config_that_runs_no_account_says_that_nothing_was_tried(host: Host) -> None:
     host.configure({"support": {"enabled": False}})
-    assert live(host) == (exits.OK, [], live(host)[2])
+    assert live(host) == (exit_codes.OK, [], live(host)[2])
     assert "no agent was tried: no account runs\n" in host.run("config", "check", "--live").stdout
     assert "tried" not in host.run("config", "check").stdout
 
@@ -90,18 +92,18 @@ def test_a_program_or_folder_that_is_missing_is_named_with_what_to_do(
     host: Host, kind: str
 ) -> None:
     code, found, _ = agent(host, kind=kind, command=["no-such-agent-7f3"], env={"KEY": SECRET})
-    assert (code, found["good"]) == (exits.NOT_READY, False)
+    assert (code, found["good"]) == (exit_codes.NOT_READY, False)
     assert found["text"].startswith("there is no program no-such-agent-7f3 on the PATH (")
     assert found["text"].endswith("); write its whole path")
     gone = str(host.root / "gone")
     code, found, _ = agent(host, kind=kind, command=["sh"], cwd=gone)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     assert found["text"] == f"there is no folder {gone}; make it, or change cwd"
 
 
 def test_a_program_that_does_not_speak_acp_is_told_of_and_ended(host: Host) -> None:
     code, found, _ = agent(host, kind="acp", command=["yes", "prattle"], env={"KEY": SECRET})
-    assert (code, found["good"]) == (exits.NOT_READY, False)
+    assert (code, found["good"]) == (exit_codes.NOT_READY, False)
     assert "lines to standard output that are no JSON-RPC" in found["text"]
     assert "prattle" not in found["text"], "what an agent prints may be anything"
     left = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["yes", "prattle"]]
@@ -114,7 +116,7 @@ def test_an_endpoint_where_nobody_answers_is_told_of_without_its_key(host: Host)
             host, kind="openai", baseUrl=f"http://127.0.0.1:{port}/v1", model="m", apiKey=SECRET,
             headers={"X-Key": SECRET},
         )  # fmt: skip
-    assert (code, found["good"]) == (exits.NOT_READY, False)
+    assert (code, found["good"]) == (exit_codes.NOT_READY, False)
     assert f"127.0.0.1:{port}" in found["text"] and "refused" in found["text"].lower()
 
 
@@ -124,7 +126,7 @@ def test_a_gateway_where_nobody_answers_is_told_of_without_its_key(host: Host, k
         url = f"ws://127.0.0.1:{port}"
         code, found, _ = agent(host, kind="openclaw", url=url, **{key: SECRET})
     assert (code, found) == (
-        exits.NOT_READY,
+        exit_codes.NOT_READY,
         {"good": False, "text": f"the Gateway {url}: it cannot be reached: Connection refused;"
                                 " does it run there?"},
     )  # fmt: skip
@@ -147,13 +149,13 @@ def test_what_is_no_gateway_is_told_of(host: Host) -> None:
         url = f"ws://127.0.0.1:{server.getsockname()[1]}"
         code, found, _ = agent(host, kind="openclaw", url=url, token=SECRET)
         thread.join(20)
-    assert code == exits.NOT_READY
+    assert code == exit_codes.NOT_READY
     assert "it answered HTTP 404: is it the Gateway's address?" in found["text"]
 
 
 def test_a_config_that_cannot_be_used_is_told_before_anything_is_tried(host: Host) -> None:
     host.configure({"support": {"agent": {"kind": "openclaw", "token": SECRET}}})
     done = host.run("config", "check", "--live")
-    assert (done.returncode, done.stdout) == (exits.CONFIG, "")
+    assert (done.returncode, done.stdout) == (exit_codes.CONFIG, "")
     assert SECRET not in done.stderr
     assert not host.state.root.exists()

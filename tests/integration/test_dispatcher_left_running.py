@@ -11,7 +11,7 @@ import pytest
 
 from raftsup.config.model import Account, AcpAgent
 from raftsup.dispatcher import orders
-from raftsup.dispatcher.dispatch import Dispatcher
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.runners.transcript import open_locked
 from raftsup.turn import LaneHealth, State
 from tests.integration.dispatching import DONE, Host, account, config, hosting, story, until

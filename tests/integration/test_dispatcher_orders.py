@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from raftsup.dispatcher import lanes, orders, patience
-from raftsup.dispatcher.dispatch import Dispatcher
+from raftsup.dispatcher import orders, patience, scheduler
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.ledger import LedgerUnavailable
 from raftsup.turn import IllegalMove, LaneHealth, State, Turn
 from tests.integration.dispatching import (
@@ -97,7 +97,7 @@ async def test_words_that_make_no_sense_change_nothing(host: Host) -> None:
     assert set(host.agents.open) == {2}
 
 
-@pytest.mark.parametrize("lane", ["a", lanes.ALL])
+@pytest.mark.parametrize("lane", ["a", scheduler.ALL])
 @story
 async def test_a_pause_holds_across_a_restart_until_it_is_taken_back(host: Host, lane: str) -> None:
     settings = config(account("a"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.dispatcher import orders
-from raftsup.dispatcher.server import BadRequest
+from raftsup.dispatcher.control_socket import BadRequest
 from raftsup.dispatcher.verbs import verbs_of
 from raftsup.runners import Step, Work
 from raftsup.turn import Outcome, State

@@ -16,12 +16,13 @@ from typing import Any
 import orjson
 import pytest
 
-from raftsup import exits, flock
+from raftsup import exit_codes
 from raftsup.config.model import Config
+from raftsup.dispatcher import control_socket as server_module
 from raftsup.dispatcher import main as dispatcher_main
-from raftsup.dispatcher import server as server_module
-from raftsup.dispatcher.client import DispatcherDown, DispatcherRefused, Doorbell, request
-from raftsup.dispatcher.server import MAX_BACKLOG, MAX_LINE, Server
+from raftsup.dispatcher.control_client import DispatcherDown, DispatcherRefused, Doorbell, request
+from raftsup.dispatcher.control_socket import MAX_BACKLOG, MAX_LINE, Server
+from raftsup.proc import lockfile
 from raftsup.turn import State
 from tests.integration.dispatcher_child import House
 from tests.processes import until
@@ -271,7 +272,7 @@ def test_a_second_dispatcher_on_the_same_folder_is_refused(
     monkeypatch.setattr(dispatcher_main, "_PREDECESSOR", 0.0)
     config = Config(None, ())
     code = dispatcher_main.run(config, lambda: config, house.state, {})
-    assert code == exits.ALREADY_RUNNING
+    assert code == exit_codes.ALREADY_RUNNING
     assert str(house.children[0].pid) in caplog.text
     assert ask(house, "status")["pid"] == house.children[0].pid
 
@@ -283,7 +284,7 @@ def test_a_dispatcher_takes_the_place_of_one_that_was_killed(house: House) -> No
     assert house.state.dispatcher_socket.exists()
     second = house.ready()
     assert ask(house, "status")["pid"] == second.pid
-    assert flock.holder(house.state.root / "dispatcher.lock") == second.pid
+    assert lockfile.holder(house.state.root / "dispatcher.lock") == second.pid
 
 
 def test_sighup_reads_the_config_again(house: House) -> None:
@@ -314,7 +315,7 @@ def test_sigterm_drains_and_leaves_no_socket(house: House) -> None:
     until(lambda: transcript.exists() and transcript.read_text() == "begun\n")
     child = house.children[0]
     child.send_signal(signal.SIGTERM)
-    assert child.wait(20) == exits.OK
+    assert child.wait(20) == exit_codes.OK
     assert not house.state.dispatcher_socket.exists()
     assert house.ledger.get(turn).state is State.QUEUED
     last = [json.dumps(line) for line in house.log.splitlines()][-1]

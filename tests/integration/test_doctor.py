@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.ledger import open_ledger
 from tests.integration.host import AGENT, RAFT, Host, running, wait_for
 
@@ -51,13 +51,13 @@ def only(host: Host, check: str, **env: str) -> Found:
     (one,) = [f for f in found if (f["check"], f["severity"]) != ("host", "warning")]
     assert one["check"] == check, one
     assert one["why"] and (one["mend"] or one["advice"]), one
-    assert code == (exits.UNWELL if one["severity"] == "bad" else exits.OK)
+    assert code == (exit_codes.UNWELL if one["severity"] == "bad" else exit_codes.OK)
     return dict(one)
 
 
 def well(host: Host, **env: str) -> None:
     code, found = doctor(host, **env)
-    assert code == exits.OK
+    assert code == exit_codes.OK
     assert [f for f in found if f["check"] != "host"] == []
 
 
@@ -77,7 +77,7 @@ def one() -> Iterator[Host]:
 def test_a_host_that_is_well_is_told_so_and_before_its_first_start_nothing_is_made() -> None:
     with one() as host:
         code, found = doctor(host)
-        assert code == exits.OK
+        assert code == exit_codes.OK
         assert [f["mend"] for f in found] == ["raftsup up -d"]
         assert not host.state.root.exists()
         host.up()
@@ -85,7 +85,7 @@ def test_a_host_that_is_well_is_told_so_and_before_its_first_start_nothing_is_ma
         host.raft.workspace.post("support", "hello")
         host.answered("hello")
         shown = host.run("doctor")
-        assert shown.returncode == exits.OK
+        assert shown.returncode == exit_codes.OK
         assert shown.stdout.endswith("\nall is well\n"), shown.stdout
         assert "\x1b" not in shown.stdout and "hello" not in shown.stdout
         host.ready()
@@ -104,7 +104,7 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
         host.up(PATH=str(bare))
         wait_for(lambda: "cannot be started" in host.account("support")["reason"])
         code, found = doctor(host, PATH=str(bare))
-        assert code == exits.UNWELL
+        assert code == exit_codes.UNWELL
         raft = next(f for f in found if f["check"] == "raft")
         assert "no Raft CLI 'raft-of-test' on this shell's PATH" in raft["what"]
         assert raft["mend"] == "npm i -g @botiverse/raft" and "restart the host" in raft["advice"]
@@ -113,10 +113,10 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
         cli.chmod(0o755)
         # It is installed, but not where the host looks.
         code, found = doctor(host, PATH=with_cli)
-        assert code == exits.UNWELL
+        assert code == exit_codes.UNWELL
         account = next(f for f in found if f["check"] == "host")
         assert account["mend"] == "raftsup restart" and "in a shell in which" in account["advice"]
-        assert host.run("stop").returncode == exits.OK
+        assert host.run("stop").returncode == exit_codes.OK
         host.up(PATH=with_cli)
         host.ready()
         well(host, PATH=str(bare))  # it is the host's PATH that counts
@@ -129,7 +129,7 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         file.unlink()
         host.configure({"support": {}, "sales": {"agentId": "agent-else"}})
         code, (support, sales, *_) = doctor(host)
-        assert code == exits.UNWELL
+        assert code == exit_codes.UNWELL
         assert "PROFILE_FILE_UNREADABLE" in support["what"] and "support" in support["what"]
         assert support["mend"].endswith(" --agent agent-support --profile-slug support")
         assert "agentId is agent-else" in sales["what"] and "agent-sales" in sales["what"]
@@ -141,7 +141,7 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         _, found = doctor(host)
         obey(next(f for f in found if f["check"] == "profiles")["mend"], host)
         host.ready()
-        assert doctor(host) == (exits.OK, [])
+        assert doctor(host) == (exit_codes.OK, [])
 
 
 def test_a_stale_lock_is_told_and_removed_and_one_of_a_living_bridge_is_kept() -> None:
@@ -175,7 +175,7 @@ def test_a_second_bridge_of_a_profile_is_told_with_its_pid() -> None:
         wait_for(lambda: lock.exists() and lock.read_text())
         found = only(host, "other bridges")
         assert f"pid {other.pid}" in found["what"]
-        assert host.run("doctor", "--fix").returncode == exits.UNWELL
+        assert host.run("doctor", "--fix").returncode == exit_codes.UNWELL
         assert other.poll() is None  # never touched by --fix
         obey(found["mend"], host)
         other.wait(10)
@@ -213,13 +213,13 @@ def test_what_is_open_to_others_is_told_and_closed_and_the_host_goes_on() -> Non
         found = only(host, "state folder")
         assert str(host.state.root) in found["what"] and found["severity"] == "bad"
         fixed = host.run("doctor", "--fix")
-        assert fixed.returncode == exits.OK and "closed to others: " in fixed.stdout
+        assert fixed.returncode == exit_codes.OK and "closed to others: " in fixed.stdout
         assert stat.S_IMODE(host.state.root.stat().st_mode) == 0o700
         assert stat.S_IMODE(host.state.supervisord_conf.stat().st_mode) == 0o600
         assert stat.S_IMODE(theirs.stat().st_mode) == 0o755  # not of raftsup's making
         host.state.root.chmod(0o755)
         obey(only(host, "state folder")["mend"], host)
-        assert doctor(host) == (exits.OK, [])
+        assert doctor(host) == (exit_codes.OK, [])
         assert host.parent() == parent
 
 
@@ -249,7 +249,7 @@ def test_a_path_too_long_for_sockets_a_foreign_folder_and_a_broken_config_are_to
         host.config_path.write_text(good)
         host.config_path.chmod(0o666)
         assert "changed by anybody" in only(host, "secrets")["what"]
-        assert host.run("doctor", "--fix").returncode == exits.OK
+        assert host.run("doctor", "--fix").returncode == exit_codes.OK
         well(host)
 
 
@@ -291,7 +291,7 @@ def test_a_broken_ledger_is_told_by_all_without_a_fault_and_put_aside(how: str) 
         assert found["severity"] == "bad" and str(host.state.ledger) in found["what"]
         for command in (["health"], ["inspect", "support"]):
             told = host.run(*command)
-            assert told.returncode in (exits.OK, exits.NOT_RUNNING) and not told.stderr
+            assert told.returncode in (exit_codes.OK, exit_codes.NOT_RUNNING) and not told.stderr
         obey(found["mend"], host)
         assert (host.state.root / "ledger.old" / "data.mdb").exists()
         well(host)
@@ -301,9 +301,9 @@ def test_where_the_folder_is_none_of_ours_nothing_else_is_told() -> None:
     with one() as host:
         host.state.root.touch()  # also root cannot look into that
         code, (found,) = doctor(host)
-        assert (code, found["check"]) == (exits.UNWELL, "state folder")
+        assert (code, found["check"]) == (exit_codes.UNWELL, "state folder")
         health = host.run("health")
-        assert health.returncode == exits.STATE_DIR and health.stdout.startswith("unknown: ")
+        assert health.returncode == exit_codes.STATE_DIR and health.stdout.startswith("unknown: ")
         obey(found["mend"], host)
         well(host)
         if os.getuid() == 0:

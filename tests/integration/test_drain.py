@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.main import main
 from tests.integration.host import AGENT, Host, running, wait_for
 
@@ -44,8 +44,8 @@ def test_a_drain_waits_longer_than_a_stop_and_what_is_queued_stays_owed(host: Ho
     wait_for(lambda: draining(host), what="a drain")
     wait_for(lambda: host.account("sales")["endpoint"]["pid"] is None, what="no endpoint")
     host.raft.workspace.post("sales", "later")
-    assert drain.wait(20) == exits.OK
-    assert [process.wait(5) for process in host.started] == [exits.OK, exits.OK]
+    assert drain.wait(20) == exit_codes.OK
+    assert [process.wait(5) for process in host.started] == [exit_codes.OK, exit_codes.OK]
     host.gone()
     told = json.loads((host.root / "1.log").read_text())
     assert told == {"pid": host.started[0].pid, "finished": [1], "unfinished": []}
@@ -60,20 +60,20 @@ def test_a_drain_waits_longer_than_a_stop_and_what_is_queued_stays_owed(host: Ho
 def test_a_drain_with_a_timeout_interrupts_what_outlasts_it_and_names_it(host: Host) -> None:
     begin(host, RAFT_SIM_AGENT_HANG="1")
     done = host.run("drain", "--timeout", "0.5")
-    assert done.returncode == exits.FAILED
+    assert done.returncode == exit_codes.FAILED
     assert "turn 1 has not ended" in done.stderr
     assert "waiting" not in done.stderr, "quiet where nobody watches"
     host.gone()
     assert host.account("support")["turns"]["queued"] == 2
-    assert host.run("drain").returncode == exits.NOT_RUNNING
+    assert host.run("drain").returncode == exit_codes.NOT_RUNNING
 
 
 def test_a_stop_hurries_a_drain_into_its_own_budget(host: Host) -> None:
     begin(host, RAFT_SIM_AGENT_HANG="1")
     drain = host.start("drain")
     wait_for(lambda: draining(host), what="a drain")
-    assert host.run("stop").returncode == exits.OK
-    assert drain.wait(20) == exits.FAILED
+    assert host.run("stop").returncode == exit_codes.OK
+    assert drain.wait(20) == exit_codes.FAILED
     host.gone()
 
 
@@ -84,5 +84,5 @@ def test_waiting_for_no_time_that_there_is_is_refused(
 ) -> None:
     with pytest.raises(SystemExit) as end:
         main([command, f"--timeout={time}", "--state-dir", "/nowhere"])
-    assert end.value.code == exits.USAGE
+    assert end.value.code == exit_codes.USAGE
     assert f"'{time}': write seconds, 0 or more" in capsys.readouterr().err

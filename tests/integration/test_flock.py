@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import flock
+from raftsup.proc import lockfile
 
 HOLD = (
     "import sys; from pathlib import Path; from raftsup import flock\n"
@@ -40,9 +40,9 @@ def test_a_held_lock_is_refused_and_names_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     child = hold(path)
     try:
-        with pytest.raises(flock.Held, match=f"held by pid {child.pid}") as held:
-            flock.take(path, wait=0)
-        assert held.value.pid == child.pid == flock.holder(path)
+        with pytest.raises(lockfile.Held, match=f"held by pid {child.pid}") as held:
+            lockfile.take(path, wait=0)
+        assert held.value.pid == child.pid == lockfile.holder(path)
     finally:
         end(child)
 
@@ -52,14 +52,14 @@ def test_a_killed_holder_holds_nothing_though_its_pid_stays_written(tmp_path: Pa
     child = hold(path)
     end(child)
     assert path.read_text() == f"{child.pid}\n"
-    assert flock.holder(path) is None
-    descriptor = flock.take(path)
+    assert lockfile.holder(path) is None
+    descriptor = lockfile.take(path)
     assert path.read_text() == f"{os.getpid()}\n"
     os.close(descriptor)
 
 
 def test_a_lock_that_was_never_taken_has_no_holder_and_makes_no_file(tmp_path: Path) -> None:
-    assert flock.holder(tmp_path / "lock") is None
+    assert lockfile.holder(tmp_path / "lock") is None
     assert not (tmp_path / "lock").exists()
 
 
@@ -69,8 +69,8 @@ def test_waiting_for_a_lock_ends_when_its_holder_goes(tmp_path: Path) -> None:
     timer = threading.Timer(0.05, child.kill)
     timer.start()
     try:
-        descriptor = flock.take(path, wait=10)
-        assert flock.holder(path) == os.getpid()
+        descriptor = lockfile.take(path, wait=10)
+        assert lockfile.holder(path) == os.getpid()
         os.close(descriptor)
     finally:
         timer.join()
@@ -78,7 +78,7 @@ def test_waiting_for_a_lock_ends_when_its_holder_goes(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_private_and_no_program_inherits_it(tmp_path: Path) -> None:
-    descriptor = flock.take(tmp_path / "lock")
+    descriptor = lockfile.take(tmp_path / "lock")
     assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
     assert not os.get_inheritable(descriptor)
     os.close(descriptor)
@@ -86,13 +86,13 @@ def test_the_lock_is_private_and_no_program_inherits_it(tmp_path: Path) -> None:
 
 def test_two_who_look_at_a_free_lock_do_not_take_each_other_for_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    os.close(flock.take(path))
+    os.close(lockfile.take(path))
     seen: list[int | None] = []
     ready = threading.Barrier(4)
 
     def look() -> None:
         ready.wait()
-        seen.extend(flock.holder(path) for _ in range(500))
+        seen.extend(lockfile.holder(path) for _ in range(500))
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
@@ -106,9 +106,9 @@ def test_a_look_at_the_lock_does_not_refuse_who_takes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
-    os.close(flock.take(path))
+    os.close(lockfile.take(path))
     look = os.open(path, os.O_RDWR)
     fcntl.flock(look, fcntl.LOCK_SH)
     # The look ends while the taker waits for its next try.
-    monkeypatch.setattr(flock.time, "sleep", lambda _: os.close(look))
-    os.close(flock.take(path))
+    monkeypatch.setattr(lockfile.time, "sleep", lambda _: os.close(look))
+    os.close(lockfile.take(path))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import kept
+from raftsup.proc import child as proc_child
 from tests.processes import alive, until
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -24,10 +24,10 @@ FAMILY = (
 )
 
 
-def start(*argv: str, **more: object) -> tuple[kept.Kept, int]:
+def start(*argv: str, **more: object) -> tuple[proc_child.Kept, int]:
     read, write = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
-    child = kept.spawn(
+    child = proc_child.spawn(
         argv,
         title="keeper",
         env=ENV,
@@ -41,7 +41,9 @@ def start(*argv: str, **more: object) -> tuple[kept.Kept, int]:
     return child, read
 
 
-def family(argv: tuple[str, ...] = (sys.executable, "-c", FAMILY)) -> tuple[kept.Kept, list[int]]:
+def family(
+    argv: tuple[str, ...] = (sys.executable, "-c", FAMILY),
+) -> tuple[proc_child.Kept, list[int]]:
     child, read = start(*argv)
     with os.fdopen(read) as out:
         return child, [int(word) for word in out.readline().split()]
@@ -50,7 +52,7 @@ def family(argv: tuple[str, ...] = (sys.executable, "-c", FAMILY)) -> tuple[kept
 def test_the_exit_status_of_a_program_reaches_its_owner() -> None:
     child, read = start("sh", "-c", "echo hello; exit 3")
     assert child.wait(10)
-    assert (child.failure, kept.exit_text(child.status)) == (None, "exited with 3")
+    assert (child.failure, proc_child.exit_text(child.status)) == (None, "exited with 3")
     assert os.read(read, 99) == b"hello\n"
     assert os.read(read, 99) == b""  # and its pipes are closed
     os.close(read)
@@ -77,7 +79,7 @@ def test_terminate_reaches_the_whole_group() -> None:
         grandchild = int(out.readline())
     child.terminate()
     assert child.wait(10)
-    assert kept.exit_text(child.status) == "killed by SIGTERM"
+    assert proc_child.exit_text(child.status) == "killed by SIGTERM"
     assert not alive(grandchild)
 
 
@@ -93,7 +95,7 @@ def test_what_a_program_leaves_behind_ends_with_it() -> None:
     with os.fdopen(read) as out:
         left = int(out.readline())
     assert child.wait(10)
-    assert kept.exit_text(child.status) == "exited with 0"
+    assert proc_child.exit_text(child.status) == "exited with 0"
     assert not alive(left)
 
 
@@ -147,7 +149,7 @@ def test_nothing_survives_an_owner_that_is_killed() -> None:
 
 
 def test_a_keeper_in_waiting_keeps_what_it_is_told() -> None:
-    spare = kept.Spare()
+    spare = proc_child.Spare()
     spare.refill()
     waiting = spare.take()
     assert waiting is not None and spare.take() is None
@@ -155,18 +157,18 @@ def test_a_keeper_in_waiting_keeps_what_it_is_told() -> None:
     os.close(read)
     assert child.keeper == waiting.pid
     assert child.wait(10)
-    assert kept.exit_text(child.status) == "exited with 3"
+    assert proc_child.exit_text(child.status) == "exited with 3"
 
 
 def test_a_keeper_that_was_killed_while_it_waited_is_replaced() -> None:
-    waiting = kept.prepare()
+    waiting = proc_child.prepare()
     os.kill(waiting.pid, signal.SIGKILL)
     os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
     child, read = start("sh", "-c", "exit 3", waiting=waiting)
     os.close(read)
     assert child.keeper != waiting.pid
     assert child.wait(10)
-    assert kept.exit_text(child.status) == "exited with 3"
+    assert proc_child.exit_text(child.status) == "exited with 3"
 
 
 def test_an_unused_keeper_ends_with_its_owner() -> None:
@@ -204,7 +206,7 @@ def test_a_death_by_a_signal_without_a_name_is_told_by_its_number() -> None:
     child, read = start("sh", "-c", "kill -40 $$")
     os.close(read)
     assert child.wait(10)
-    assert kept.exit_text(child.status) == "killed by signal 40"
+    assert proc_child.exit_text(child.status) == "killed by signal 40"
 
 
 def test_a_keeper_finishes_its_work_though_nobody_hears_its_report() -> None:

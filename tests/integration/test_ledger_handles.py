@@ -10,7 +10,7 @@ import pytest
 
 from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Counts, Ledger, LedgerError, open_ledger
-from raftsup.ledger.records import load_tally, load_turn
+from raftsup.ledger.schema import load_tally, load_turn
 from raftsup.turn import TRANSITIONS, Event, State, Turn
 
 NOW = 1000.0

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervisor.loggers import RotatingFileHandler
 
-from raftsup import exits
-from raftsup.dispatcher.client import request
-from raftsup.ops.logs import merged, printed
-from raftsup.ops.logs.merged import Tail
-from raftsup.ops.logs.parsed import Record, Wanted, source_of
+from raftsup import exit_codes
+from raftsup.dispatcher.control_client import request
+from raftsup.ops.logs import format, reader
+from raftsup.ops.logs.reader import Tail
+from raftsup.ops.logs.record import Record, Wanted, source_of
 from raftsup.paths import StateDir
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 from tests.processes import until
@@ -48,7 +48,7 @@ def state_with(folder: Path, **files: str) -> StateDir:
 
 
 def texts(records: list[Record]) -> str:
-    return "".join(printed.as_text(record, colour=False) for record in records)
+    return "".join(format.as_text(record, colour=False) for record in records)
 
 
 @contextmanager
@@ -94,12 +94,12 @@ def test_whatever_is_written_and_rotated_is_read_once_and_in_order(steps: list[o
         raw = written.decode(errors="replace").split("\n")[:-1]
         # What is split between two pieces is decoded when its line is whole.
         assert written.endswith(b"\n")
-        plain = "".join(printed._harmless(text) + "\n" for text in raw)
+        plain = "".join(format._harmless(text) + "\n" for text in raw)
         assert told == plain
         state = state_with(Path(folder) / "s")
         for file in Path(folder).glob("x.log*"):
             file.rename(state.logs / file.name)
-        assert texts(merged.last(state, Wanted(), None)) == plain
+        assert texts(reader.last(state, Wanted(), None)) == plain
 
 
 def test_programs_are_merged_in_time_order_over_rotated_files(tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def test_programs_are_merged_in_time_order_over_rotated_files(tmp_path: Path) ->
     )
     (state.logs / "accounts-support.log").rename(state.logs / "accounts-support.log.1")
     (state.logs / "accounts-support.log").write_text(line(6, "f"))
-    found = merged.last(state, Wanted(), None)
+    found = reader.last(state, Wanted(), None)
     assert [record.message for record in found] == ["a", "b", "d", "e", "f"]
     assert found[1].more == ("Traceback",)
-    assert [r.message for r in merged.last(state, Wanted(), 2)] == ["e", "f"]
+    assert [r.message for r in reader.last(state, Wanted(), 2)] == ["e", "f"]
     since = Wanted(since="2026-11-21T08:00:05.000Z")
-    assert [r.message for r in merged.last(state, since, None)] == ["e", "f"]
+    assert [r.message for r in reader.last(state, since, None)] == ["e", "f"]
 
 
 def test_the_last_lines_of_a_big_log_cost_one_look_at_its_end(
@@ -123,9 +123,9 @@ def test_the_last_lines_of_a_big_log_cost_one_look_at_its_end(
 ) -> None:
     big = "".join(line(n % 3600, f"action=a n={n}") for n in range(50_000))
     state = state_with(tmp_path / "s", dispatcher=big, accounts__support=big)
-    read, pread = [], merged.os.pread
+    read, pread = [], reader.os.pread
     monkeypatch.setattr("os.pread", lambda *a: read.append(a[1]) or pread(*a))
-    assert [r.fields["n"] for r in merged.last(state, Wanted(account="support"), 2)] == [
+    assert [r.fields["n"] for r in reader.last(state, Wanted(account="support"), 2)] == [
         "49998",
         "49999",
     ]
@@ -167,7 +167,7 @@ def test_a_reader_that_goes_ends_it_with_0_and_without_a_word(
     assert process.stdout.readline()
     process.stdout.close()
     # Nothing new is written: it must notice by itself.
-    assert process.wait(10) == exits.OK
+    assert process.wait(10) == exit_codes.OK
     assert process.stderr.read() == ""
     process.stderr.close()
 
@@ -181,12 +181,12 @@ def test_what_cannot_be_shown_is_told_in_words(tmp_path: Path) -> None:
         return done.returncode, done.stderr
 
     code, text = told("--state-dir", str(tmp_path / "nowhere"))
-    assert code == exits.STATE_DIR and "no host has run on this state folder" in text
+    assert code == exit_codes.STATE_DIR and "no host has run on this state folder" in text
     state = state_with(tmp_path / "s", accounts__support=line(1, "a"))
     code, text = told("nobody", "--state-dir", str(state.root))
-    assert code == exits.FAILED and "no account nobody" in text and "support" in text
+    assert code == exit_codes.FAILED and "no account nobody" in text and "support" in text
     code, text = told("--since", "yesterday", "--state-dir", str(state.root))
-    assert code == exits.USAGE and "10m" in text
+    assert code == exit_codes.USAGE and "10m" in text
 
 
 def test_a_wakes_way_is_followed_by_its_turn_from_the_post_to_the_outcome() -> None:

@@ -8,8 +8,8 @@ import dataclasses
 import pytest
 
 from raftsup.runners import Finding
-from raftsup.runners.openai import live as openai_live
-from raftsup.runners.openai.live import try_out
+from raftsup.runners.openai import check as openai_live
+from raftsup.runners.openai.check import try_out
 from tests.integration.openai_endpoint import (
     KEY,
     SAID,

@@ -17,7 +17,7 @@ from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
 from raftsup.runners import Finding
 from raftsup.runners.openai import runner as openai
-from raftsup.runners.openai.live import try_out
+from raftsup.runners.openai.check import try_out
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.openai_endpoint import (
     KEY,

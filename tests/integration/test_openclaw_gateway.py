@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
-from raftsup.runners.openclaw import gateway, link
+from raftsup.runners.openclaw import connection, websocket
 from tests.integration.fake_gateway import Manner
 from tests.integration.openclaw_table import (
     SESSION,
@@ -202,7 +202,7 @@ def test_a_bad_key_file_is_this_gateways_trouble_until_somebody_removes_it(
 def test_what_is_no_gateway_at_all_holds_nobody_up(
     state: StateDir, speaks: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "CONNECT", 0.1)
+    monkeypatch.setattr(websocket, "CONNECT", 0.1)
 
     async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(speaks)
@@ -224,7 +224,7 @@ def test_what_is_no_gateway_at_all_holds_nobody_up(
 def test_a_handshake_that_hangs_is_given_up(
     state: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "CONNECT", 0.1)
+    monkeypatch.setattr(websocket, "CONNECT", 0.1)
 
     async def story() -> None:
         async with laid(state, Manner(hang={"connect"})) as table:
@@ -247,7 +247,7 @@ def test_a_gateway_that_hangs_up_at_once_is_not_hammered(
             waits.append(failures)
             return 0.005
 
-    monkeypatch.setattr(gateway, "BACKOFF", Counted(1.0, 5.0))
+    monkeypatch.setattr(connection, "BACKOFF", Counted(1.0, 5.0))
 
     async def story() -> None:
         async with laid(state) as table:

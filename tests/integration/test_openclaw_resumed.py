@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from raftsup.paths import StateDir
-from raftsup.runners.openclaw import aftermath, runner
-from raftsup.runners.openclaw.aftermath import Handle
+from raftsup.runners.openclaw import reconcile, runner
+from raftsup.runners.openclaw.reconcile import Handle
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.fake_gateway import Manner
 from tests.integration.openclaw_table import (
@@ -117,7 +117,7 @@ def test_a_turn_that_never_came_to_the_gateway_does_not_pass_for_the_one_before(
             seat = table.seat()
             assert await ride(seat, table.work()).outcome() == SUCCEEDED
             # Its handle was written down, and both died before it was asked for.
-            lost = aftermath.pack(Handle("raftsup-8-2-lost", "boot-0", SESSION))
+            lost = reconcile.pack(Handle("raftsup-8-2-lost", "boot-0", SESSION))
             assert await ride(seat, table.work(lost, number=8)).outcome() == GONE
             assert table.fake.begun.total() == 1
 

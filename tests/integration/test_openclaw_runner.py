@@ -10,7 +10,7 @@ import pytest
 
 from raftsup.paths import StateDir
 from raftsup.runners import Step
-from raftsup.runners.openclaw import aftermath, gateway
+from raftsup.runners.openclaw import connection, reconcile
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.fake_gateway import TOKEN, Manner
 from tests.integration.openclaw_table import (
@@ -62,7 +62,7 @@ def test_the_handle_is_durable_before_the_run_is_asked_for(state: StateDir) -> N
             await ride(table.seat(), table.work()).outcome()
             ((text, asked_by_then),) = table.remembered
             assert asked_by_then == 0
-            handle = aftermath.unpack(text)
+            handle = reconcile.unpack(text)
             assert handle is not None
             assert (handle.boot, handle.session) == ("boot-1", SESSION)
             assert handle.run == table.fake.said("agent")[0]["idempotencyKey"]
@@ -268,7 +268,7 @@ def test_a_connection_that_says_nonsense_is_replaced(
 def test_a_gateway_that_does_not_answer_is_left_and_dialled_again(
     state: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway.Gateway.request, "__defaults__", (0.1, None))
+    monkeypatch.setattr(connection.Gateway.request, "__defaults__", (0.1, None))
 
     async def story() -> None:
         async with laid(state, Manner(hang={"sessions.describe"})) as table:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.ops import rpc
 from tests.integration.host import AGENT, Host, running, wait_for
 
@@ -163,7 +163,7 @@ def test_a_second_host_on_the_folder_is_refused_and_told_who_runs(host: Host) ->
     before = pids(host)
     for words in (("up",), ("up", "-d")):
         second = host.run(*words)
-        assert second.returncode == exits.ALREADY_RUNNING
+        assert second.returncode == exit_codes.ALREADY_RUNNING
         assert f"pid {first.pid}" in second.stderr
         assert "--force" in second.stderr
     assert pids(host) == before
@@ -173,18 +173,18 @@ def test_force_stops_the_first_host_and_takes_its_place(host: Host) -> None:
     first = host.up()
     host.ready()
     second = host.up("--force")
-    assert first.wait(20) == exits.OK
+    assert first.wait(20) == exit_codes.OK
     wait_for(lambda: host.parent() == second.pid, what="the second host")
     host.ready()
-    assert host.run("status").returncode == exits.OK
+    assert host.run("status").returncode == exit_codes.OK
 
 
 def test_force_works_detached_as_well(host: Host) -> None:
     first = host.up()
     host.ready()
     second = host.run("up", "-d", "--force")
-    assert second.returncode == exits.OK, second.stderr
-    assert first.wait(20) == exits.OK
+    assert second.returncode == exit_codes.OK, second.stderr
+    assert first.wait(20) == exit_codes.OK
     assert f"pid {host.parent()}" in second.stdout
     host.ready()
 
@@ -198,7 +198,7 @@ def test_detached_it_answers_before_the_command_returns_and_a_stop_leaves_nothin
     host: Host,
 ) -> None:
     up = host.run("up", "-d")
-    assert up.returncode == exits.OK, up.stderr
+    assert up.returncode == exit_codes.OK, up.stderr
     parent = host.parent()
     assert f"pid {parent}" in up.stdout
     rpc.call(host.state, "getState")
@@ -207,16 +207,16 @@ def test_detached_it_answers_before_the_command_returns_and_a_stop_leaves_nothin
     host.raft.workspace.post("support", "hello")
     host.answered("hello")
     stop = host.run("stop")
-    assert (stop.returncode, stop.stdout) == (exits.OK, f"raftsup stopped (pid {parent})\n")
+    assert (stop.returncode, stop.stdout) == (exit_codes.OK, f"raftsup stopped (pid {parent})\n")
     host.gone()
     assert "Traceback" not in host.said()
-    assert host.run("stop").returncode == exits.NOT_RUNNING
+    assert host.run("stop").returncode == exit_codes.NOT_RUNNING
 
 
 def test_a_detached_start_that_fails_says_why_with_its_own_code(host: Host) -> None:
     host.config_path.write_text("{ channels: ")
     up = host.run("up", "-d")
-    assert up.returncode == exits.CONFIG
+    assert up.returncode == exit_codes.CONFIG
     assert str(host.config_path) in up.stderr
 
 
@@ -233,7 +233,7 @@ def test_a_stop_drains_the_running_turn_and_leaves_no_process(
     host.watch()
     # As a terminal does it for Ctrl-C: to the whole foreground group.
     os.killpg(up.pid, number)
-    assert up.wait(20) == exits.OK
+    assert up.wait(20) == exit_codes.OK
     host.gone()
     host.answered("one more thing")
     last = turns(host).pop("last")
@@ -249,7 +249,7 @@ def test_a_stop_interrupts_what_outlasts_the_drain_and_the_next_start_runs_it_ag
     hang(host, drain="500ms")
     (up,) = host.started
     up.terminate()
-    assert up.wait(20) == exits.OK
+    assert up.wait(20) == exit_codes.OK
     host.gone()
     host.configure({"support": {}, "sales": {}})
     host.up()
@@ -305,8 +305,8 @@ def test_a_host_started_at_once_after_a_killed_one_loses_nothing(host: Host) -> 
 def test_supervisorctl_shutdown_is_a_stop_like_any_other(host: Host) -> None:
     up = host.up()
     host.ready()
-    assert host.run("ctl", "shutdown").returncode == exits.OK
-    assert up.wait(20) == exits.OK
+    assert host.run("ctl", "shutdown").returncode == exit_codes.OK
+    assert up.wait(20) == exit_codes.OK
     host.gone()
 
 
@@ -323,7 +323,7 @@ def test_a_stop_while_a_worker_waits_for_its_restart_ends_too(host: Host) -> Non
 
     wait_for(waits, what="a long back-off")
     up.terminate()
-    assert up.wait(20) == exits.OK
+    assert up.wait(20) == exit_codes.OK
     host.gone()
 
 
@@ -332,7 +332,7 @@ def test_a_state_folder_with_a_path_too_long_for_a_socket_is_refused_at_the_star
 ) -> None:
     folder = host.root / ("x" * 90)
     up = host.run("up", "--state-dir", str(folder))
-    assert up.returncode == exits.STATE_DIR
+    assert up.returncode == exit_codes.STATE_DIR
     assert "bytes long" in up.stderr
     assert "RAFTSUP_STATE_DIR" in up.stderr
     assert not folder.exists()
@@ -360,7 +360,7 @@ def test_an_open_state_folder_is_closed_and_a_dead_hosts_leftovers_are_no_obstac
 def test_a_config_that_cannot_be_read_starts_nothing(host: Host) -> None:
     host.config_path.write_text('{\n  channels: { raft: {\n    profile "support" } } }')
     up = host.run("up")
-    assert up.returncode == exits.CONFIG
+    assert up.returncode == exit_codes.CONFIG
     assert f"{host.config_path}:3" in up.stderr
     assert not host.state.root.exists()
 
@@ -370,7 +370,7 @@ def test_bad_and_disabled_accounts_do_not_keep_the_others_from_running(host: Hos
     host.up()
     host.ready("support")
     status = host.run("status")
-    assert status.returncode == exits.NOT_READY
+    assert status.returncode == exit_codes.NOT_READY
     assert host.account("off")["state"] == "disabled"
     bad = host.account("bad")
     assert bad["state"] == "misconfigured"

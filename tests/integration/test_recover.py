@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raftsup.dispatcher.client import request
+from raftsup.dispatcher.control_client import request
 from raftsup.turn import State
 from tests.integration.dispatcher_child import House
 from tests.processes import alive, until

@@ -13,8 +13,8 @@ import orjson
 import psutil
 import pytest
 
-from raftsup import exits
-from raftsup.dispatcher import client
+from raftsup import exit_codes
+from raftsup.dispatcher import control_client
 from raftsup.ledger import open_ledger
 from raftsup.ops import reload, rpc
 from raftsup.paths import StateDir
@@ -58,7 +58,7 @@ def parents_log(host: Host) -> str:
 
 
 def concurrency(host: Host) -> int:
-    answer: int = client.request(host.state.dispatcher_socket, "status")["concurrency"]
+    answer: int = control_client.request(host.state.dispatcher_socket, "status")["concurrency"]
     return answer
 
 
@@ -72,7 +72,9 @@ def test_an_edit_restarts_just_the_account_that_it_changes_while_turns_go_on(hos
     host.ready()
     first, dispatcher = workers(host), host.status()["dispatcher"]
     host.raft.workspace.post("support", "hello")
-    (turn,) = wait_for(lambda: client.request(host.state.dispatcher_socket, "status")["running"])
+    (turn,) = wait_for(
+        lambda: control_client.request(host.state.dispatcher_socket, "status")["running"]
+    )
 
     turns = {**quick, "concurrency": 7}
     edit(host, "hybrid", {"support": HANGS, "sales": OTHER, "legal": {}}, turns=turns)
@@ -94,7 +96,7 @@ def test_an_edit_restarts_just_the_account_that_it_changes_while_turns_go_on(hos
     assert workers(host)["support"] != first["support"]
     assert workers(host)["sales"] == second
     assert host.status()["dispatcher"] == dispatcher
-    assert client.request(host.state.dispatcher_socket, "status")["running"] == [turn]
+    assert control_client.request(host.state.dispatcher_socket, "status")["running"] == [turn]
     host.raft.workspace.post("sales", "and you?")
     host.answered("and you?")
     assert standing(host)["state"] == "applied"
@@ -170,15 +172,15 @@ def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Ho
         }
     ]
     status = host.run("status")
-    assert status.returncode == exits.OK, "the accounts are well"
+    assert status.returncode == exit_codes.OK, "the accounts are well"
     assert "refused: the running config stays" in status.stdout
     assert 'turns.attemps: unknown key; did you mean "attempts"?' in status.stdout
     for words in (("reload",), ("reload", "--dry-run")):
         done = host.run(*words)
-        assert (done.returncode, done.stdout) == (exits.CONFIG, "")
+        assert (done.returncode, done.stdout) == (exit_codes.CONFIG, "")
         assert ("would refuse it" if len(words) > 1 else "nothing was changed") in done.stderr
     done = host.run("restart")
-    assert (done.returncode, done.stdout) == (exits.CONFIG, "")
+    assert (done.returncode, done.stdout) == (exit_codes.CONFIG, "")
     assert "nothing was stopped" in done.stderr
     assert workers(host) == first
     assert parents_log(host).count("the config is refused") == 1, "once is enough"
@@ -190,8 +192,8 @@ def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Ho
     wait_for(lambda: workers(host)["sales"] not in (None, first["sales"]), what="a new worker")
     host.ready()
     assert concurrency(host) == 7
-    with pytest.raises(client.DispatcherRefused, match="raftsup reload"):
-        client.request(host.state.dispatcher_socket, "reload")
+    with pytest.raises(control_client.DispatcherRefused, match="raftsup reload"):
+        control_client.request(host.state.dispatcher_socket, "reload")
     assert standing(host)["state"] == "refused"
 
     # Nor is a restart the host's end.
@@ -218,7 +220,7 @@ def test_reloads_at_the_same_time_apply_the_change_once_and_all_succeed(host: Ho
     host.ready()
     edit(host, "hybrid", {"support": OTHER, "sales": {}, "legal": {}})
     asked = [host.start("reload", argv=RAFTSUP) for _ in range(3)]
-    assert [process.wait(20) for process in asked] == [exits.OK] * 3
+    assert [process.wait(20) for process in asked] == [exit_codes.OK] * 3
     host.ready()
     assert parents_log(host).count("accounts:support: restarted by a change") == 1
     assert parents_log(host).count("accounts:legal: added by a change") == 1
@@ -232,7 +234,7 @@ def test_two_accounts_swap_their_profiles_without_two_bridges_on_one(host: Host)
     host.up()
     host.ready()
     edit(host, "off", {"support": ids["sales"], "sales": ids["support"]})
-    assert host.run("reload").returncode == exits.OK
+    assert host.run("reload").returncode == exit_codes.OK
     accounts = host.ready()
     assert {name: a["profile"] for name, a in accounts.items()} == {
         "support": "sales", "sales": "support",
@@ -252,12 +254,12 @@ def test_two_accounts_swap_their_profiles_without_two_bridges_on_one(host: Host)
 def test_without_a_host_a_dry_run_says_what_the_next_start_would_run(host: Host) -> None:
     edit(host, "hybrid", {"support": {}, "sales": {"enabled": False}})
     done = host.run("reload", "--dry-run")
-    assert done.returncode == exits.OK
+    assert done.returncode == exit_codes.OK
     assert done.stdout.endswith("would take effect at the next start: support\n")
     found = orjson.loads(host.run("reload", "--dry-run", "--json").stdout)
     assert found == {"running": False, "accounts": ["support"]}
     host.config_path.write_text("{")
-    assert host.run("reload", "--dry-run").returncode == exits.CONFIG
+    assert host.run("reload", "--dry-run").returncode == exit_codes.CONFIG
 
 
 def test_who_removes_an_account_is_told_what_becomes_of_its_turns(

@@ -18,9 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raftsup import exits, flock
+from raftsup import exit_codes
 from raftsup.ops import lifecycle
-from raftsup.ops.service import found, systemd
+from raftsup.ops.service import detect, systemd
+from raftsup.proc import lockfile
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 
 SYSTEMCTL = f"""#!/bin/sh
@@ -73,7 +74,7 @@ class Service:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    if found.manager_here() is not found.Manager.SYSTEMD:
+    if detect.manager_here() is not detect.Manager.SYSTEMD:
         pytest.skip("not a systemd platform")
     with running(("support",)) as host:
         one = Service(host)
@@ -85,7 +86,7 @@ def service() -> Iterator[Service]:
 
 def test_a_dry_run_shows_the_unit_and_changes_nothing(service: Service) -> None:
     shown = service.run("install", "--dry-run")
-    assert shown.returncode == exits.OK, shown.stderr
+    assert shown.returncode == exit_codes.OK, shown.stderr
     assert f"RAFTSUP_STATE_DIR={service.host.state.root}" in shown.stdout
     assert not service.unit.exists()
     assert service.calls() == []
@@ -95,14 +96,14 @@ def test_an_installed_service_is_started_restarted_and_stopped_by_its_manager_al
     service: Service,
 ) -> None:
     installed = service.run("install")
-    assert installed.returncode == exits.OK, installed.stderr
+    assert installed.returncode == exit_codes.OK, installed.stderr
     assert "next: raftsup start" in installed.stdout
     assert service.calls() == ["--user daemon-reload", "--user enable raftsup.service"]
     secrets = service.host.config_path.with_name("raftsup.env")
     assert secrets.stat().st_mode & 0o777 == 0o600
 
     started = service.run("start")
-    assert started.returncode == exits.OK, started.stderr
+    assert started.returncode == exit_codes.OK, started.stderr
     assert "1 of 1 accounts are ready" in started.stdout
     assert service.calls() == ["--user start raftsup.service"]
     first = service.host.parent()
@@ -110,46 +111,49 @@ def test_an_installed_service_is_started_restarted_and_stopped_by_its_manager_al
     assert service.calls() == []
 
     restarted = service.run("restart")
-    assert restarted.returncode == exits.OK, restarted.stderr
+    assert restarted.returncode == exit_codes.OK, restarted.stderr
     assert "--user restart raftsup.service" in service.calls()
     second = service.host.parent()
     assert second != first
     service.host.watch()
 
     stopped = service.run("stop")
-    assert (stopped.returncode, stopped.stdout) == (exits.OK, f"raftsup stopped (pid {second})\n")
+    assert (stopped.returncode, stopped.stdout) == (
+        exit_codes.OK,
+        f"raftsup stopped (pid {second})\n",
+    )
     assert "--user stop --no-block raftsup.service" in service.calls()
     service.host.gone()
     # The manager may be about to start one again, so it is told also where no host runs.
-    assert service.run("stop").returncode == exits.NOT_RUNNING
+    assert service.run("stop").returncode == exit_codes.NOT_RUNNING
     assert "--user stop --no-block raftsup.service" in service.calls()
 
 
 def test_a_host_that_was_started_by_hand_is_stopped_before_the_service_takes_over(
     service: Service,
 ) -> None:
-    assert service.run("up", "-d").returncode == exits.OK
+    assert service.run("up", "-d").returncode == exit_codes.OK
     by_hand = service.host.parent()
-    assert service.run("install").returncode == exits.OK
+    assert service.run("install").returncode == exit_codes.OK
     restarted = service.run("restart")
-    assert restarted.returncode == exits.OK, restarted.stderr
+    assert restarted.returncode == exit_codes.OK, restarted.stderr
     assert service.host.parent() != by_hand
 
 
 def test_a_manager_that_cannot_be_reached_is_told_of_with_what_to_type(service: Service) -> None:
     (service.fake / "away").touch()
     installed = service.run("install")
-    assert installed.returncode == exits.FAILED
+    assert installed.returncode == exit_codes.FAILED
     assert "Failed to connect to bus" in installed.stderr
     assert "systemctl --user enable raftsup.service" in installed.stderr
     assert service.unit.exists()
     started = service.run("start")
-    assert started.returncode == exits.FAILED
+    assert started.returncode == exit_codes.FAILED
     assert "systemctl --user start raftsup.service" in started.stderr
     assert "raftsup up -d" in started.stderr
     # A host that somebody started all the same can be stopped.
-    assert service.run("up", "-d").returncode == exits.OK
-    assert service.run("stop").returncode == exits.OK
+    assert service.run("up", "-d").returncode == exit_codes.OK
+    assert service.run("stop").returncode == exit_codes.OK
     service.host.gone()
     # What `enable` would have made, and `disable` cannot remove now.
     wants = service.unit.parent / "default.target.wants"
@@ -165,11 +169,11 @@ def test_a_unit_that_differs_is_shown_and_kept_without_force(service: Service) -
     mine = service.unit.read_text().replace("RestartSec=5", "RestartSec=7")
     service.unit.write_text(mine)
     again = service.run("install")
-    assert again.returncode == exits.FAILED
+    assert again.returncode == exit_codes.FAILED
     assert "-RestartSec=7\n+RestartSec=5" in again.stdout
     assert "--force" in again.stderr
     assert service.unit.read_text() == mine
-    assert service.run("install", "--force").returncode == exits.OK
+    assert service.run("install", "--force").returncode == exit_codes.OK
     assert "RestartSec=5" in service.unit.read_text()
     assert "as it should be" in service.run("install").stdout
 
@@ -183,17 +187,17 @@ def test_uninstall_stops_the_host_and_removes_what_is_ours_and_nothing_else(
     secrets = service.host.config_path.with_name("raftsup.env")
     service.calls()
     removed = service.run("uninstall")
-    assert removed.returncode == exits.OK, removed.stderr
+    assert removed.returncode == exit_codes.OK, removed.stderr
     service.host.gone()
     assert service.calls()[-2:] == ["--user disable --now raftsup.service", "--user daemon-reload"]
     assert not service.unit.exists()
     assert service.host.config_path.exists() and secrets.exists()
     assert service.host.state.ledger.exists()
-    assert service.run("uninstall").returncode == exits.OK, "there is nothing left to do"
+    assert service.run("uninstall").returncode == exit_codes.OK, "there is nothing left to do"
     # A unit that somebody wrote by hand for this state folder.
     service.unit.write_text(f"[Service]\nEnvironment=RAFTSUP_STATE_DIR={service.host.state.root}\n")
     kept = service.run("uninstall")
-    assert kept.returncode == exits.FAILED
+    assert kept.returncode == exit_codes.FAILED
     assert "--force" in kept.stderr
     assert service.unit.exists()
 
@@ -204,7 +208,7 @@ def test_one_state_folder_gets_no_second_service_under_another_name(service: Ser
     second = service.run(
         "install", "--name", "b", "--state-dir", root, "--config", str(service.host.config_path)
     )
-    assert second.returncode == exits.FAILED
+    assert second.returncode == exit_codes.FAILED
     assert "raftsup uninstall" in second.stderr
     assert [path.name for path in service.unit.parent.iterdir()] == [service.unit.name]
 
@@ -214,7 +218,7 @@ def test_a_named_instance_is_another_host_with_another_unit(service: Service) ->
     config.parent.mkdir(parents=True)
     config.write_text(service.host.config_path.read_text())
     # The folders of the environment are the other instance's: the flag counts for more.
-    assert service.run("--name", "staging", "install").returncode == exits.OK
+    assert service.run("--name", "staging", "install").returncode == exit_codes.OK
     unit = service.unit.with_name("raftsup-staging.service")
     state = systemd.variable(unit.read_text(), "RAFTSUP_STATE_DIR", "")
     assert (
@@ -225,17 +229,17 @@ def test_a_named_instance_is_another_host_with_another_unit(service: Service) ->
     assert not service.unit.exists()
     assert "--name staging start" in service.run("install", "--name", "staging").stdout
     bad = service.run("--name", "../x", "status")
-    assert bad.returncode == exits.USAGE
+    assert bad.returncode == exit_codes.USAGE
 
 
 def test_without_a_service_start_and_restart_do_it_themselves(service: Service) -> None:
     started = service.run("start")
-    assert started.returncode == exits.OK, started.stderr
+    assert started.returncode == exit_codes.OK, started.stderr
     first = service.host.parent()
     assert f"pid {first}" in started.stdout
     assert "1 of 1 accounts are ready" in started.stdout
     restarted = service.run("restart")
-    assert restarted.returncode == exits.OK, restarted.stderr
+    assert restarted.returncode == exit_codes.OK, restarted.stderr
     assert f"stopped (pid {first})" in restarted.stdout
     assert service.host.parent() != first
     assert service.calls() == []
@@ -249,16 +253,16 @@ def test_a_restart_by_hand_keeps_the_flags_and_the_folder_of_the_start(service: 
         [*RAFTSUP, "up", "-d", *flags], cwd=host.root, env=host.environ(), capture_output=True,
         stdin=subprocess.DEVNULL, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     first = host.parent()
     restarted = service.run("restart")
-    assert restarted.returncode == exits.OK, restarted.stderr
+    assert restarted.returncode == exit_codes.OK, restarted.stderr
     second = host.parent()
     assert second is not None and second != first
     assert " ".join(flags) in " ".join(psutil.Process(second).cmdline())
     (host.root / "other.json5").write_text("{")
     refused = service.run("restart")
-    assert refused.returncode == exits.CONFIG
+    assert refused.returncode == exit_codes.CONFIG
     assert "nothing was stopped" in refused.stderr and "other.json5" in refused.stderr
     assert host.parent() == second
 
@@ -293,7 +297,7 @@ def test_systemd_hears_ready_when_wakes_get_in_then_signs_of_life_then_the_stop(
         host.watch()
         up.send_signal(signal.SIGTERM)
         until("STOPPING=1")
-        assert up.wait(20) == exits.OK
+        assert up.wait(20) == exit_codes.OK
 
 
 def test_a_throwaway_host_is_found_by_its_flag_answers_and_leaves_nothing(
@@ -310,24 +314,26 @@ def test_a_throwaway_host_is_found_by_its_flag_answers_and_leaves_nothing(
             wait_for(
                 lambda: (
                     service.host.run("--dev", "status", XDG_RUNTIME_DIR=str(runtime)).returncode
-                    == exits.OK
+                    == exit_codes.OK
                 ),
                 what="a ready throwaway host",
             )
             service.host.watch()
             assert folder.stat().st_mode & 0o777 == 0o700
             second = service.host.run("up", "--dev", XDG_RUNTIME_DIR=str(runtime))
-            assert second.returncode == exits.ALREADY_RUNNING
+            assert second.returncode == exit_codes.ALREADY_RUNNING
             if how is signal.SIGTERM:
                 say = next(line for line in log.read_text().splitlines() if "sim send" in line)
-                assert service.host.run(*say.replace('"', "").split()[1:]).returncode == exits.OK
+                assert (
+                    service.host.run(*say.replace('"', "").split()[1:]).returncode == exit_codes.OK
+                )
                 wait_for(lambda: _answered(service.host, runtime), what="the answer")
             dev.send_signal(how)
             dev.wait(20)
             service.host.gone()
-    assert dev.returncode == exits.OK
+    assert dev.returncode == exit_codes.OK
     assert not folder.exists()
-    assert flock.holder(service.host.state.lock) is None, "the other instance was not touched"
+    assert lockfile.holder(service.host.state.lock) is None, "the other instance was not touched"
 
 
 def _answered(host: Host, runtime: Path) -> bool:
@@ -341,6 +347,6 @@ def test_a_throwaway_host_uses_no_folder_that_is_open_to_others(service: Service
     (runtime / "raftsup-dev").chmod(0o777)
     (runtime / "raftsup-dev" / "precious").write_text("")
     up = service.host.run("up", "--dev", XDG_RUNTIME_DIR=str(runtime))
-    assert up.returncode == exits.STATE_DIR
+    assert up.returncode == exit_codes.STATE_DIR
     assert (runtime / "raftsup-dev" / "precious").exists()
-    assert service.host.run("up", "--dev", "-d").returncode == exits.USAGE
+    assert service.host.run("up", "--dev", "-d").returncode == exit_codes.USAGE

@@ -13,7 +13,7 @@ import json5
 import pexpect
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running
 
 RAFT_CLI = shlex.join(RAFT)
@@ -87,10 +87,10 @@ def test_a_person_comes_from_nothing_to_a_config_and_the_next_command(
     person.expect_exact("raftsup up -d && raftsup status")
     person.expect(pexpect.EOF)
     person.close()
-    assert person.exitstatus == exits.OK
+    assert person.exitstatus == exit_codes.OK
     assert tree(host)["turns"]["agent"]["env"] == {"RAFT_SIM_CLI": "${RAFT_SIM_CLI}"}
     checked = host.run("config", "check", "--live", RAFT_SIM_CLI=RAFT_CLI)
-    assert checked.returncode == exits.OK, checked.stdout + checked.stderr
+    assert checked.returncode == exit_codes.OK, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("end", ["ctrl-c", "ctrl-d"])
@@ -101,7 +101,7 @@ def test_leaving_in_the_middle_changes_nothing(person: pexpect.spawn, host: Host
     person.expect_exact("nothing was changed")
     person.expect(pexpect.EOF)
     person.close()
-    assert person.exitstatus == (130 if end == "ctrl-c" else exits.FAILED)
+    assert person.exitstatus == (130 if end == "ctrl-c" else exit_codes.FAILED)
     assert not host.config_path.exists()
 
 
@@ -121,17 +121,17 @@ def test_the_answers_may_come_through_a_pipe(host: Host) -> None:
         [*RAFTSUP, "setup", "--command", RAFT_CLI], input="\n".join(answers) + "\n",
         env=host.environ(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == exits.OK, done.stdout + done.stderr
+    assert done.returncode == exit_codes.OK, done.stdout + done.stderr
     assert tree(host)["turns"]["agent"] == {"kind": "command", "command": ["true"]}
 
 
 def test_flags_alone_make_a_config_and_add_to_one_that_is_there(host: Host) -> None:
     made = host.run("setup", "--profile", "support", *FLAGS)
-    assert made.returncode == exits.OK and "raftsup up -d" in made.stdout, made.stderr
+    assert made.returncode == exit_codes.OK and "raftsup up -d" in made.stdout, made.stderr
     text = host.config_path.read_text()
     host.config_path.write_text("// my own words\n" + text)
     more = host.run("setup", "--profile", "sales", "--account", "shop", *FLAGS)
-    assert more.returncode == exits.OK, more.stderr
+    assert more.returncode == exit_codes.OK, more.stderr
     assert host.config_path.read_text().startswith("// my own words\n// raftsup's config")
     assert tree(host)["channels"]["raft"]["accounts"] == {
         "support": {"profile": "support", "agentId": "agent-support"},
@@ -144,17 +144,18 @@ def test_flags_alone_make_a_config_and_add_to_one_that_is_there(host: Host) -> N
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--yes"], exits.USAGE, "write it as --profile P"),
-        (["--profile", "support", "--yes"], exits.USAGE, "write it as --agent '<JSON5>'"),
-        (["--profile", "nobody", *FLAGS], exits.FAILED, "PROFILE_FILE_UNREADABLE"),
-        (["--profile", "support", "--agent-id", "agent-sales", *FLAGS], exits.FAILED,
+        (["--yes"], exit_codes.USAGE, "write it as --profile P"),
+        (["--profile", "support", "--yes"], exit_codes.USAGE, "write it as --agent '<JSON5>'"),
+        (["--profile", "nobody", *FLAGS], exit_codes.FAILED, "PROFILE_FILE_UNREADABLE"),
+        (["--profile", "support", "--agent-id", "agent-sales", *FLAGS], exit_codes.FAILED,
          "the profile support is the agent agent-support"),
-        (["--profile", "support", "--agent", "{kind: 'comand'}", "--yes"], exits.CONFIG,
+        (["--profile", "support", "--agent", "{kind: 'comand'}", "--yes"], exit_codes.CONFIG,
          'did you mean "command"?'),
         (["--profile", "support", "--agent", "{kind: 'command', command: ['/no/such']}", "--yes"],
-         exits.FAILED, "--no-check"),
-        (["--profile", "support", "--command", "'x", "--yes"], exits.USAGE, "No closing quotation"),
-        (["--from-openclaw", "x", "--profile", "support", "--yes"], exits.USAGE, "leave out"),
+         exit_codes.FAILED, "--no-check"),
+        (["--profile", "support", "--command", "'x", "--yes"], exit_codes.USAGE,
+         "No closing quotation"),
+        (["--from-openclaw", "x", "--profile", "support", "--yes"], exit_codes.USAGE, "leave out"),
     ],
 )  # fmt: skip
 def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
@@ -171,7 +172,7 @@ def test_the_variables_of_another_account_do_not_keep_an_agent_from_being_tried(
 ) -> None:
     host.configure({"support": {}}, turns={"agent": {**AGENT, "env": {"K": "${SUPPORTS_KEY}"}}})
     done = host.run("setup", "--profile", "sales", *FLAGS)
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     assert "can be started" in done.stdout and "export SUPPORTS_KEY=..." in done.stdout
     done = host.run("setup", "--profile", "support", "--no-check", "--yes")
     assert "says so already" in done.stdout, "nothing is asked of what is there"
@@ -186,7 +187,7 @@ def test_a_profile_that_openclaw_takes_from_a_variable_is_asked_for_by_its_value
         "setup", "--from-openclaw", str(openclaw), "--command", RAFT_CLI, "--yes", "--no-check",
         OF_RAFT="support",
     )  # fmt: skip
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     accounts = tree(host)["channels"]["raft"]["accounts"]
     assert accounts["default"] == {"profile": "${OF_RAFT}", "agentId": "agent-support"}
 
@@ -195,13 +196,13 @@ def test_a_file_that_cannot_be_written_is_told_before_the_first_question(host: H
     host.config_path.write_text("{}")
     host.config_path.chmod(0o400)
     done = host.run("setup", "--command", RAFT_CLI)
-    assert done.returncode == exits.FAILED and "is read-only" in done.stderr
+    assert done.returncode == exit_codes.FAILED and "is read-only" in done.stderr
     assert "Config:" not in done.stdout and host.config_path.read_text() == "{}"
 
 
 def test_a_missing_raft_cli_is_told_with_how_to_get_it(host: Host) -> None:
     done = host.run("setup", "--profile", "support", "--yes", PATH="/nowhere")
-    assert done.returncode == exits.USAGE
+    assert done.returncode == exit_codes.USAGE
     assert "npm i -g @botiverse/raft" in done.stdout and "--command CLI" in done.stderr
 
 
@@ -216,7 +217,7 @@ def test_an_openclaw_is_taken_over_without_its_secret(host: Host, tmp_path: Path
     done = host.run(
         "setup", "--from-openclaw", str(openclaw), "--command", RAFT_CLI, "--yes", "--no-check"
     )
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     assert tree(host)["turns"]["agent"] == {
         "kind": "openclaw",
         "url": "ws://127.0.0.1:19001",
@@ -233,6 +234,6 @@ def test_an_openclaw_is_taken_over_without_its_secret(host: Host, tmp_path: Path
     # Without --no-check its token is used to try the Gateway, which is not there.
     host.config_path.unlink()
     tried = host.run("setup", "--from-openclaw", str(openclaw), "--command", RAFT_CLI, "--yes")
-    assert tried.returncode == exits.FAILED and "cannot be reached" in tried.stdout
+    assert tried.returncode == exit_codes.FAILED and "cannot be reached" in tried.stdout
     assert "planted-secret" not in tried.stdout + tried.stderr
     assert not host.config_path.exists()

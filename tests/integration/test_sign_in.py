@@ -14,7 +14,7 @@ import pexpect
 import psutil
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running, wait_for
 
 RAFT_CLI = shlex.join(RAFT)
@@ -116,7 +116,7 @@ def test_from_no_profile_at_all_two_are_signed_in_without_their_tokens_being_see
     )
     child.expect(pexpect.EOF)
     child.close()
-    assert child.exitstatus == exits.OK
+    assert child.exitstatus == exit_codes.OK
     assert watcher.end() == []
     whole = "".join(shown)
     for agent in ("support", "sales"):
@@ -154,10 +154,10 @@ def by_flags(host: Host, *words: str, stdin: str = "") -> subprocess.CompletedPr
 def test_a_script_signs_in_with_the_token_on_standard_input(host: Host) -> None:
     words = ("--profile", "support", "--agent-id", "agent-support", "--server", host.raft.url)
     wrong = by_flags(host, *words, "--token-stdin", stdin="sk_agent_of_nobody\n")
-    assert wrong.returncode == exits.FAILED and "INVALID_AGENT_TOKEN" in wrong.stderr
+    assert wrong.returncode == exit_codes.FAILED and "INVALID_AGENT_TOKEN" in wrong.stderr
     assert "copy it anew" in wrong.stderr and not host.config_path.exists()
     done = by_flags(host, *words, "--token-stdin", stdin=f"{token(host, 'support')}\n")
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     assert token(host, "support") not in done.stdout + done.stderr
     host.up()
     host.ready("support")
@@ -169,16 +169,16 @@ def test_a_script_signs_in_with_the_token_on_standard_input(host: Host) -> None:
 )
 def test_flags_that_sign_in_say_what_they_need(host: Host, words: list[str]) -> None:
     done = by_flags(host, *words)
-    assert done.returncode == exits.USAGE and "--token-stdin" in done.stderr
+    assert done.returncode == exit_codes.USAGE and "--token-stdin" in done.stderr
 
 
 def test_an_account_of_a_profile_that_is_not_signed_in_is_told_how_it_is(host: Host) -> None:
     assert by_flags(
         host, "--profile", "support", "--agent-id", "agent-support", "--server", host.raft.url,
         "--token-stdin", stdin=f"{token(host, 'support')}\n",
-    ).returncode == exits.OK  # fmt: skip
+    ).returncode == exit_codes.OK  # fmt: skip
     done = host.run("account", "add", "sales", "--profile", "sales")
-    assert done.returncode == exits.FAILED
+    assert done.returncode == exit_codes.FAILED
     command = f"agent login --server {host.raft.url} --agent <agent id> --profile-slug sales`"
     assert command in done.stderr
 
@@ -186,7 +186,7 @@ def test_an_account_of_a_profile_that_is_not_signed_in_is_told_how_it_is(host: H
 def test_a_credential_that_is_revoked_is_told_and_a_new_one_is_taken_by_itself(host: Host) -> None:
     words = ("--profile", "support", "--agent-id", "agent-support", "--server", host.raft.url)
     first = by_flags(host, *words, "--token-stdin", stdin=f"{token(host, 'support')}\n")
-    assert first.returncode == exits.OK, first.stderr
+    assert first.returncode == exit_codes.OK, first.stderr
     host.up()
     host.ready("support")
     host.raft.workspace.renew_token("support")

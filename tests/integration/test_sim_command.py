@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.conftest import Serve
 from tests.integration.host import RAFTSUP, wait_for
 
@@ -61,7 +61,7 @@ def test_a_host_set_up_as_the_simulator_says_answers_a_message(
             [*RAFTSUP, *words], env=env, capture_output=True, text=True, timeout=60, check=False
         )
 
-    wait_for(lambda: run("status").returncode == exits.OK, what="a ready host")
+    wait_for(lambda: run("status").returncode == exit_codes.OK, what="a ready host")
     sent = run("sim", "send", "--to", "support", "--url", url[1], "hello")
     assert sent.returncode == 0, sent.stderr
 
@@ -71,5 +71,5 @@ def test_a_host_set_up_as_the_simulator_says_answers_a_message(
         ]
 
     wait_for(lambda: replies() == ["echo: hello"], what="the reply")
-    assert run("stop").returncode == exits.OK
+    assert run("stop").returncode == exit_codes.OK
     assert run("sim", "fault", "drop", "--url", url[1]).returncode == 0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import exits
-from raftsup.dispatcher.client import request
+from raftsup import exit_codes
+from raftsup.dispatcher.control_client import request
 from raftsup.ops import rpc
 from raftsup.ops.status import host_state
 from raftsup.paths import StateDir
@@ -23,14 +23,14 @@ def test_the_status_of_a_running_host_needs_neither_its_file_nor_its_secrets() -
         secret = {**AGENT, "env": {**AGENT["env"], "KEY": "${ONLY_THE_HOST_HAS_THIS}"}}
         host.configure({"support": {"agent": secret}, "sales": {"enabled": False}})
         host.up(ONLY_THE_HOST_HAS_THIS="x")
-        wait_for(lambda: host.run("status").returncode == exits.OK)
+        wait_for(lambda: host.run("status").returncode == exit_codes.OK)
         host.config_path.write_text("{ half an ed")
         shown = host.run("status")
-        assert shown.returncode == exits.OK, shown.stderr
+        assert shown.returncode == exit_codes.OK, shown.stderr
         assert "support" in shown.stdout and "disabled" in shown.stdout
         assert b"${ONLY" not in (host.state.root / "roster.json").read_bytes()
-        assert host.run("stop").returncode == exits.OK
-        assert host.run("status").returncode == exits.CONFIG
+        assert host.run("stop").returncode == exit_codes.OK
+        assert host.run("status").returncode == exit_codes.CONFIG
 
 
 def test_a_paused_lane_is_seen_and_named() -> None:
@@ -40,7 +40,7 @@ def test_a_paused_lane_is_seen_and_named() -> None:
         request(host.state.dispatcher_socket, "pause", lane="support")
         assert "lane support is paused" in host.account("support")["reason"]
         assert host.account("sales")["state"] == "ready"
-        assert host.run("status").returncode == exits.NOT_READY
+        assert host.run("status").returncode == exit_codes.NOT_READY
         request(host.state.dispatcher_socket, "pause")
         assert "every lane is paused" in host.account("sales")["reason"]
         request(host.state.dispatcher_socket, "resume")
@@ -68,7 +68,7 @@ def test_turns_that_are_held_for_a_disabled_account_are_counted() -> None:
         host.raft.workspace.post("support", "hello")
         wait_for(lambda: host.account("support")["turns"]["queued"] == 1)
         host.configure({"support": {"enabled": False}, "sales": {}})
-        assert host.run("reload").returncode == exits.OK
+        assert host.run("reload").returncode == exit_codes.OK
         wait_for(lambda: "1 turns are owed and held" in host.account("support")["reason"])
 
 
@@ -87,14 +87,14 @@ def test_an_agent_that_is_away_is_told_beside_the_accounts_that_need_it_and_no_o
             assert account["state"] == "degraded"
             assert account["reason"] == f"{why}: wakes are accepted, none is run"
         shown = host.run("status")
-        assert shown.returncode == exits.NOT_READY
+        assert shown.returncode == exit_codes.NOT_READY
         assert shown.stdout.count(url) == 2 and "the-token" not in shown.stdout
         assert host.account("support")["state"] == "ready"
         # A wake is taken all the same, and kept.
         host.raft.workspace.post("sales", "hello")
         wait_for(lambda: host.account("sales")["turns"]["queued"] == 1)
         host.configure({"support": {}, "sales": {}, "third": {}})
-        assert host.run("reload").returncode == exits.OK
+        assert host.run("reload").returncode == exit_codes.OK
         host.answered("hello")
         host.ready()
 
@@ -148,7 +148,7 @@ def test_a_ledger_or_a_folder_that_cannot_be_read_is_told_as_that(tmp_path: Path
         assert "not an LMDB file" in host.status()["ledger"]["reason"]
         (tmp_path / "file").touch()
         done = host.run("status", "--state-dir", str(tmp_path / "file"))
-        assert done.returncode == exits.STATE_DIR and "Not a directory" in done.stderr
+        assert done.returncode == exit_codes.STATE_DIR and "Not a directory" in done.stderr
 
 
 def test_a_parent_that_takes_a_question_and_gives_no_answer_is_not_waited_for(

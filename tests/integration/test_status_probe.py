@@ -10,7 +10,7 @@ import stat
 from typing import Any
 from urllib.parse import urlsplit
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import AGENT, Host, running, wait_for
 
 
@@ -37,14 +37,14 @@ def test_a_host_that_is_well_passes_each_step_and_owes_nothing_for_it() -> None:
         host.up()
         before = host.ready()
         code, found = probed(host)
-        assert code == exits.OK
+        assert code == exit_codes.OK
         steps = ["cli", "profile", "bridge", "wake", "dispatcher", "runner"]
         for checks in found.values():
             assert list(checks) == steps and all(c["good"] for c in checks.values()), checks
         assert "0.0.24" in found["support"]["cli"]["text"]
         assert "agent-support" in found["support"]["profile"]["text"]
         shown = host.run("status", "--probe")
-        assert shown.returncode == exits.OK and shown.stdout.count("\n    ok ") == 12
+        assert shown.returncode == exit_codes.OK and shown.stdout.count("\n    ok ") == 12
         # The key opens no more than that: not the activity, and no check of a wake less.
         assert offer(host, "/activity/drain", "GET") == 401
         assert offer(host, "/wake", "POST", "{}") == 400
@@ -78,7 +78,7 @@ def test_each_step_that_fails_is_named_beside_its_account_and_the_others_pass() 
             code, found = probed(host, "--timeout", "1")
         finally:
             os.kill(endpoint, signal.SIGCONT)
-        assert code == exits.NOT_READY
+        assert code == exit_codes.NOT_READY
         assert all(c["good"] for c in found["support"].values()), found["support"]
         bad = {name: c["text"] for name, c in found["sales"].items() if c["good"] is False}
         assert set(bad) == {"profile", "wake", "runner"}
@@ -95,13 +95,13 @@ def test_without_a_host_the_config_is_shown_and_what_can_be_tried_is() -> None:
         raft["accounts"]["third"] = {"profile": "third", "command": ["no-such-raft"]}
         host.config_path.write_text(json.dumps(tree))
         shown = host.run("status")
-        assert shown.returncode == exits.NOT_READY
+        assert shown.returncode == exit_codes.NOT_READY
         assert "no host runs here: this is what the config says" in shown.stdout
         rows = {line.split()[0]: line.split() for line in shown.stdout.splitlines()[3:]}
         assert rows["support"][1:4] == ["enabled", "support", "command"]
         assert rows["sales"][1] == "disabled"
         code, found = probed(host)
-        assert code == exits.NOT_READY and found["sales"] == {}
+        assert code == exit_codes.NOT_READY and found["sales"] == {}
         good = {name: c["good"] for name, c in found["support"].items()}
         assert good == {
             "cli": True, "profile": True, "bridge": None, "wake": None, "dispatcher": None,
@@ -116,9 +116,9 @@ def test_a_variable_that_only_the_host_has_keeps_no_more_than_its_agent_from_bei
         secret = {**AGENT, "env": {**AGENT["env"], "KEY": "${ONLY_THE_HOST_HAS_THIS}"}}
         host.configure({"support": {"agent": secret}, "sales": {}})
         host.up(ONLY_THE_HOST_HAS_THIS="x")
-        wait_for(lambda: host.run("status").returncode == exits.OK)
+        wait_for(lambda: host.run("status").returncode == exit_codes.OK)
         code, found = probed(host)
-        assert code == exits.OK
+        assert code == exit_codes.OK
         runner = found["support"].pop("runner")
         assert runner["good"] is None and "ONLY_THE_HOST_HAS_THIS is not set" in runner["text"]
         assert all(c["good"] for c in [*found["support"].values(), *found["sales"].values()])

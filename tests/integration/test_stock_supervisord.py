@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 
 CONF = Path(__file__).parents[2] / "conf" / "supervisord.conf"
@@ -46,7 +46,7 @@ def test_a_message_is_answered_and_a_killed_worker_comes_back(host: Host) -> Non
              (None, before["endpoint"]["pid"]), what="a new worker")  # fmt: skip
     host.ready()
     status = host.run("status")
-    assert status.returncode == exits.OK, status.stdout
+    assert status.returncode == exit_codes.OK, status.stdout
     restart = host.run("restart", "accounts:support", argv=CTL)
     assert "accounts:support: started" in restart.stdout
     host.ready()

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from raftsup import exits
-from raftsup.dispatcher.client import request
+from raftsup import exit_codes
+from raftsup.dispatcher.control_client import request
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 from tests.processes import alive
 
@@ -53,7 +53,7 @@ def host() -> Iterator[Host]:
 def owed(host: Host, account: str) -> int:
     """Owe a turn by hand and do not wait; its number."""
     done = host.run("turn", "run", account, "--no-wait")
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     turn = int(done.stdout.split()[1])
     assert done.stdout == f"turn {turn} of {account} is owed; `raftsup turn show {turn}`\n"
     return turn
@@ -80,7 +80,7 @@ def waiting(host: Host, account: str) -> Iterator[tuple[subprocess.Popen[str], P
 
 def test_a_turn_by_hand_is_followed_to_its_end_and_told_whole(host: Host) -> None:
     done = host.run("turn", "run", "SUPPORT")
-    assert (done.returncode, done.stderr) == (exits.OK, "")
+    assert (done.returncode, done.stderr) == (exit_codes.OK, "")
     lines = done.stdout.splitlines()
     turn = lines[0].split()[1]
     assert f"turn {turn} of support: done, attempt 1" in lines
@@ -94,7 +94,7 @@ def test_a_turn_by_hand_that_fails_ends_the_command_with_1_and_says_why(
     host: Host,
 ) -> None:
     done = host.run("turn", "run", "fails")
-    assert done.returncode == exits.FAILED
+    assert done.returncode == exit_codes.FAILED
     turn = done.stdout.split()[1]
     assert f"turn {turn} of fails: failed, attempt 2: the agent exited with 3\n" in done.stdout
     assert "failed      2 attempts\nreason      the agent exited with 3\n" in done.stdout
@@ -111,7 +111,11 @@ def test_an_account_that_cannot_run_is_refused_with_the_reason(
     host: Host, account: str, words: str
 ) -> None:
     done = host.run("turn", "run", account)
-    assert (done.returncode, done.stdout, done.stderr) == (exits.FAILED, "", f"raftsup: {words}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        exit_codes.FAILED,
+        "",
+        f"raftsup: {words}\n",
+    )
 
 
 def test_a_turn_that_waits_for_a_paused_lane_says_so_and_ends_after_it(host: Host) -> None:
@@ -121,7 +125,7 @@ def test_a_turn_that_waits_for_a_paused_lane_says_so_and_ends_after_it(host: Hos
         wait_for(lambda: f"turn {turn} of support: {held}" in log.read_text())
         assert held in host.run("turn", "show", str(turn)).stdout
         request(host.state.dispatcher_socket, "resume", lane="support")
-        assert process.wait(20) == exits.OK
+        assert process.wait(20) == exit_codes.OK
         assert log.read_text().count(held) == 1
 
 
@@ -135,8 +139,8 @@ def test_a_turn_whose_agent_is_away_says_so_and_leaves_no_token_anywhere(host: H
         assert account["state"] == "degraded"
         assert account["reason"] == f"{why}: wakes are accepted, none is run"
         done = host.run("turn", "cancel", str(turn))
-        assert (done.returncode, done.stdout) == (exits.OK, f"turn {turn} is cancelled\n")
-        assert process.wait(20) == exits.FAILED
+        assert (done.returncode, done.stdout) == (exit_codes.OK, f"turn {turn} is cancelled\n")
+        assert process.wait(20) == exit_codes.FAILED
         assert f"turn {turn} of away: cancelled: cancelled by an operator\n" in log.read_text()
     assert TOKEN not in host.said() + host.run("status").stdout
 
@@ -148,13 +152,13 @@ def test_a_running_turn_is_cancelled_and_its_process_is_gone(host: Host) -> None
         waits = f"queued: turn {turn} of its lane runs"
         assert waits in host.run("turn", "show", str(second)).stdout
         done = host.run("turn", "cancel", str(second))
-        assert (done.returncode, done.stdout) == (exits.OK, f"turn {second} is cancelled\n")
+        assert (done.returncode, done.stdout) == (exit_codes.OK, f"turn {second} is cancelled\n")
         agents = [p.pid for p in host.watch() if p.is_running() and p.cmdline()[:1] == ["sleep"]]
         assert agents
         done = host.run("turn", "cancel", str(turn))
-        assert done.returncode == exits.OK
+        assert done.returncode == exit_codes.OK
         assert done.stdout in (f"turn {turn} is being cancelled\n", f"turn {turn} is cancelled\n")
-        assert process.wait(20) == exits.FAILED
+        assert process.wait(20) == exit_codes.FAILED
         assert f"turn {turn} of hangs: cancelled, attempt 1:" in log.read_text()
         wait_for(lambda: not any(alive(pid) for pid in agents))
     assert record(host, second)["attempt"] == 0, "it never began"
@@ -171,7 +175,7 @@ def test_what_cannot_be_cancelled_or_retried_is_refused_in_words_that_help(host:
         (("show", "-1"), "there is no turn -1"),
     ]:
         done = host.run("turn", *words)
-        assert (done.returncode, done.stdout) == (exits.FAILED, ""), words
+        assert (done.returncode, done.stdout) == (exit_codes.FAILED, ""), words
         assert told in done.stderr and "Traceback" not in done.stderr
 
 
@@ -179,7 +183,7 @@ def test_a_failed_turn_is_owed_again_with_attempts_of_its_own(host: Host) -> Non
     turn = host.run("turn", "run", "fails").stdout.split()[1]
     done = host.run("turn", "retry", turn)
     assert (done.returncode, done.stdout) == (
-        exits.OK, f"turn {turn} is owed again; `raftsup turn show {turn}`\n",
+        exit_codes.OK, f"turn {turn} is owed again; `raftsup turn show {turn}`\n",
     )  # fmt: skip
     wait_for(lambda: record(host, int(turn))["state"] == "failed")
     after = record(host, int(turn))
@@ -190,7 +194,7 @@ def test_a_failed_turn_is_owed_again_with_attempts_of_its_own(host: Host) -> Non
 def test_transcripts_are_printed_as_they_are_each_under_its_attempt(host: Host) -> None:
     turn = host.run("turn", "run", "fails").stdout.split()[1]
     done = host.run("turn", "show", turn, "--transcript")
-    assert done.returncode == exits.OK
+    assert done.returncode == exit_codes.OK
     assert done.stdout == (
         "== attempt 1\n\x1b[31mtry 1\n== attempt 2\n\x1b[31mtry 2\n"
     )  # fmt: skip
@@ -204,16 +208,16 @@ def test_a_transcript_cannot_command_the_operators_terminal(host: Host) -> None:
     os.close(slave)
     shown = os.read(master, 65536)
     os.close(master)
-    assert done.returncode == exits.OK
+    assert done.returncode == exit_codes.OK
     assert b"\\x1b[31mtry 1" in shown and b"\x1b" not in shown
 
 
 def test_a_turn_without_a_transcript_says_so_apart_from_the_output(host: Host) -> None:
     turn = owed(host, "away")
     done = host.run("turn", "show", str(turn), "--transcript")
-    assert (done.returncode, done.stdout) == (exits.OK, "")
+    assert (done.returncode, done.stdout) == (exit_codes.OK, "")
     assert done.stderr == f"turn {turn} has no transcript: no attempt was begun\n"
-    assert host.run("turn", "cancel", str(turn)).returncode == exits.OK
+    assert host.run("turn", "cancel", str(turn)).returncode == exit_codes.OK
 
 
 def test_the_list_is_newest_first_and_can_be_narrowed(host: Host) -> None:
@@ -233,11 +237,11 @@ def test_the_list_is_newest_first_and_can_be_narrowed(host: Host) -> None:
     everything = listed()
     assert everything == sorted(everything, reverse=True)
     nobody = host.run("turn", "list", "nobody")
-    assert (nobody.returncode, nobody.stdout) == (exits.OK, "")
+    assert (nobody.returncode, nobody.stdout) == (exit_codes.OK, "")
     assert nobody.stderr == "no turns of account nobody yet\n"
     assert host.run("turn", "list", "nobody", "--json").stdout == "[]\n"
     for wrong in ("0", "-1", "many"):
-        assert host.run("turn", "list", "--limit", wrong).returncode == exits.USAGE
+        assert host.run("turn", "list", "--limit", wrong).returncode == exit_codes.USAGE
 
 
 def test_the_json_of_a_turn_has_the_words_of_status_and_its_transcripts(host: Host) -> None:
@@ -266,7 +270,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(host: Host) -> None:
             [*RAFTSUP, "turn", *words], env=host.environ(), stdin=subprocess.DEVNULL,
             stdout=write, stderr=subprocess.PIPE, timeout=60,
         )  # fmt: skip
-        assert (done.returncode, done.stderr) == (exits.OK, b""), words
+        assert (done.returncode, done.stderr) == (exit_codes.OK, b""), words
     os.close(write)
 
 
@@ -284,7 +288,7 @@ def test_a_turn_is_followed_across_the_death_of_the_dispatcher_to_its_true_end(h
     with waiting(host, "second") as (process, log, turn):
         wait_for(lambda: f"turn {turn} of second: running, attempt 1\n" in log.read_text())
         os.kill(host.status()["dispatcher"]["pid"], signal.SIGKILL)
-        assert process.wait(30) == exits.OK
+        assert process.wait(30) == exit_codes.OK
         told = log.read_text()
         assert f"turn {turn} of second: done, attempt 2\n" in told
         assert "interrupted 1 time\n" in told
@@ -295,12 +299,12 @@ def test_without_a_host_each_command_says_so() -> None:
     with running(("support",)) as host:
         for words in (("run", "support"), ("cancel", "1"), ("retry", "1")):
             done = host.run("turn", *words)
-            assert (done.returncode, done.stdout) == (exits.NOT_RUNNING, ""), words
+            assert (done.returncode, done.stdout) == (exit_codes.NOT_RUNNING, ""), words
             assert "no dispatcher answers" in done.stderr
             assert "`raftsup up` starts a host" in done.stderr
         for words in (("list",), ("show", "1")):
             done = host.run("turn", *words)
-            assert (done.returncode, done.stdout) == (exits.FAILED, "")
+            assert (done.returncode, done.stdout) == (exit_codes.FAILED, "")
             assert "no ledger here; `raftsup up` makes one" in done.stderr
         assert not host.state.root.exists(), "a look changes nothing"
 
@@ -312,11 +316,11 @@ def test_turn_run_outlives_a_stop_of_the_host_and_says_what_it_waits_for() -> No
         host.ready()
         with waiting(host, "support") as (process, log, turn):
             wait_for(lambda: "running, attempt 1" in log.read_text())
-            assert host.run("stop").returncode == exits.OK
+            assert host.run("stop").returncode == exit_codes.OK
             held = "no dispatcher answers; the turn is kept until one does"
             wait_for(
                 lambda: f"turn {turn} of support: queued, attempt 1: {held}" in log.read_text()
             )
             host.up()
-            assert process.wait(30) == exits.OK
+            assert process.wait(30) == exit_codes.OK
             assert f"turn {turn} of support: done, attempt 2\n" in log.read_text()

@@ -17,9 +17,9 @@ import orjson
 import psutil
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.ledger import Counts, open_ledger
-from raftsup.worker import pulse, report
+from raftsup.worker import heartbeat, status_file
 from tests.integration.host import OPERATORS_SECRET, RAFT, Host, running, wait_for
 from tests.processes import alive
 
@@ -38,7 +38,7 @@ def host() -> Iterator[Host]:
 
 
 def facts(host: Host) -> dict[str, object]:
-    return report.read(host.state.report("support")) or {}
+    return status_file.read(host.state.report("support")) or {}
 
 
 def bridge(host: Host) -> dict[str, object]:
@@ -169,7 +169,7 @@ def test_at_sigterm_it_refuses_wakes_ends_the_bridge_and_only_then_closes(host: 
         # The bridge was alive before and after: so the endpoint had to be there.
         status = _wake(url, token)
         assert status == 503 or not alive(pid)
-    assert worker.wait(20) == exits.OK
+    assert worker.wait(20) == exit_codes.OK
     assert _wake(url, token) == 0
     assert bridge(host)["state"] == "stopped"
     # Those before the stop were owed; those refused left no trace.
@@ -208,7 +208,7 @@ def test_a_second_worker_of_the_account_is_refused_and_disturbs_nothing(host: Ho
     worker = host.start("worker", "support")
     pid = listening(host, worker)
     second = host.run("worker", "support")
-    assert second.returncode == exits.ALREADY_RUNNING
+    assert second.returncode == exit_codes.ALREADY_RUNNING
     assert str(worker.pid) in second.stderr
     assert worker.poll() is None
     assert bridge(host)["pid"] == pid
@@ -231,7 +231,7 @@ def test_an_unknown_a_disabled_and_a_misconfigured_account_are_refused_with_the_
     host.configure({"support": {}, "off": {"enabled": False}, "bad": {"profile": ""}})
     for name, reason in (("nobody", "support, off, bad"), ("off", "enabled"), ("bad", "profile")):
         refused = host.run("worker", name)
-        assert refused.returncode == exits.CONFIG, refused
+        assert refused.returncode == exit_codes.CONFIG, refused
         assert reason in refused.stderr
     assert not host.state.reports.exists()
 
@@ -240,7 +240,7 @@ def test_a_ledger_that_cannot_be_opened_is_told(host: Host) -> None:
     host.state.prepare()
     (host.state.ledger / "data.mdb").write_bytes(b"\0" * 8192)
     refused = host.run("worker", "support")
-    assert refused.returncode == exits.FAILED
+    assert refused.returncode == exit_codes.FAILED
     assert "ledger.closed" in refused.stderr
     assert "Traceback" not in refused.stderr
 
@@ -257,7 +257,7 @@ def test_a_stop_during_the_start_ends_it_too(host: Host) -> None:
         worker = host.start("worker", "support")
         timer = threading.Timer(pause, worker.terminate)
         timer.start()
-        assert worker.wait(20) in (exits.OK, -signal.SIGTERM)
+        assert worker.wait(20) in (exit_codes.OK, -signal.SIGTERM)
         host.gone()
 
 
@@ -267,19 +267,19 @@ def test_a_worker_that_cannot_reach_itself_any_more_ends_with_its_own_code(
     def end(code: int) -> None:
         raise SystemExit(code)
 
-    monkeypatch.setattr(pulse.os, "_exit", end)
-    monkeypatch.setattr(pulse, "HUNG_AFTER", 0.05)
+    monkeypatch.setattr(heartbeat.os, "_exit", end)
+    monkeypatch.setattr(heartbeat, "HUNG_AFTER", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(SystemExit) as ended:
-        pulse.beat(port, tmp_path / "beat", 0.01, threading.Event(), lambda: None)
-    assert ended.value.code == exits.HUNG
+        heartbeat.beat(port, tmp_path / "beat", 0.01, threading.Event(), lambda: None)
+    assert ended.value.code == exit_codes.HUNG
     assert not (tmp_path / "beat").exists()
 
 
 def test_readers_of_the_report_never_see_half_a_file(tmp_path: Path) -> None:
     path = tmp_path / "support.json"
-    said = report.Report(path, "support", "support")
+    said = status_file.Report(path, "support", "support")
     over = threading.Event()
 
     def write() -> None:
@@ -292,27 +292,27 @@ def test_readers_of_the_report_never_see_half_a_file(tmp_path: Path) -> None:
     try:
         wait_for(path.exists)
         for _ in range(500):
-            assert report.read(path) is not None
+            assert status_file.read(path) is not None
     finally:
         over.set()
         thread.join()
 
 
 def test_a_report_that_cannot_be_written_costs_the_news_and_nothing_else(tmp_path: Path) -> None:
-    said = report.Report(tmp_path / "missing" / "support.json", "support", "support")
+    said = status_file.Report(tmp_path / "missing" / "support.json", "support", "support")
     said.write()
     (tmp_path / "missing").mkdir()
     said.write()
-    assert report.read(said.path) is not None
+    assert status_file.read(said.path) is not None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"rejected": "many"}', '{"rejected": null}'])
 def test_a_report_of_garbage_is_no_obstacle_to_the_next_worker(tmp_path: Path, text: str) -> None:
     path = tmp_path / "support.json"
     path.write_text(text)
-    said = report.Report(path, "support", "support")
+    said = status_file.Report(path, "support", "support")
     said.adopt()
     said.write()
-    found = report.read(path)
+    found = status_file.read(path)
     assert found is not None
     assert found["rejected"] == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raftsup.config.model import Account, CommandAgent
 from raftsup.ops.status.account_state import AccountState, Found, grace_until, judge
-from raftsup.worker.bridge_life import BridgeState
+from raftsup.worker.bridge.state import BridgeState
 
 ACCOUNT = Account(
     id="support", enabled=True, profile="support", agent_id="a", command=("raft",),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raftsup.config.edit import meant
+from raftsup.config.json5.edit import meant
 from raftsup.ops import accounts
 from raftsup.ops.accounts import ChangeRefused
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raftsup.runners import Step
 from raftsup.runners.acp.permissions import KINDS
-from raftsup.runners.acp.watch import Watch
+from raftsup.runners.acp.updates import Watch
 from raftsup.runners.transcript import Bounded
 
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.worker import activity, activity_wire
-from raftsup.worker.activity import ENDS, Dot, Heard, Told
-from raftsup.worker.activity_feed import CAPACITY, Queue
+from raftsup.worker.activity import codec, state
+from raftsup.worker.activity.state import ENDS, Dot, Heard, Told
+from raftsup.worker.activity.subscriber import CAPACITY, Queue
 
 RUN = (17, 1)
 IDLE = Dot("online")
 
 
-def heard(name: str, at: float = 10.0, run: activity.Run = RUN, **more: Any) -> Heard:
+def heard(name: str, at: float = 10.0, run: state.Run = RUN, **more: Any) -> Heard:
     return Heard(name, run, at, **more)
 
 
@@ -28,7 +28,7 @@ def step(kind: str, at: float = 10.0, **more: Any) -> Heard:
 def after(*events: Heard, dot: Dot = IDLE) -> tuple[Dot, list[Told]]:
     told = []
     for event in events:
-        dot, new = activity.follow(dot, event)
+        dot, new = state.follow(dot, event)
         told += [new] if new else []
     return dot, told
 
@@ -144,9 +144,9 @@ def test_the_end_of_one_turn_leaves_the_dot_to_the_other_that_runs() -> None:
 
 
 def test_the_first_look_is_told_whatever_it_finds() -> None:
-    dot, told = activity.look(Dot(), {}, 5.0)
+    dot, told = state.look(Dot(), {}, 5.0)
     assert (dot, told) == (IDLE, Told("SessionStart", "online", 5.0))
-    dot, told = activity.look(Dot(), {RUN: 4.0}, 5.0)
+    dot, told = state.look(Dot(), {RUN: 4.0}, 5.0)
     assert (dot.status, told) == ("thinking", Told("SessionStart", "thinking", 5.0))
 
 
@@ -159,10 +159,10 @@ def test_the_first_look_is_told_whatever_it_finds() -> None:
     ],
 )
 def test_a_look_makes_good_what_was_missed(
-    runs: dict[activity.Run, float], hook: str, status: str
+    runs: dict[state.Run, float], hook: str, status: str
 ) -> None:
     working, _ = after(STARTED, step("tool_started", tool="x"))
-    dot, told = activity.look(working, runs, 5.0)
+    dot, told = state.look(working, runs, 5.0)
     assert (dot.status, dot.runs, dot.tools) == (status, runs, ())
     assert told == Told(hook, status, 5.0)
 
@@ -170,16 +170,16 @@ def test_a_look_makes_good_what_was_missed(
 def test_a_look_that_finds_what_is_known_says_nothing() -> None:
     thinking, _ = after(STARTED)
     failed, _ = after(STARTED, heard("turn.failed"))
-    assert activity.look(thinking, {RUN: 1.0}, 5.0)[1] is None
-    assert activity.look(failed, {}, 5.0) == (failed, None)
+    assert state.look(thinking, {RUN: 1.0}, 5.0)[1] is None
+    assert state.look(failed, {}, 5.0) == (failed, None)
 
 
 def test_a_dispatcher_that_stays_away_is_told_only_if_it_leaves_the_dot_wrong() -> None:
-    assert activity.lost(IDLE, 5.0) == (IDLE, None)
-    dot, told = activity.lost(after(STARTED)[0], 5.0)
+    assert state.lost(IDLE, 5.0) == (IDLE, None)
+    dot, told = state.lost(after(STARTED)[0], 5.0)
     assert told is not None
     assert (told.status, told.error_class) == ("error", "dispatcher_down")
-    back, again = activity.look(dot, {}, 6.0)
+    back, again = state.look(dot, {}, 6.0)
     assert (back.status, again) == ("online", Told("SessionStart", "online", 6.0))
 
 
@@ -188,19 +188,19 @@ EVENT = {"event": "turn.step", "account": "a", "turn": 17, "attempt": 1, "at": 1
 
 def test_only_the_accounts_own_events_are_heard() -> None:
     raw = {**EVENT, "kind": "tool_ended", "tool": "execute", "failed": True, "reason": "secret"}
-    assert activity_wire.parse(raw, "a") == step("tool_ended", tool="execute", failed=True)
-    assert activity_wire.parse(raw, "b") is None
+    assert codec.parse(raw, "a") == step("tool_ended", tool="execute", failed=True)
+    assert codec.parse(raw, "b") is None
 
 
 @pytest.mark.parametrize("key", list(EVENT))
 def test_what_is_no_event_is_not_heard(key: str) -> None:
-    assert activity_wire.parse({k: v for k, v in EVENT.items() if k != key}, "a") is None
-    assert activity_wire.parse({**EVENT, key: []}, "a") is None
+    assert codec.parse({k: v for k, v in EVENT.items() if k != key}, "a") is None
+    assert codec.parse({**EVENT, key: []}, "a") is None
 
 
 @pytest.mark.parametrize("tool", ["rm -rf ~/work", "two\nlines", "x" * 121, "", 7, None])
 def test_a_tool_whose_name_may_be_a_sentence_stays_unnamed(tool: object) -> None:
-    found = activity_wire.parse({**EVENT, "tool": tool}, "a")
+    found = codec.parse({**EVENT, "tool": tool}, "a")
     assert found is not None
     assert found.tool == ""
 
@@ -208,13 +208,13 @@ def test_a_tool_whose_name_may_be_a_sentence_stays_unnamed(tool: object) -> None
 def test_what_runs_is_read_from_the_status_and_nonsense_in_it_passed_over() -> None:
     item = {"account": "a", "turn": 17, "attempt": 2, "startedAt": 3.5, "lane": "a"}
     other = {**item, "account": "b"}
-    assert activity_wire.parse_running([item, other, {}, None, 3], "a") == {(17, 2): 3.5}
-    assert activity_wire.parse_running("many", "a") == {}
+    assert codec.parse_running([item, other, {}, None, 3], "a") == {(17, 2): 3.5}
+    assert codec.parse_running("many", "a") == {}
 
 
 def test_an_event_looks_as_raft_wants_it() -> None:
     told = Told("PostToolUseFailure", "error", 0.0, "execute", 0.2504, "tool_failed", "d" * 300)
-    assert activity_wire.wire(told, "raftsup-1", "session-1", 1_800_000_000_007) == {
+    assert codec.wire(told, "raftsup-1", "session-1", 1_800_000_000_007) == {
         "schema": "raft-activity.v1",
         "eventId": "raftsup-1",
         "sessionId": "session-1",
@@ -226,7 +226,7 @@ def test_an_event_looks_as_raft_wants_it() -> None:
         "errorClass": "tool_failed",
         "detail": "d" * 200,
     }
-    bare = activity_wire.wire(Told("Stop", "online", 0.0), "raftsup-1", "session-1", 0)
+    bare = codec.wire(Told("Stop", "online", 0.0), "raftsup-1", "session-1", 0)
     assert set(bare) == {
         "schema", "eventId", "sessionId", "hookEventName", "status", "occurredAt",
     }  # fmt: skip
@@ -248,7 +248,7 @@ events = st.one_of(steps, st.builds(Heard, names, runs, st.floats(0, 1e9)))
 @given(st.lists(events, max_size=60))
 def test_the_last_word_told_is_always_the_truth(happened: list[Heard]) -> None:
     dot, told = after(*happened)
-    running: set[activity.Run] = set()
+    running: set[state.Run] = set()
     for event in happened:
         if event.name == "turn.started":
             running.add(event.run)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import again
+from raftsup.proc import reexec
 
 
 @pytest.fixture
@@ -19,9 +19,11 @@ def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("module", ["raftsup", "raftsup.ledger.whole"])
+@pytest.mark.parametrize("module", ["raftsup", "raftsup.ledger.integrity"])
 def test_a_file_in_the_current_folder_takes_no_modules_place(strange: Path, module: str) -> None:
-    done = subprocess.run(again.argv(module, "--help"), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        reexec.argv(module, "--help"), capture_output=True, text=True, check=False
+    )
     assert "a stranger" not in done.stderr
     assert module != "raftsup" or done.returncode == 0
 
@@ -29,5 +31,5 @@ def test_a_file_in_the_current_folder_takes_no_modules_place(strange: Path, modu
 def test_a_package_that_lies_in_the_current_folder_is_found_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(Path(again.__file__).parents[1])
-    assert again.argv("raftsup", "up") == [sys.executable, "-m", "raftsup", "up"]
+    monkeypatch.chdir(Path(reexec.__file__).parents[1])
+    assert reexec.argv("raftsup", "up") == [sys.executable, "-m", "raftsup", "up"]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from raftsup.backoff import Backoff
 from raftsup.raft_errors import CODES, Who, advice
-from raftsup.worker import bridge_life
-from raftsup.worker.bridge_life import (
+from raftsup.worker.bridge import state as bridge_state
+from raftsup.worker.bridge.state import (
     CONNECTING,
     LIFECYCLE,
     RUNNING,
@@ -32,28 +32,28 @@ NOON = 1_800_000_000.0
 
 
 def start(life: Life, pid: int = 7, at: float = NOON) -> Life:
-    return bridge_life.started(life, pid, at)
+    return bridge_state.started(life, pid, at)
 
 
 def lifecycle(life: Life, state: object, at: float = NOON) -> Life:
-    return bridge_life.said(life, {"type": "agent_comms.lifecycle", "state": state}, at)
+    return bridge_state.said(life, {"type": "agent_comms.lifecycle", "state": state}, at)
 
 
 def end(
     life: Life, stderr: str = "", at: float = NOON, how: str = "exited with 1"
 ) -> tuple[Life, float]:
-    return bridge_life.ended(
+    return bridge_state.ended(
         life, exit_text=how, stderr=stderr, who=WHO, now=at, random=0.0, timings=TIMES
     )
 
 
 def fatal(life: Life, code: str, message: str = "") -> Life:
     event = {"type": "bridge_fatal", "errorCode": code, "message": message}
-    return bridge_life.said(life, event, NOON)
+    return bridge_state.said(life, event, NOON)
 
 
 def retry(life: Life, at: float = NOON, **more: object) -> Life:
-    return bridge_life.said(life, {"type": "bridge_retry", **more}, at)
+    return bridge_state.said(life, {"type": "bridge_retry", **more}, at)
 
 
 def after(*words: str) -> Life:
@@ -97,10 +97,10 @@ def test_each_lifecycle_word_has_its_state_and_reason(
 @pytest.mark.parametrize("event", Event)
 def test_a_move_is_in_the_table_or_raises(state: BridgeState, event: Event) -> None:
     if (state, event) in TRANSITIONS:
-        assert bridge_life.advance(state, event) is TRANSITIONS[state, event]
+        assert bridge_state.advance(state, event) is TRANSITIONS[state, event]
     else:
         with pytest.raises(IllegalMove, match=f"a bridge that is {state} cannot {event}"):
-            bridge_life.advance(state, event)
+            bridge_state.advance(state, event)
 
 
 @pytest.mark.parametrize("state", RUNNING)
@@ -109,7 +109,7 @@ def test_a_bridge_that_runs_is_not_started_again(state: BridgeState) -> None:
     with pytest.raises(IllegalMove):
         start(life)
     with pytest.raises(IllegalMove):
-        bridge_life.locked_out(life, "why", NOON)
+        bridge_state.locked_out(life, "why", NOON)
 
 
 def test_a_retry_is_degraded_at_once_with_the_clis_own_words() -> None:
@@ -122,7 +122,7 @@ def test_a_retry_is_degraded_at_once_with_the_clis_own_words() -> None:
         "the bridge lost Raft (SERVER_5XX: HTTP 503) and tries again by itself: failure 2 in a row,"
         " next try after 10 s"
     )
-    assert bridge_life.said(life, {"type": "bridge_recovered", "afterFailures": 2}, NOON).healthy
+    assert bridge_state.said(life, {"type": "bridge_recovered", "afterFailures": 2}, NOON).healthy
     assert lifecycle(life, "listening_idle").healthy
 
 
@@ -134,17 +134,17 @@ def test_a_retry_of_another_shape_is_one_as_well(more: dict[str, object]) -> Non
 
 def test_a_wake_in_the_middle_of_a_pass_is_no_end_of_it() -> None:
     event = {"type": "agent_comms.handoff", "state": "handoff_pending"}
-    life = bridge_life.said(after(), event, NOON)
+    life = bridge_state.said(after(), event, NOON)
     assert life.state is BridgeState.CONNECTING
 
 
 def test_silence_is_told_in_seconds_and_ends_with_a_word() -> None:
-    life = bridge_life.silent(after("listening_idle"), NOON + 91)
+    life = bridge_state.silent(after("listening_idle"), NOON + 91)
     assert (life.state, life.listening_since) == (BridgeState.SILENT, 0.0)
     assert life.reason == "the bridge is silent for 91 s; a healthy one speaks every 25 s"
     assert life.listened_at == NOON
     assert lifecycle(life, "listening_idle", at=NOON + 92).healthy
-    unknown = bridge_life.said(life, {"type": "reconcile_peek"}, NOON + 92)
+    unknown = bridge_state.said(life, {"type": "reconcile_peek"}, NOON + 92)
     assert (unknown.state, unknown.heard_at) == (BridgeState.CONNECTING, NOON + 92)
     assert retry(life).state is BridgeState.DEGRADED
 
@@ -180,7 +180,7 @@ def test_only_a_listening_bridge_is_healthy(state: BridgeState) -> None:
 @pytest.mark.parametrize("words", [(), ("listening_idle",), ("degraded_backoff",)])
 def test_an_unknown_event_changes_nothing(event: dict[str, Any], words: Sequence[str]) -> None:
     life = after(*words)
-    assert bridge_life.said(life, event, NOON + 1) == replace(life, heard_at=NOON + 1)
+    assert bridge_state.said(life, event, NOON + 1) == replace(life, heard_at=NOON + 1)
 
 
 @pytest.mark.parametrize("words", [(), ("listening_idle",), ("degraded_backoff",)])
@@ -209,9 +209,9 @@ def test_a_healthy_spell_counts_also_where_something_went_wrong_before_the_end(l
         case "retry":
             life = retry(life, at=gone)
         case "fatal":
-            life = bridge_life.said(life, {"type": "bridge_fatal", "errorCode": "X"}, gone)
+            life = bridge_state.said(life, {"type": "bridge_fatal", "errorCode": "X"}, gone)
         case _:
-            life = bridge_life.silent(life, gone)
+            life = bridge_state.silent(life, gone)
     assert end(life, at=gone + 1)[0].failures == 1
     assert end(start(Life(failures=7)), at=gone)[0].failures == 8
 
@@ -263,7 +263,7 @@ def test_restarts_count_the_starts_after_the_first() -> None:
     assert life.restarts == 0
     life = start(end(life)[0])
     assert life.restarts == 1
-    life = start(bridge_life.not_started(end(life)[0], "raft: gone", 0.0, 0.0, TIMES)[0])
+    life = start(bridge_state.not_started(end(life)[0], "raft: gone", 0.0, 0.0, TIMES)[0])
     assert life.restarts == 2
 
 
@@ -289,9 +289,9 @@ def test_a_revoked_credential_names_the_command_that_signs_in_again() -> None:
     login = "raft agent login --server https://raft.invalid --agent agent-1 --profile-slug support"
     assert f"sign in again: `{login}`" in life.reason
     assert "or as soon as the profile is signed in" in life.reason
-    assert bridge_life.awaits_credential(life)
+    assert bridge_state.awaits_credential(life)
     assert delay == TIMES.slow.base
-    assert not bridge_life.awaits_credential(start(life))
+    assert not bridge_state.awaits_credential(start(life))
 
 
 def test_a_code_of_the_servers_own_counts_where_it_stands_in_the_message() -> None:
@@ -321,7 +321,7 @@ def test_a_code_of_an_earlier_run_does_not_explain_a_later_death() -> None:
 
 
 def test_an_end_of_our_making_says_why() -> None:
-    life, _ = bridge_life.ended(
+    life, _ = bridge_state.ended(
         start(Life()), exit_text="killed by SIGKILL", stderr="", who=WHO, now=NOON, random=0.0,
         timings=TIMES, killed="ended by raftsup after 180 s of silence",
     )  # fmt: skip
@@ -337,7 +337,7 @@ def test_the_last_exit_and_the_last_words_are_kept_through_a_restart() -> None:
 
 
 def test_a_missing_cli_says_how_to_install_and_verify_it() -> None:
-    life, delay = bridge_life.not_started(
+    life, delay = bridge_state.not_started(
         Life(), "raft: No such file or directory", 0.0, 0.0, TIMES
     )
     assert life.state is BridgeState.MISSING
@@ -382,20 +382,20 @@ def test_any_history_leaves_a_life_that_makes_sense(
         try:
             match move:
                 case "start":
-                    life = bridge_life.started(life, what, now)
+                    life = bridge_state.started(life, what, now)
                 case "say":
-                    life = bridge_life.said(life, what, now)
+                    life = bridge_state.said(life, what, now)
                 case "silent":
-                    life = bridge_life.silent(life, now)
+                    life = bridge_state.silent(life, now)
                 case "end":
-                    life, delay = bridge_life.ended(
+                    life, delay = bridge_state.ended(
                         life, exit_text="exited with 1", stderr=what, who=WHO, now=now,
                         random=random, timings=TIMES,
                     )  # fmt: skip
                 case "cannot":
-                    life, delay = bridge_life.not_started(life, what, 0.0, random, TIMES)
+                    life, delay = bridge_state.not_started(life, what, 0.0, random, TIMES)
                 case "stop":
-                    life = bridge_life.stopped(life)
+                    life = bridge_state.stopped(life)
         except IllegalMove:
             assert life == before
         assert (life.pid is not None) == (life.state in RUNNING)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.worker import bridge_lock
-from raftsup.worker.bridge_lock import Process
+from raftsup.worker.bridge import lockfile
+from raftsup.worker.bridge.lockfile import Process
 
 #: When the locks of these tests were written, in Unix seconds.
 WRITTEN = 1_795_248_000.0
@@ -50,7 +50,7 @@ def lock(pid: object, **more: object) -> bytes:
 def test_whose_bridge_a_process_is(
     argv: Sequence[str], environ: dict[str, str] | None, profile: str | None
 ) -> None:
-    assert bridge_lock.profile_of(Process(7, argv, environ)) == profile
+    assert lockfile.profile_of(Process(7, argv, environ)) == profile
 
 
 BEFORE, AFTER = WRITTEN - 1, WRITTEN + 60
@@ -75,7 +75,7 @@ BEFORE, AFTER = WRITTEN - 1, WRITTEN + 60
     ],
 )
 def test_a_lock_that_no_process_is_behind_is_stale(content: bytes, stale: bool, why: str) -> None:
-    verdict = bridge_lock.judge(content, "support", lambda pid: None)
+    verdict = lockfile.judge(content, "support", lambda pid: None)
     assert verdict.stale is stale
     assert why in verdict.why
 
@@ -108,7 +108,7 @@ def test_a_living_process_behind_a_lock_is_told_apart_or_left_in_peace(
     stale: bool,
     why: str,
 ) -> None:
-    verdict = bridge_lock.judge(lock(7, **more), "support", lambda pid: Process(pid, *process))
+    verdict = lockfile.judge(lock(7, **more), "support", lambda pid: Process(pid, *process))
     assert verdict.stale is stale
     assert why in verdict.why
 
@@ -126,12 +126,12 @@ def test_the_lock_of_a_bridge_that_may_be_ours_is_never_stale(
     more: dict[str, object],
 ) -> None:
     process = Process(7, argv, environ, started)
-    assert not bridge_lock.judge(lock(7, **more), "support", lambda pid: process).stale
+    assert not lockfile.judge(lock(7, **more), "support", lambda pid: process).stale
 
 
 @given(st.binary(max_size=60))
 def test_no_content_of_a_lock_file_breaks_the_judge(content: bytes) -> None:
-    assert bridge_lock.judge(content, "support", lambda pid: Process(pid, ["init"])).why
+    assert lockfile.judge(content, "support", lambda pid: Process(pid, ["init"])).why
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_no_content_of_a_lock_file_breaks_the_judge(content: bytes) -> None:
 def test_only_a_file_called_bridge_lock_is_taken_from_what_the_cli_says(
     stderr: str, path: str | None
 ) -> None:
-    found = bridge_lock.told_path(stderr)
+    found = lockfile.told_path(stderr)
     assert found == (Path(path) if path else None)
 
 
@@ -163,14 +163,14 @@ def test_healing_removes_an_empty_a_corrupt_a_dead_and_a_reused_pids_lock(
     path = tmp_path / "bridge.lock"
     path.write_bytes(content)
     os.utime(path, (1, 1))
-    assert bridge_lock.heal(path, "support").stale
+    assert lockfile.heal(path, "support").stale
     assert not path.exists()
 
 
 def test_healing_leaves_a_lock_alone_that_may_be_being_written(tmp_path: Path) -> None:
     path = tmp_path / "bridge.lock"
     path.write_bytes(b"")
-    assert not bridge_lock.heal(path, "support").stale
+    assert not lockfile.heal(path, "support").stale
     assert path.exists()
 
 
@@ -180,11 +180,11 @@ def test_healing_never_removes_the_lock_of_a_living_bridge_of_the_profile(tmp_pa
     argv = [sys.executable, "-c", script, "--profile", "support", "agent", "bridge"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as bridge:
         path.write_bytes(lock(bridge.pid))
-        verdict = bridge_lock.heal(path, "support")
+        verdict = lockfile.heal(path, "support")
         elsewhere = tmp_path / "sales" / "bridge.lock"
         elsewhere.parent.mkdir()
         elsewhere.write_bytes(lock(bridge.pid))
-        assert bridge_lock.heal(elsewhere, "sales").stale, "its pid is no bridge of sales"
+        assert lockfile.heal(elsewhere, "sales").stale, "its pid is no bridge of sales"
     assert not verdict.stale
     assert str(bridge.pid) in verdict.why
     assert path.exists()
@@ -195,7 +195,7 @@ def test_healing_removes_no_symbolic_link_and_not_what_it_points_to(tmp_path: Pa
     precious.write_bytes(b"")
     path = tmp_path / "bridge.lock"
     path.symlink_to(precious)
-    verdict = bridge_lock.heal(path, "support")
+    verdict = lockfile.heal(path, "support")
     assert not verdict.stale
     assert path.is_symlink()
     assert precious.exists()
@@ -207,14 +207,14 @@ def test_healing_removes_no_file_of_another_user(
     path = tmp_path / "bridge.lock"
     path.write_bytes(b"")
     monkeypatch.setattr(os, "getuid", lambda: path.stat().st_uid + 1)
-    assert not bridge_lock.heal(path, "support").stale
+    assert not lockfile.heal(path, "support").stale
     assert path.exists()
 
 
 def test_healing_removes_no_folder(tmp_path: Path) -> None:
     path = tmp_path / "bridge.lock"
     path.mkdir()
-    assert not bridge_lock.heal(path, "support").stale
+    assert not lockfile.heal(path, "support").stale
     assert path.is_dir()
 
 
@@ -227,5 +227,5 @@ def test_healing_keeps_a_lock_that_was_taken_while_it_looked(tmp_path: Path) -> 
         path.unlink()
         path.write_bytes(lock(8))
 
-    bridge_lock.heal(path, "support", another_starts)
+    lockfile.heal(path, "support", another_starts)
     assert path.read_bytes() == lock(8)

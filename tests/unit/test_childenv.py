@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.childenv import clean_env
+from raftsup.proc.env import clean_env
 
 NEEDED = {
     "PATH": "/bin",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from raftsup.config.agent_kinds import KINDS, TOOL_KINDS, fields_of
 from raftsup.config.describe import describe
+from raftsup.config.errors import Outside
 from raftsup.config.model import AcpAgent, Agent, OpenAIAgent, OpenClawAgent
-from raftsup.config.problems import Outside
 from tests.unit.agent_trees import (
     ACP,
     HTTP,

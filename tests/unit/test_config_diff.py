@@ -22,7 +22,7 @@ from raftsup.config.model import (
 from raftsup.paths import StateDir
 from raftsup.supervisor import config_diff
 from raftsup.supervisor.config_diff import Change, Takes
-from raftsup.worker.main import settings_of
+from raftsup.worker.worker import settings_of
 
 STATE = StateDir(Path("/nowhere"))
 SUPPORT = Account("support", True, "p", None, ("raft",), CommandAgent(("a",)), "support")

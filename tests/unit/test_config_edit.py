@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raftsup.config.edit import Edit, EditRefused, Remove, Set, edited, meant, same
-from raftsup.config.problems import ConfigError
+from raftsup.config.errors import ConfigError
+from raftsup.config.json5.edit import Edit, EditRefused, Remove, Set, edited, meant, same
 from tests.unit.json5_texts import KEYS, TREES, Written, documents
 
 FILE = Path("raftsup.json5")

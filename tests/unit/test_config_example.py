@@ -9,7 +9,7 @@ from raftsup.config.agent_kinds import KINDS, fields_of
 from raftsup.config.load import load
 from raftsup.config.model import CommandAgent
 from raftsup.config.schema import CHANNEL, SECTIONS, snake
-from raftsup.config.values import parse_duration, parse_size
+from raftsup.config.validators import parse_duration, parse_size
 
 EXAMPLE = Path(__file__).parents[2] / "conf" / "raftsup.example.json5"
 TEXT = EXAMPLE.read_text()

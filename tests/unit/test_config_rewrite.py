@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.config import rewrite as module
-from raftsup.config.edit import EditRefused, Set, edited
-from raftsup.config.problems import ConfigError
-from raftsup.config.rewrite import put_back, rewrite, unset_variables
+from raftsup.config import file_update as module
+from raftsup.config.errors import ConfigError
+from raftsup.config.file_update import put_back, rewrite, unset_variables
+from raftsup.config.json5.edit import EditRefused, Set, edited
 
 TEXT = """{
   // mine

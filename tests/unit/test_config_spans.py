@@ -9,8 +9,8 @@ import json5
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from raftsup.config.edit import same
-from raftsup.config.spans import Value, spans
+from raftsup.config.json5.cst import Value, spans
+from raftsup.config.json5.edit import same
 from tests.unit.json5_texts import Written, documents
 
 

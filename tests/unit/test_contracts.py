@@ -1,7 +1,8 @@
 """What raftsup takes from inside supervisor and gunicorn is still there, and still looks the same.
 
 Each of these packages may change its internals with any version. A failure here says what moved;
-who leans on it is ``raftsup.supervisor._compat``, and ``raftsup.worker.serve`` with ``intake``.
+who leans on it is ``raftsup.supervisor._compat``, and ``raftsup.worker.http_server`` with
+``intake``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from supervisor.states import RUNNING_STATES, STOPPED_STATES, ProcessStates, Sup
 from supervisor.supervisord import Supervisor
 
 from raftsup.supervisor import _compat
-from raftsup.worker import serve
+from raftsup.worker import http_server
 
 #: What we override or call, with its parameters.
 SIGNATURES: list[tuple[Any, str]] = [
@@ -229,7 +230,7 @@ def test_the_states_are_ordered_and_grouped_as_we_compare_them() -> None:
 
 def test_every_setting_of_gunicorn_that_we_set_exists() -> None:
     known = {setting.name for setting in gunicorn.config.KNOWN_SETTINGS}
-    gone = {*serve.SETTINGS, "graceful_timeout", "post_worker_init"} - known
+    gone = {*http_server.SETTINGS, "graceful_timeout", "post_worker_init"} - known
     assert not gone, f"gunicorn has no setting {', '.join(sorted(gone))}"
 
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from raftsup.ops.status.deep import Process, _listens, orphans
+from raftsup.ops.checks.machine import Process, _listens, orphans
 
 BRIDGE = ["raft", "--profile", "support", "agent", "bridge", "--wake-channel-endpoint"]
 URL, GONE = "http://127.0.0.1:1/wake", "http://127.0.0.1:2/wake"

@@ -12,24 +12,24 @@ from typing import Any, cast
 
 import pytest
 
+from raftsup.config.errors import Outside, Problem
 from raftsup.config.model import Account, OpenClawAgent
-from raftsup.config.problems import Outside, Problem
-from raftsup.ops.doctor import (
+from raftsup.ops.checks import (
     bridges,
     config,
-    folder,
     host,
     ledger,
     modes,
     profiles,
     raft,
-    table,
+    registry,
+    state_dir,
 )
-from raftsup.ops.doctor.addressed import addressed
-from raftsup.ops.doctor.finding import Finding, NotMended, Severity, bad, good, warning
-from raftsup.ops.doctor.processes import Process, above
-from raftsup.ops.doctor.scene import Scene
-from raftsup.ops.doctor.table import Check, Examined
+from raftsup.ops.checks.addressed import addressed
+from raftsup.ops.checks.context import Scene
+from raftsup.ops.checks.finding import Finding, NotMended, Severity, bad, good, warning
+from raftsup.ops.checks.processes import Process, above
+from raftsup.ops.checks.registry import Check, Examined
 from raftsup.ops.raft_cli import CliTrouble, Whoami
 from raftsup.paths import StateDir
 from raftsup.raft_errors import Who
@@ -45,7 +45,7 @@ def test_a_check_that_breaks_is_a_finding_that_tells_where_and_nothing_of_what_i
         yield good("before")
         raise KeyError("the-secret")
 
-    (one,) = table.examine(NOTHING, [Check("x", breaks)])
+    (one,) = registry.examine(NOTHING, [Check("x", breaks)])
     assert one.findings[0] == good("before")
     assert one.findings[1].severity is Severity.BAD
     assert "KeyError in test_doctor.py" in one.findings[1].what
@@ -59,7 +59,7 @@ def test_a_check_that_hangs_is_a_finding_and_keeps_no_other_from_being_told() ->
         never.wait()
         return iter(())
 
-    first, second = table.examine(
+    first, second = registry.examine(
         NOTHING, [Check("hangs", hangs, 0.05), Check("well", lambda _: [good("well")])]
     )
     never.set()
@@ -75,7 +75,7 @@ def test_what_cannot_be_mended_is_told_and_the_rest_is_mended() -> None:
         return "removed"
 
     stuck, left = Check("a", lambda _: ()), Check("b", lambda _: ())
-    said, again = table.mend([
+    said, again = registry.mend([
         Examined(stuck, (warning("the lock", "", "", refuses), bad("x", "", ""))),
         Examined(left, (good("a file", done),)),
     ])  # fmt: skip
@@ -93,7 +93,7 @@ def test_what_cannot_be_mended_is_told_and_the_rest_is_mended() -> None:
     ],
 )
 def test_a_disk_is_told_of_before_it_is_full(free: int, inodes: int | None, severity: str) -> None:
-    assert folder.judge_room("/s", free, inodes).severity == severity
+    assert state_dir.judge_room("/s", free, inodes).severity == severity
 
 
 @pytest.mark.parametrize(("used", "severity"), [(69, "good"), (70, "warning"), (88, "bad")])
@@ -367,7 +367,7 @@ def test_a_command_is_about_the_instance_that_the_doctor_was_asked_of(
 
 
 def test_a_folder_of_another_user_is_told_with_how_to_look_as_him() -> None:
-    found = folder.foreign(Path("/s t"), 0, "/no/such/file")
+    found = state_dir.foreign(Path("/s t"), 0, "/no/such/file")
     assert found.severity is Severity.BAD and "belongs to uid 0 (root)" in found.what
     assert found.mend == "sudo -u root raftsup doctor --state-dir '/s t'"
 

@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 import pytest
 
-from raftsup import __version__, flock
+from raftsup import __version__
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, CommandAgent, Config
-from raftsup.dispatcher import letters
+from raftsup.dispatcher import config_pipe
+from raftsup.proc import lockfile
 from raftsup.supervisor import handover
 
 AGENT = CommandAgent(("agent",), env=MappingProxyType({"KEY": "secret"}))
@@ -79,7 +80,7 @@ def test_one_that_is_not_there_is_refused_with_a_line(number: str) -> None:
 
 
 def test_that_of_another_version_is_refused_with_a_line() -> None:
-    body = letters.pickled(("another", GOOD))
+    body = config_pipe.pickled(("another", GOOD))
     assert f"from raftsup another, and this is {__version__}" in refused(left_by_hand(body))
     with pytest.raises(ConfigError, match="not JSON5"):
         taken(left_by_hand(body), broken)
@@ -104,13 +105,13 @@ def test_one_that_no_pipe_takes_is_not_left_half() -> None:
 def test_the_lock_stays_held_and_is_nobody_elses(tmp_path: Path) -> None:
     path, other = tmp_path / "lock", tmp_path / "other"
     environ: dict[str, str] = {}
-    held = flock.take(path)
+    held = lockfile.take(path)
     handover.leave_lock(held, environ)
     assert os.get_inheritable(held)
-    assert flock.holder(path) == os.getpid()
+    assert lockfile.holder(path) == os.getpid()
     assert handover.lock(path, environ) == held
     assert environ == {} and not os.get_inheritable(held)
-    assert flock.holder(path) == os.getpid()
+    assert lockfile.holder(path) == os.getpid()
 
     other.touch()
     handover.leave_lock(held, environ)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.cli.arguments.service import choose_instance
 from raftsup.cli.context import chosen_by
 from raftsup.cli.main import main, parser
 from raftsup.ops import dev
-from raftsup.ops.addressed import addressed
+from raftsup.ops.command_hints import addressed
 from raftsup.paths import StateDirError, default_config_path, default_state_dir
 
 HOME = {"HOME": "/h"}
@@ -89,7 +89,7 @@ def test_a_throwaway_instance_is_not_set_up_and_no_service(
 ) -> None:
     for name in ("RAFTSUP_STATE_DIR", "RAFTSUP_CONFIG_PATH"):
         monkeypatch.setenv(name, "/nowhere")
-    assert main(["--dev", command]) == exits.USAGE
+    assert main(["--dev", command]) == exit_codes.USAGE
     assert "the throwaway instance" in capsys.readouterr().err
 
 
@@ -122,6 +122,6 @@ def test_what_is_suggested_is_about_the_instance_that_was_asked_for(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     for name in ("RAFTSUP_NAME", "RAFTSUP_STATE_DIR", "RAFTSUP_CONFIG_PATH"):
         monkeypatch.setenv(name, "")  # the command line sets them, for this process
-    assert main(words) == exits.NOT_RUNNING
+    assert main(words) == exit_codes.NOT_RUNNING
     told = capsys.readouterr()
     assert said in told.out + told.err

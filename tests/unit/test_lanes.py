@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.backoff import Backoff
-from raftsup.dispatcher.lanes import ALL, Decision, Head, after, bounded, decide
 from raftsup.dispatcher.owed import Owed
+from raftsup.dispatcher.scheduler import ALL, Decision, Head, after, bounded, decide
 from raftsup.turn import LaneHealth, OutcomeKind, Turn
 
 NOW = 1000.0

@@ -7,7 +7,7 @@ import asyncio
 import lmdb
 import pytest
 
-from raftsup import exits
+from raftsup import exit_codes
 from raftsup.dispatcher import patience
 from raftsup.ledger import LedgerUnavailable
 from raftsup.ledger.store import Store
@@ -36,4 +36,4 @@ def test_the_dispatcher_ends_where_only_a_new_process_can_write(
     monkeypatch.setattr(patience.os, "_exit", end)
     with pytest.raises(Ended) as ended:
         asyncio.run(patience.patiently(write))
-    assert ended.value.args == (exits.FAILED,)
+    assert ended.value.args == (exit_codes.FAILED,)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftsup.config.problems import Outside
-from raftsup.dispatcher.letters import Inbox, Letter, NoHurry, written
+from raftsup.config.errors import Outside
+from raftsup.dispatcher.config_pipe import Inbox, Letter, NoHurry, written
 from tests.unit.config_trees import config, raft
 
 

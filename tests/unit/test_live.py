@@ -14,8 +14,8 @@ from raftsup.config.model import Account, Agent, CommandAgent, Config, OpenClawA
 from raftsup.ops import live
 from raftsup.paths import StateDir
 from raftsup.runners import Finding
-from raftsup.runners.live import try_out
-from raftsup.runners.openclaw.live import of_agents
+from raftsup.runners.check import try_out
+from raftsup.runners.openclaw.check import of_agents
 
 
 def tried(agent: Agent, **env: str) -> Finding:

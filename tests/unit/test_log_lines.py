@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.log import say
-from raftsup.ops.logs import printed
-from raftsup.ops.logs.parsed import (
+from raftsup.ops.logs import format
+from raftsup.ops.logs.record import (
     Record,
     Wanted,
     backwards,
@@ -86,12 +86,12 @@ def test_read_from_the_end_or_in_pieces_every_line_keeps_its_place(
 ) -> None:
     whole = "".join(f"{line}\n" for line in lines)
     from_the_end = list(backwards(reversed(lines), SUPPORT, AT))[::-1]
-    assert "".join(printed.as_text(r, colour=False) for r in from_the_end) == whole
+    assert "".join(format.as_text(r, colour=False) for r in from_the_end) == whole
     shown, last, rest = "", None, lines
     while rest:
         piece = data.draw(st.integers(1, len(rest)))
         records = forwards(rest[:piece], SUPPORT, last, AT)
-        shown += "".join(printed.as_text(r, colour=False) for r in records)
+        shown += "".join(format.as_text(r, colour=False) for r in records)
         last, rest = records[-1], rest[piece:]
     assert shown == whole
 
@@ -102,7 +102,7 @@ def test_what_comes_later_of_a_record_is_shown_where_the_record_is() -> None:
     (later,) = forwards(["more"], DISPATCHER, late, AT)
     assert Wanted(turn=7, level="ERROR")(late) and Wanted(turn=7)(later)
     assert not Wanted(turn=8)(late)
-    assert printed.as_text(late, colour=False) == "KeyError: 'x'\n"
+    assert format.as_text(late, colour=False) == "KeyError: 'x'\n"
 
 
 def test_the_parents_lines_have_the_time_and_the_words_of_ours(
@@ -165,7 +165,7 @@ def test_a_stamp_is_the_millisecond_it_was_made_of(milliseconds: int) -> None:
 
 def test_a_record_as_an_object_keeps_what_every_record_has() -> None:
     record = Record(AT, "INFO", DISPATCHER, "action=x time=never account=support", ("more",))
-    assert printed.as_json(record) == {
+    assert format.as_json(record) == {
         "time": AT, "level": "INFO", "program": "dispatcher", "action": "x",
         "account": "support", "more": ["more"],
     }  # fmt: skip
@@ -173,13 +173,13 @@ def test_a_record_as_an_object_keeps_what_every_record_has() -> None:
 
 def test_nothing_that_is_shown_moves_a_terminal() -> None:
     record = Record(AT, "INFO", SUPPORT, "a\x1b[2Jb", ("\x9b31mred\tx",))
-    shown = printed.as_text(record, colour=False)
+    shown = format.as_text(record, colour=False)
     assert shown == f"{AT} INFO support a\\u001b[2Jb\n\\u009b31mred\tx\n"
 
 
 def test_an_account_has_one_colour_in_every_programs_lines() -> None:
-    own = printed.as_text(Record(AT, "INFO", SUPPORT, "a"), colour=True)
-    other = printed.as_text(Record(AT, "INFO", DISPATCHER, "action=a account=support"), colour=True)
+    own = format.as_text(Record(AT, "INFO", SUPPORT, "a"), colour=True)
+    other = format.as_text(Record(AT, "INFO", DISPATCHER, "action=a account=support"), colour=True)
     colour = own.split("\x1b[")[3].split("m")[0]
     assert f"\x1b[{colour}msupport\x1b[0m" in own
     assert f"\x1b[{colour}mdispatcher\x1b[0m" in other

@@ -19,8 +19,8 @@ from raftsup.runners.openai.answer import (
     refusal,
     retry_after,
 )
+from raftsup.runners.openai.check import names_in, of_models, of_path
 from raftsup.runners.openai.http import Answer
-from raftsup.runners.openai.live import names_in, of_models, of_path
 from raftsup.runners.openai.wire import (
     NoWay,
     body,

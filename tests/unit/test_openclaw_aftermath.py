@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from raftsup.runners.openclaw import aftermath
-from raftsup.runners.openclaw.aftermath import PATIENCE, Fate, Found, Handle, Traces, find
+from raftsup.runners.openclaw import reconcile
+from raftsup.runners.openclaw.reconcile import PATIENCE, Fate, Found, Handle, Traces, find
 
 HANDLE = Handle("ours", "boot-1", "agent:main:raft:support")
 SAME, OTHER = "boot-1", "boot-2"
@@ -227,17 +227,17 @@ def test_a_run_that_came_before_ours_is_never_taken_for_it(told: Traces) -> None
     ],
 )
 def test_a_wait_that_ended_is_no_run_that_ended(wait: dict[str, Any], over: bool) -> None:
-    assert aftermath.is_over(wait) is over
+    assert reconcile.is_over(wait) is over
 
 
 @given(st.text(), st.text(), st.text())
 def test_a_handle_survives_being_written_down(run: str, boot: str, session: str) -> None:
     handle = Handle(run, boot, session)
     try:
-        text = aftermath.pack(handle)
+        text = reconcile.pack(handle)
     except TypeError:  # a lone surrogate: no id has one
         assume(False)
-    assert aftermath.unpack(text) == handle
+    assert reconcile.unpack(text) == handle
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_handle_survives_being_written_down(run: str, boot: str, session: str)
      'openclaw:{"run":"r","boot":"b","session":"s","more":1}', 'acp:{"session":"s"}'],
 )  # fmt: skip
 def test_what_is_no_handle_of_ours_is_none(text: str) -> None:
-    assert aftermath.unpack(text) is None
+    assert reconcile.unpack(text) is None
 
 
 @pytest.mark.parametrize(
@@ -262,4 +262,4 @@ def test_what_is_no_handle_of_ours_is_none(text: str) -> None:
 def test_a_new_run_does_not_come_between_a_gateway_and_its_recovery(
     row: dict[str, Any] | None, watched: float, recovering: bool
 ) -> None:
-    assert aftermath.is_recovering(Traces(OTHER, row=row, watched=watched)) is recovering
+    assert reconcile.is_recovering(Traces(OTHER, row=row, watched=watched)) is recovering

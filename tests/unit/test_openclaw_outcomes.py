@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.runners.openclaw import outcomes
+from raftsup.runners.openclaw import mapping
 from raftsup.turn import Outcome, OutcomeKind
 
 ABORTED = Outcome(OutcomeKind.CANCELLED, "somebody aborted the run at the Gateway")
@@ -43,18 +43,18 @@ ABORTED = Outcome(OutcomeKind.CANCELLED, "somebody aborted the run at the Gatewa
     ],
 )
 def test_an_end_becomes_its_outcome(wait: dict[str, Any], outcome: Outcome) -> None:
-    assert outcomes.of_wait(wait) == outcome
+    assert mapping.of_wait(wait) == outcome
 
 
 @given(st.text(), st.text(), st.text())
 def test_nothing_but_ok_is_a_success(status: str, error: str, stop: str) -> None:
-    kind = outcomes.of(status, error=error, stop_reason=stop).kind
+    kind = mapping.of(status, error=error, stop_reason=stop).kind
     assert (kind is OutcomeKind.SUCCEEDED) == (status == "ok")
 
 
 @given(st.text(max_size=500))
 def test_a_reason_is_one_printable_line(error: str) -> None:
-    reason = outcomes.of("error", error=error).reason
+    reason = mapping.of("error", error=error).reason
     assert reason.isprintable() and len(reason) < 400
 
 
@@ -68,13 +68,13 @@ def test_a_reason_is_one_printable_line(error: str) -> None:
     ],
 )
 def test_the_text_is_that_of_the_final_reply(wait: dict[str, Any], text: str) -> None:
-    assert outcomes.text_of(wait) == text
+    assert mapping.text_of(wait) == text
 
 
 @pytest.mark.parametrize(
     "error", ["another OpenClaw process owns state-lifecycle", "Agent database cleanup failed"]
 )
 def test_a_run_that_the_gateway_could_not_begin_costs_no_attempt(error: str) -> None:
-    told = outcomes.of("error", error=error)
+    told = mapping.of("error", error=error)
     assert told.kind is OutcomeKind.POSTPONED
     assert "cannot begin" in told.reason

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.runners.openclaw import trouble
+from raftsup.runners.openclaw import connect_errors
+from raftsup.runners.openclaw.connect_errors import SLOW, Trouble
 from raftsup.runners.openclaw.frames import Hello
-from raftsup.runners.openclaw.link import Refused
-from raftsup.runners.openclaw.trouble import SLOW, Trouble
+from raftsup.runners.openclaw.websocket import Refused
 
 
 def refused(code: str, detail: str = "", message: str = "no", **more: Any) -> Refused:
@@ -22,8 +22,8 @@ def refused(code: str, detail: str = "", message: str = "no", **more: Any) -> Re
 
 def test_a_gateway_that_starts_is_asked_again_when_it_says() -> None:
     starting = refused("UNAVAILABLE", retryable=True, retryAfterMs=250)
-    assert trouble.of_refusal(starting) == Trouble("it is starting", 0.25)
-    assert trouble.of_refusal(refused("UNAVAILABLE")) == Trouble("it is starting", None)
+    assert connect_errors.of_refusal(starting) == Trouble("it is starting", 0.25)
+    assert connect_errors.of_refusal(refused("UNAVAILABLE")) == Trouble("it is starting", None)
 
 
 @pytest.mark.parametrize("request_id", ["cd27761a-105e-41d6-b560-1b0ec9342069", "7"])
@@ -31,7 +31,7 @@ def test_a_gateway_that_starts_is_asked_again_when_it_says() -> None:
 def test_a_host_that_must_be_approved_names_the_request(request_id: str, retryable: bool) -> None:
     details = {"requestId": request_id, "reason": "not-paired"}
     asked = refused("NOT_PAIRED", "PAIRING_REQUIRED", details=details, retryable=retryable)
-    assert trouble.of_refusal(asked) == Trouble(
+    assert connect_errors.of_refusal(asked) == Trouble(
         f"it does not know this host yet; run `openclaw devices approve {request_id}` on the"
         " Gateway's host",
         SLOW,
@@ -41,7 +41,7 @@ def test_a_host_that_must_be_approved_names_the_request(request_id: str, retryab
 @pytest.mark.parametrize("request_id", ["x; rm -rf /", "$(id)", "--latest", "a\nb", "", None, 7])
 def test_what_is_no_request_id_gets_into_no_command(request_id: object) -> None:
     asked = refused("NOT_PAIRED", "PAIRING_REQUIRED", details={"requestId": request_id})
-    assert "`openclaw devices approve`" in trouble.of_refusal(asked).text
+    assert "`openclaw devices approve`" in connect_errors.of_refusal(asked).text
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_a_known_refusal_says_what_to_do_also_where_it_may_be_tried_again(
     detail: str, words: str
 ) -> None:
     for retryable in (False, True):
-        told = trouble.of_refusal(refused("INVALID_REQUEST", detail, retryable=retryable))
+        told = connect_errors.of_refusal(refused("INVALID_REQUEST", detail, retryable=retryable))
         assert words in told.text and told.text.endswith(f"({detail})")
         assert told.again == SLOW
 
 
 @given(st.text(max_size=400), st.text(max_size=30))
 def test_a_refusal_that_nobody_foresaw_is_told_in_one_line(message: str, code: str) -> None:
-    told = trouble.of_refusal(refused("NEW", code, message))
+    told = connect_errors.of_refusal(refused("NEW", code, message))
     assert told.text.isprintable() and len(told.text) < 500
 
 
@@ -82,18 +82,18 @@ def test_the_wait_that_a_gateway_asks_for_is_in_seconds(
 
 def test_a_gateway_that_gives_every_scope_is_no_trouble() -> None:
     scopes = ("operator.read", "operator.write", "operator.more")
-    assert trouble.of_hello(Hello("2026.9.6", "boot", scopes, 0)) is None
+    assert connect_errors.of_hello(Hello("2026.9.6", "boot", scopes, 0)) is None
 
 
 def test_missing_scopes_are_named() -> None:
-    told = trouble.of_hello(Hello("2026.9.6", "boot", ("operator.read",), 0))
+    told = connect_errors.of_hello(Hello("2026.9.6", "boot", ("operator.read",), 0))
     assert told is not None and "without operator.write;" in told.text
-    told = trouble.of_hello(Hello("2026.9.6", "boot", (), 0))
+    told = connect_errors.of_hello(Hello("2026.9.6", "boot", (), 0))
     assert told is not None and "without operator.read and operator.write;" in told.text
 
 
 def test_a_gateway_too_old_to_name_its_boot_is_told_of() -> None:
-    told = trouble.of_hello(Hello("2026.3.1", "", ("operator.read", "operator.write"), 0))
+    told = connect_errors.of_hello(Hello("2026.3.1", "", ("operator.read", "operator.write"), 0))
     assert told == Trouble(
         "it is version 2026.3.1, which does not tell one boot from the next; raftsup needs 2026.9"
         " or newer",

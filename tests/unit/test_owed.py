@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from raftsup.dispatcher.lanes import Head
 from raftsup.dispatcher.owed import Owed
+from raftsup.dispatcher.scheduler import Head
 from raftsup.turn import Turn
 
 ACCOUNTS = ["a", "b", "c"]

@@ -21,7 +21,7 @@ from raftsup.config.model import (
 from raftsup.paths import StateDir
 from raftsup.runners import Runner, Stop, Work
 from raftsup.runners.command import CommandRunner
-from raftsup.runners.pool import Pool
+from raftsup.runners.registry import Pool
 from raftsup.turn import Outcome
 
 ONE, OTHER = CommandAgent(("one",)), CommandAgent(("other",))

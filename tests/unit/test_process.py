@@ -8,7 +8,7 @@ import signal
 import pytest
 from supervisor.process import Subprocess
 
-from raftsup import lifeline
+from raftsup.proc import linux
 from raftsup.supervisor.process import ForkedProcess
 
 
@@ -23,7 +23,7 @@ def test_no_signal_reaches_a_fork_before_it_has_handlers_of_its_own(
     monkeypatch.setattr(Subprocess, "spawn", lambda self: during.append(mask()))
     before = mask()
     ForkedProcess.spawn(object.__new__(ForkedProcess))
-    assert during[0] >= lifeline.STEERING
+    assert during[0] >= linux.STEERING
     assert mask() == before
 
 
@@ -32,9 +32,9 @@ def test_the_handlers_are_reset_before_a_waiting_signal_is_let_in() -> None:
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGTERM, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_BLOCK, lifeline.STEERING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, linux.STEERING)
         os.kill(os.getpid(), signal.SIGTERM)
-        lifeline.reset_signals()
+        linux.reset_signals()
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
 
@@ -47,6 +47,6 @@ def test_python_ignores_a_broken_pipe_and_a_program_does_not(
 ) -> None:
     pid = os.fork()
     if pid == 0:
-        lifeline.reset_signals(before_exec=before_exec)
+        linux.reset_signals(before_exec=before_exec)
         os._exit(0 if signal.getsignal(signal.SIGPIPE) is handler else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

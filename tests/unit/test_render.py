@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.ops.status import columns, render
+from raftsup.ops.status import render, table
 from tests.unit.status_facts import NOW, account, status
 
 NAMES = st.text("abcdefghijk-", min_size=1, max_size=40)
@@ -43,19 +43,19 @@ def test_a_name_too_long_loses_its_middle_before_a_screen_loses_what_one_looks_f
     name: str,
 ) -> None:
     facts = [account(name, "misconfigured", "why"), account("b")]
-    head, row, _ = columns.table(columns.RUNNING, facts, NOW, 80)
+    head, row, _ = table.table(table.RUNNING, facts, NOW, 80)
     assert [cell.strip() for cell in head] == [
         "ACCOUNT", "STATE", "BRIDGE", "LAST WAKE", "QUEUED", "LAST TURN",
     ]  # fmt: skip
     begin, end = row[0].split("…")
     assert name.startswith(begin) and name.endswith(end) and len(row[0]) >= 20
-    assert columns.table(columns.RUNNING, facts, NOW, 200)[1][0].strip() == name
+    assert table.table(table.RUNNING, facts, NOW, 200)[1][0].strip() == name
 
 
 def test_a_screen_that_is_drawn_again_keeps_its_columns_while_states_come_and_go() -> None:
     before, after = account("support", "starting", "why"), account("support")
     after["turns"]["last"] = after["endpoint"]["url"] = None
-    heads = [columns.table(columns.RUNNING, [facts], NOW, 80)[0] for facts in (before, after)]
+    heads = [table.table(table.RUNNING, [facts], NOW, 80)[0] for facts in (before, after)]
     assert heads[0] == heads[1]
 
 
@@ -66,11 +66,11 @@ def test_no_row_is_wider_than_the_screen_and_each_tells_the_state(
     facts = [account(name, state, "why") for name, state, _ in accounts]
     for fact, (_, _, end) in zip(facts, accounts, strict=True):
         fact["turns"]["last"]["state"] = end
-    shown = columns.RUNNING if runs else columns.WRITTEN
-    rows = [columns.joined(row) for row in columns.table(shown, facts, NOW, width)]
+    shown = table.RUNNING if runs else table.WRITTEN
+    rows = [table.joined(row) for row in table.table(shown, facts, NOW, width)]
     assert all(len(row) <= width for row in rows)
     for row, fact in zip(rows[1:], facts, strict=True):
-        state = fact["state"] if runs else columns.written_state(fact)
+        state = fact["state"] if runs else table.written_state(fact)
         assert row.split()[1] == state
         begin, _, end = row.split()[0].partition("…")
         assert fact["account"].startswith(begin) and fact["account"].endswith(end)
@@ -79,25 +79,25 @@ def test_no_row_is_wider_than_the_screen_and_each_tells_the_state(
 @given(st.integers(40, 200))
 def test_a_wider_screen_shows_no_less(width: int) -> None:
     facts = [account("support"), account("sales", "misconfigured", "why")]
-    narrow, wide = (columns.table(columns.RUNNING, facts, NOW, w)[0] for w in (width, width + 1))
+    narrow, wide = (table.table(table.RUNNING, facts, NOW, w)[0] for w in (width, width + 1))
     assert {head.strip() for head in narrow} <= {head.strip() for head in wide}
 
 
 @given(st.floats(0, 1e9))
 def test_an_age_is_short_and_never_more_than_it_is(seconds: float) -> None:
-    text = columns.age(seconds)
+    text = table.age(seconds)
     whole = int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
     assert whole <= seconds < 2 * whole + 1
 
 
 def test_what_lies_ahead_of_the_clock_is_no_time_ago() -> None:
-    assert columns.age(-5) == "0s"
+    assert table.age(-5) == "0s"
 
 
 def test_what_never_happened_is_a_dash() -> None:
     facts = account("support")
     facts["endpoint"]["url"] = facts["wakes"]["lastAt"] = facts["turns"]["last"] = None
-    row = columns.joined(columns.table(columns.RUNNING, [facts], NOW, None)[1])
+    row = table.joined(table.table(table.RUNNING, [facts], NOW, None)[1])
     assert [cell for cell in row.split() if cell == "-"] == ["-"] * 3
 
 

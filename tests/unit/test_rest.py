@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from raftsup.backoff import Backoff
-from raftsup.runners.rest import Rest
+from raftsup.runners.cooldown import Rest
 
 
 def test_a_rest_tells_why_ends_by_itself_and_says_so() -> None:

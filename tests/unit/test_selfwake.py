@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.ops.status.selfwake import ProbeFailed, send
-from raftsup.worker.selfwake import is_probe, new_key
+from raftsup.worker.probe_key import is_probe, new_key
 
 
 def test_a_key_is_private_and_the_last_workers_is_void(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.config.load import ConfigError, load
-from raftsup.ops.service import control, described, found, install, launchd, systemd
+from raftsup.ops.service import control, detect, install, launchd, spec, systemd
 from raftsup.ops.service.control import Verb
-from raftsup.ops.service.described import Described, Scope, describe, search_path
-from raftsup.ops.service.found import Manager, Place
+from raftsup.ops.service.detect import Manager, Place
+from raftsup.ops.service.spec import Described, Scope, describe, search_path
 
 HOME = "/home/you"
 #: The installation that README.rst describes, of a user whose home is HOME.
@@ -89,7 +89,7 @@ def test_a_pattern_in_a_folders_name_does_not_hide_the_file_of_secrets() -> None
 
 def test_the_next_word_starts_this_service_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def word(service: Described) -> str:
-        at = found.place(Manager.SYSTEMD, service.scope, service.unit, Path(HOME))
+        at = detect.place(Manager.SYSTEMD, service.scope, service.unit, Path(HOME))
         return install.next_word(service, at)
 
     monkeypatch.setenv("RAFTSUP_STATE_DIR", str(SHIPPED.state))
@@ -137,7 +137,7 @@ def test_launchds_shell_starts_the_host_with_the_secrets_of_the_file(tmp_path: P
     assert subprocess.run(words, capture_output=True, check=True).stdout == b", up --quiet\n"
     service.secrets.write_text("# mine\nAGENT_KEY='a b'\n")
     assert subprocess.run(words, capture_output=True, check=True).stdout == b"a b, up --quiet\n"
-    assert described.read_secrets(service.secrets) == {"AGENT_KEY": "a b"}
+    assert spec.read_secrets(service.secrets) == {"AGENT_KEY": "a b"}
 
 
 @pytest.fixture
@@ -219,20 +219,20 @@ def test_a_service_belongs_to_the_instance_whose_state_folder_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    monkeypatch.setattr(found, "SYSTEM_UNITS", tmp_path / "system")
-    monkeypatch.setattr(found, "manager_here", lambda: Manager.SYSTEMD)
+    monkeypatch.setattr(detect, "SYSTEM_UNITS", tmp_path / "system")
+    monkeypatch.setattr(detect, "manager_here", lambda: Manager.SYSTEMD)
     states = {}
     for scope, unit in ((Scope.USER, "raftsup"), (Scope.SYSTEM, "raftsup-staging")):
-        place = found.place(Manager.SYSTEMD, scope, unit, tmp_path)
+        place = detect.place(Manager.SYSTEMD, scope, unit, tmp_path)
         service = replace(SHIPPED, unit=unit, scope=scope, state=tmp_path / unit)
         place.path.parent.mkdir(parents=True)
         place.path.write_text(systemd.text(service))
-        states[unit] = found.of(service.state, tmp_path)
+        states[unit] = detect.of(service.state, tmp_path)
     assert {unit: s and (s.scope, s.ours) for unit, s in states.items()} == {
         "raftsup": (Scope.USER, True),
         "raftsup-staging": (Scope.SYSTEM, True),
     }
-    assert found.of(tmp_path / "another", tmp_path) is None
+    assert detect.of(tmp_path / "another", tmp_path) is None
 
 
 def test_what_is_asked_of_each_manager() -> None:

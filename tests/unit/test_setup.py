@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from raftsup.config.edit import edited
+from raftsup.config.json5.edit import edited
 from raftsup.config.load import load_text
-from raftsup.config.source import parse
+from raftsup.config.reader import parse
 from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.setup import openclaw, plan
 from raftsup.ops.setup.agents import KINDS, ask_agent
-from raftsup.ops.setup.ask import Missing, Unasked
 from raftsup.ops.setup.plan import TEMPLATE, Entry
+from raftsup.ops.setup.prompts import Missing, Unasked
 
 FILE = Path("raftsup.json5")
 AGENT = {"kind": "command", "command": ["x"]}

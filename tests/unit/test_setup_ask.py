@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftsup.ops.setup.ask import Person
+from raftsup.ops.setup.prompts import Person
 
 
 def test_a_key_that_is_no_letter_is_asked_for_again(

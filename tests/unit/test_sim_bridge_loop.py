@@ -12,12 +12,12 @@ import pytest
 
 from raftsup.sim import timers, wire
 from raftsup.sim.agent_api import AgentApi, ApiAnswer, read
+from raftsup.sim.answer_class import Verdict
 from raftsup.sim.bridge import Bridge, Options
 from raftsup.sim.bridge_report import Identity, Reporter
 from raftsup.sim.bridge_state import BridgeState, Hint
 from raftsup.sim.cli_errors import CliError
 from raftsup.sim.endpoint_calls import WakeEndpoint
-from raftsup.sim.verdict import Verdict
 
 JSON = {"content-type": "application/json"}
 TIMES = timers.Timers(poll=0.001, reconcile=10, grace=30, fast_reconcile=1000)

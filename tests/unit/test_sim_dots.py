@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raftsup.sim.dots import BadReport
+from raftsup.sim.presence import BadReport
 from raftsup.sim.workspace import Workspace
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z

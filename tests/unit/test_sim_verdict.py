@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from raftsup.sim.verdict import CLASSES, judge
+from raftsup.sim.answer_class import CLASSES, judge
 
 JSON = "application/json"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.supervisor.watchdog import Pulse, silent
-from raftsup.worker.pulse import interval
+from raftsup.worker.heartbeat import interval
 
 NOW, LIMIT = 1000.0, 20.0
 

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
 
-from raftsup.ops.service.described import Scope
-from raftsup.ops.service.found import Manager, Place
+from raftsup.ops.service.detect import Manager, Place
+from raftsup.ops.service.spec import Scope
 
 #: Seconds for a command that waits for the host: as long as a unit may take to start and stop.
 _PATIENCE = 600.0

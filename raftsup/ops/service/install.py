@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftsup.ops.service import control, found, launchd, systemd
+from raftsup.ops.service import control, detect, launchd, systemd
 from raftsup.ops.service.control import Verb
-from raftsup.ops.service.described import Described, Scope, instance_words
-from raftsup.ops.service.found import Installed, Manager, Place
+from raftsup.ops.service.detect import Installed, Manager, Place
+from raftsup.ops.service.spec import Described, Scope, instance_words
 from raftsup.paths import StateDir, default_state_dir
 
 _SECRETS = """\
@@ -54,14 +54,14 @@ def generated(service: Described, manager: Manager) -> str:
 
 def plan(service: Described, home: Path) -> Plan:
     """What `raftsup install` would do. Raises ``NotInstalled``."""
-    manager = found.manager_here()
-    place = found.place(manager, service.scope, service.unit, home)
+    manager = detect.manager_here()
+    place = detect.place(manager, service.scope, service.unit, home)
     try:
         text = generated(service, manager)
     except ValueError as error:
         raise NotInstalled(str(error)) from None
-    old = found.read(place, home)
-    other = found.of(service.state, home)
+    old = detect.read(place, home)
+    other = detect.of(service.state, home)
     if other is not None and other.path != place.path:
         raise NotInstalled(
             f"{other.path} runs {service.state} already, as a {other.scope} service: remove it"

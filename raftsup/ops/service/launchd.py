@@ -5,7 +5,7 @@ from __future__ import annotations
 import plistlib
 import shlex
 
-from raftsup.ops.service.described import Described, Scope
+from raftsup.ops.service.spec import Described, Scope
 from raftsup.ops.service.systemd import MARKER
 
 

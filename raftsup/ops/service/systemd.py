@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from raftsup.ops.service.described import Described, Scope
+from raftsup.ops.service.spec import Described, Scope
 
 #: The first words of a unit that is ours to change and to remove.
 MARKER = "Written by `raftsup install`"

@@ -9,7 +9,7 @@ from typing import Any
 
 from raftsup.config.agent_kinds import TOOL_KINDS
 from raftsup.config.agents import GATEWAY_TOKEN
-from raftsup.ops.setup.ask import Ask
+from raftsup.ops.setup.prompts import Ask
 
 _FLAG = "--agent '<JSON5>'"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

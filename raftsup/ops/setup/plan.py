@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.config.accounts import DEFAULT, normalise_id
-from raftsup.config.edit import Edit, Set, same
+from raftsup.config.json5.edit import Edit, Set, same
 from raftsup.ops.accounts import ACCOUNTS, CHANNEL, ChangeRefused, at, ids, key_of, of_profile
 
 #: A file that is not there yet begins as this.

@@ -9,7 +9,7 @@ from raftsup import raft_home
 from raftsup.ops import raft_cli
 from raftsup.ops.accounts import ChangeRefused, of_profile
 from raftsup.ops.raft_cli import CliTrouble, whoami
-from raftsup.ops.setup.ask import Ask
+from raftsup.ops.setup.prompts import Ask
 from raftsup.raft_errors import Who
 
 #: Raft's own, where no profile here says another.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from raftsup.config.model import Account
-from raftsup.worker.bridge_life import silence_reason
+from raftsup.worker.bridge.state import silence_reason
 
 
 class AccountState(StrEnum):

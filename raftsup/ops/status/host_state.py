@@ -8,10 +8,10 @@ from typing import Any
 
 import psutil
 
-from raftsup import flock
-from raftsup.dispatcher import client
+from raftsup.dispatcher import control_client
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 
 #: Seconds that each may take to answer. The parent forks its programs between two answers.
 _PARENT, _DISPATCHER = 5.0, 2.0
@@ -34,12 +34,12 @@ class HostState:
 
 
 def look(state: StateDir) -> HostState:
-    parent = flock.holder(state.lock)
+    parent = lockfile.holder(state.lock)
     asleep = stopped(parent)
     # Nothing would be the answer, after all of its time.
     processes, trouble = (None, None) if asleep else _processes(state)
     info = (processes or {}).get("dispatcher:dispatcher")
-    pid = flock.holder(state.root / "dispatcher.lock")
+    pid = lockfile.holder(state.root / "dispatcher.lock")
     paused = stopped(pid)
     answer = None if paused else _ask(state)
     said = of_supervisor(parent, trouble, asleep)
@@ -126,6 +126,6 @@ def _processes(state: StateDir) -> tuple[dict[str, Any] | None, Exception | None
 
 def _ask(state: StateDir) -> dict[str, Any] | None:
     try:
-        return client.request(state.dispatcher_socket, "status", timeout=_DISPATCHER)
-    except (client.DispatcherDown, client.DispatcherRefused):
+        return control_client.request(state.dispatcher_socket, "status", timeout=_DISPATCHER)
+    except (control_client.DispatcherDown, control_client.DispatcherRefused):
         return None

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
+from raftsup.config.placeholders import load_all_the_same, unset_in
 from raftsup.ops import live, raft_cli
-from raftsup.ops.stand_in import load_all_the_same, unset_in
 from raftsup.ops.status import lives, selfwake
 from raftsup.paths import StateDir
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raftsup.ops import reload
-from raftsup.ops.plain import plain
-from raftsup.ops.status import columns
+from raftsup.ops.status import table
+from raftsup.terminal import plain
 
 _COLOURS = {
     "ready": "32",
@@ -42,7 +42,7 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
             *_wrapped(told, width, ""),
             *_ledger(status, width),
             "",
-            *_accounts(status, columns.WRITTEN, colour, width),
+            *_accounts(status, table.WRITTEN, colour, width),
         ]
     else:
         lines += [
@@ -52,7 +52,7 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
             *_config(reload.standing_lines(status.get("config")), colour),
             *_summary(status["accounts"], colour),
             "",
-            *_accounts(status, columns.RUNNING, colour, width),
+            *_accounts(status, table.RUNNING, colour, width),
         ]
     if "others" in status:
         lines += ["", *_others(status["others"], width)]
@@ -60,14 +60,14 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
 
 
 def _accounts(
-    status: Mapping[str, Any], shown: Sequence[columns.Column], colour: bool, width: int | None
+    status: Mapping[str, Any], shown: Sequence[table.Column], colour: bool, width: int | None
 ) -> Iterator[str]:
-    head, *rows = columns.table(shown, status["accounts"], status["at"], width)
-    yield columns.joined(head)
+    head, *rows = table.table(shown, status["accounts"], status["at"], width)
+    yield table.joined(head)
     for account, row in zip(status["accounts"], rows, strict=True):
         if colour:
             row[1] = row[1].replace(row[1].strip(), _paint(row[1].strip()), 1)
-        yield columns.joined(row)
+        yield table.joined(row)
         # Without a host each would be down for the one reason that stands above.
         if account["reason"] and (status["source"] == "host" or account["state"] != "down"):
             yield from _wrapped(account["reason"], width, _INDENT)

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from raftsup.worker.selfwake import STATUS
+from raftsup.worker.probe_key import STATUS
 
 _SCHEMA = "raftsup-probe.v1"
 #: As of a wake: the key goes where the bridge's token goes.

@@ -17,10 +17,10 @@ from acp.connection import Connection, MethodHandler
 from acp.exceptions import RequestError
 from pydantic import BaseModel, ValidationError
 
-from raftsup import kept
-from raftsup.runners import strays
-from raftsup.runners.acp.wire import MOST_LINE, Wire
-from raftsup.runners.acp.words import AgentGone, AgentTrouble, error_text
+from raftsup.proc import child as proc_child
+from raftsup.runners import leftovers
+from raftsup.runners.acp.errors import AgentGone, AgentTrouble, error_text
+from raftsup.runners.acp.transport import MOST_LINE, Wire
 
 #: Seconds that an agent has to end once its standard input is closed, and once it is told to.
 EOF_GRACE = 2.0
@@ -79,7 +79,7 @@ async def start(launch: Launch) -> AgentProcess:
             on_failure.callback(transport.close)
             readers.append((reader, transport, write))
         (output, output_pipe, stdout), (errors, errors_pipe, stderr) = readers
-        child = kept.spawn(
+        child = proc_child.spawn(
             launch.command,
             title=launch.title,
             env=launch.env,
@@ -99,7 +99,7 @@ async def start(launch: Launch) -> AgentProcess:
 class AgentProcess:
     def __init__(
         self,
-        child: kept.Kept,
+        child: proc_child.Kept,
         wire: Wire,
         connection: Connection,
         hearing: asyncio.Future[None],
@@ -136,7 +136,7 @@ class AgentProcess:
         status = self._child.status
         if status is None:
             return "the agent was killed together with its keeper"
-        return f"the agent {'was ' if os.WIFSIGNALED(status) else ''}{kept.exit_text(status)}"
+        return f"the agent {'was ' if os.WIFSIGNALED(status) else ''}{proc_child.exit_text(status)}"
 
     async def ask(self, method: str, params: BaseModel, answer: type[M]) -> M:
         """Send a request and wait for its answer.
@@ -177,7 +177,7 @@ class AgentProcess:
         await self._end_all()
         if self._child.status is None and self._child.failure is None and self._marks:
             # Without its keeper, what left the program's group is nobody's child.
-            await strays.until_none(self._marks)
+            await leftovers.until_none(self._marks)
         # What it said last is still in the pipes.
         await asyncio.wait({self._hearing, self.wire.ended}, timeout=_LAST_WORDS)
         await self._connection.close()

@@ -20,13 +20,13 @@ from raftsup.backoff import Backoff
 from raftsup.config.model import AcpAgent
 from raftsup.log import say
 from raftsup.runners import Seat, Stop, Work, lane_lock
-from raftsup.runners.acp import memory
-from raftsup.runners.acp.client import Client, Prompted
+from raftsup.runners.acp import session_store
+from raftsup.runners.acp.errors import NOT_FOUND, AgentGone, AgentTrouble, stopped
+from raftsup.runners.acp.handlers import Client, Prompted
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, Session, greet, login_first, open_session
-from raftsup.runners.acp.watch import Watch
-from raftsup.runners.acp.words import NOT_FOUND, AgentGone, AgentTrouble, stopped
-from raftsup.runners.rest import Rest
+from raftsup.runners.acp.updates import Watch
+from raftsup.runners.cooldown import Rest
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
@@ -52,7 +52,7 @@ class AcpRunner:
         self._client = Client(seat.agent.permissions, seat.lane)
         self._rest = Rest(BACKOFF, seat.changed)
         self._memory = seat.state.lane(seat.lane, "json")
-        self._identity = memory.identity(seat.agent.command, self._cwd)
+        self._identity = session_store.identity(seat.agent.command, self._cwd)
         self._lock = seat.state.lane(seat.lane, "lock")
         self._marks = {
             "RAFTSUP_STATE_DIR": str(seat.state.root),
@@ -159,7 +159,7 @@ class AcpRunner:
             os.close(lock)  # from now on it is the process's
         try:
             hello = await greet(process)
-            last = memory.recall(self._memory, self._identity)
+            last = session_store.recall(self._memory, self._identity)
             session = await open_session(process, hello, self._cwd, last, self._forget)
         except BaseException as error:
             await process.end(at_once=True)
@@ -219,7 +219,7 @@ class AcpRunner:
 
     def _remember(self, session: str) -> None:
         try:
-            memory.remember(self._memory, self._identity, session)
+            session_store.remember(self._memory, self._identity, session)
         except OSError as error:
             why = f"cannot write {self._memory}: {error.strerror}"
             LOG.warning(say("acp.session_not_kept", lane=self._seat.lane, reason=why))
@@ -227,7 +227,7 @@ class AcpRunner:
     def _forget(self, why: str) -> None:
         LOG.warning(say("acp.session_lost", lane=self._seat.lane, reason=why))
         with contextlib.suppress(OSError):
-            memory.forget(self._memory)
+            session_store.forget(self._memory)
 
 
 async def _either(work: asyncio.Future[Any], stop: Stop) -> None:

@@ -23,8 +23,7 @@ from acp.schema import (
 )
 
 from raftsup import __version__
-from raftsup.runners.acp.process import AgentProcess, within
-from raftsup.runners.acp.words import (
+from raftsup.runners.acp.errors import (
     AUTH_REQUIRED,
     AgentGone,
     AgentTrouble,
@@ -33,6 +32,7 @@ from raftsup.runners.acp.words import (
     logins_of,
     plain,
 )
+from raftsup.runners.acp.process import AgentProcess, within
 
 #: Seconds for an agent to start and answer ``initialize``, and to make a session ready. Some
 #: install themselves first; a long history takes its time to load.

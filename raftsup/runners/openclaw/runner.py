@@ -16,11 +16,11 @@ from typing import Any
 
 from raftsup.config.model import OpenClawAgent
 from raftsup.runners import Seat, Stop, Work
-from raftsup.runners.openclaw import aftermath, frames, outcomes, session, steps
-from raftsup.runners.openclaw.aftermath import Fate, Found, Handle, Traces
+from raftsup.runners.openclaw import frames, mapping, reconcile, session, steps
+from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.frames import Hello
-from raftsup.runners.openclaw.gateways import Gateways
-from raftsup.runners.openclaw.link import LinkLost, Refused
+from raftsup.runners.openclaw.reconcile import Fate, Found, Handle, Traces
+from raftsup.runners.openclaw.websocket import LinkLost, Refused
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 
@@ -63,7 +63,7 @@ class OpenClawRunner:
         lock = locked(work.transcript)
         if isinstance(lock, Outcome):
             return lock
-        ride = _Ride(aftermath.unpack(work.handle))
+        ride = _Ride(reconcile.unpack(work.handle))
         try:
             outcome = await self._ride(work, ride, stop)
             transcript = Bounded(lock, work.limit)
@@ -113,9 +113,9 @@ class OpenClawRunner:
         wait = await self._gateway.request(
             "agent.wait", {"runId": run, "timeoutMs": int(ABORT_GRACE * 500)}
         )
-        if aftermath.is_over(wait):
+        if reconcile.is_over(wait):
             if wait.get("status") == "ok":
-                ride.text = outcomes.text_of(wait)
+                ride.text = mapping.text_of(wait)
                 return Outcome(OutcomeKind.SUCCEEDED)
             return Outcome(kind, "the Gateway aborted the run")
         if answer.get("aborted") is True:
@@ -135,7 +135,7 @@ class OpenClawRunner:
                 await asyncio.sleep(LOOK / 10)
             except Refused as refused:
                 if not refused.retryable:
-                    return outcomes.of_refusal(refused)
+                    return mapping.of_refusal(refused)
                 await asyncio.sleep(refused.retry_after or LOOK)
 
     async def _begin(self, work: Work, ride: _Ride, hello: Hello) -> None:
@@ -146,7 +146,7 @@ class OpenClawRunner:
         # ledger that was begun anew counts its turns from one again.
         run = f"raftsup-{work.turn.id}-{work.turn.attempt}-{secrets.token_hex(8)}"
         handle = Handle(run, hello.boot, key)
-        await work.remember(aftermath.pack(handle))
+        await work.remember(reconcile.pack(handle))
         ride.handle = handle
         await self._ask(work, ride, handle)
 
@@ -154,11 +154,11 @@ class OpenClawRunner:
         """Wait until the Gateway is not about to resume the session by itself. Asked once for
         each of its boots: what is cut off later is ours, and followed.
         """
-        while self._clear != (hello.boot, key) and self._gateway.watched() < aftermath.PATIENCE:
+        while self._clear != (hello.boot, key) and self._gateway.watched() < reconcile.PATIENCE:
             told = await self._gateway.request("sessions.describe", {"key": key}, boot=hello.boot)
             watched = self._gateway.watched()
             traces = Traces(hello.boot, row=told.get("session"), watched=watched)
-            if not aftermath.is_recovering(traces):
+            if not reconcile.is_recovering(traces):
                 break
             await asyncio.sleep(LOOK)
         self._clear = hello.boot, key
@@ -181,7 +181,7 @@ class OpenClawRunner:
         if ride.in_sight:
             return await self._wait(ride)
         traces = await self._traces(ride.handle, hello)
-        found = aftermath.find(ride.handle, traces)
+        found = reconcile.find(ride.handle, traces)
         match found.fate:
             case Fate.ENDED:
                 return self._ended(ride, traces, found)
@@ -200,12 +200,12 @@ class OpenClawRunner:
     async def _wait(self, ride: _Ride) -> Outcome | None:
         asked = {"runId": ride.run, "timeoutMs": int(WAIT * 1000)}
         wait = await self._gateway.request("agent.wait", asked, timeout=2 * WAIT)
-        if not aftermath.is_over(wait):
+        if not reconcile.is_over(wait):
             ride.in_sight = False
             await asyncio.sleep(LOOK)  # it may have come back at once: "pending"
             return None
-        ride.text = outcomes.text_of(wait)
-        return outcomes.of_wait(wait)
+        ride.text = mapping.text_of(wait)
+        return mapping.of_wait(wait)
 
     async def _traces(self, handle: Handle, hello: Hello) -> Traces:
         async def ask(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -225,11 +225,11 @@ class OpenClawRunner:
         )
 
     def _ended(self, ride: _Ride, traces: Traces, found: Found) -> Outcome:
-        if aftermath.is_over(traces.wait):
-            ride.text = outcomes.text_of(traces.wait)
-            return outcomes.of_wait(traces.wait)
+        if reconcile.is_over(traces.wait):
+            ride.text = mapping.text_of(traces.wait)
+            return mapping.of_wait(traces.wait)
         ride.text = "[the run ended while raftsup could not watch it]\n"
-        return outcomes.of(found.status, error=found.error)
+        return mapping.of(found.status, error=found.error)
 
     def _watch(self, work: Work, ride: _Ride, run: str) -> None:
         """Report the steps of ``run`` from now on."""

@@ -1,0 +1,207 @@
+"""Kinds of values: how each is read and how it may be written.
+
+A check takes a value, its place and the report. It returns what the config holds, or
+``INVALID`` after it has reported why not. Text from outside of the file (``Outside``) may
+stand for a number or a truth value: variables and flags can hold nothing but text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from raftsup.config.errors import Outside, Place, Report, kind, shown
+
+Check = Callable[[object, Place, Report], Any]
+
+#: Stands for a value whose problem is already reported.
+INVALID: Final = object()
+
+MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+BYTES: Final = {
+    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+}  # fmt: skip
+#: Deadlines beyond this overflow the timers of some systems.
+LONGEST: Final = 3650 * 86_400.0
+
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
+_DURATION = re.compile(rf"{_NUMBER}\s*({'|'.join(MILLISECONDS)})")
+_SIZE = re.compile(rf"{_NUMBER}\s*({'|'.join(BYTES)})")
+_BARE_NUMBER = re.compile(_NUMBER)
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds of ``"24h"``, ``"1.5s"``, ``"500ms"``; None if it is no duration."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        return None
+    return float(Decimal(match[1]) * MILLISECONDS[match[2]] / 1000)
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of ``"256KiB"``, ``"64MB"``; None if it is no whole number of bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    size = Decimal(match[1]) * BYTES[match[2]]
+    return int(size) if size == size.to_integral_value() else None
+
+
+def write_duration(seconds: float) -> str:
+    """The shortest text for a duration, to the millisecond."""
+    milliseconds = round(seconds * 1000)
+    unit = next(u for u in ("d", "h", "m", "s", "ms") if milliseconds % MILLISECONDS[u] == 0)
+    return "0s" if milliseconds == 0 else f"{milliseconds // MILLISECONDS[unit]}{unit}"
+
+
+def write_size(size: int) -> str:
+    """The shortest text for a number of bytes."""
+    unit = next(u for u in ("TiB", "GiB", "MiB", "KiB", "B") if size % BYTES[u] == 0)
+    return "0B" if size == 0 else f"{size // BYTES[unit]}{unit}"
+
+
+def _number(value: object) -> int | float | None:
+    """A finite number, or text from outside that is one."""
+    # What strip() takes for space is more than int() does.
+    text = value.strip() if isinstance(value, Outside) else ""
+    if _BARE_NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def _bounded(
+    read: Callable[[object], float | None],
+    low: float,
+    high: float,
+    allowed: str,
+    advice: Callable[[object], str] = lambda value: "",
+) -> Check:
+    def check(value: object, place: Place, report: Report) -> Any:
+        number = read(value)
+        # Compared before any conversion: an integer can be too large for a float.
+        if number is None or not low <= number <= high:
+            report.add(place, f"{shown(value)} is not allowed here",
+                       f"write {allowed}{advice(value)}")  # fmt: skip
+            return INVALID
+        return number
+
+    return check
+
+
+def _unquoted(value: object) -> str:
+    """What a reader who put a number or a truth value in quotes needs to hear."""
+    in_quotes = isinstance(value, str) and not isinstance(value, Outside)
+    return ", without quotes" if in_quotes else ""
+
+
+def whole(low: int, high: int) -> Check:
+    """A whole number from ``low`` to ``high``."""
+
+    def read(value: object) -> int | None:
+        number = _number(value)
+        return int(number) if number is not None and number == math.floor(number) else None
+
+    return _bounded(read, low, high, f"a whole number from {low} to {high}", _unquoted)
+
+
+def duration(low: float, high: float = LONGEST) -> Check:
+    """Seconds, or a text with a unit; ``low`` and ``high`` are seconds."""
+
+    def read(value: object) -> float | None:
+        number = parse_duration(value) if isinstance(value, str) else None
+        if number is None:
+            number = _number(value)
+        return float(number) if number is not None and abs(number) <= LONGEST else None
+
+    return _bounded(
+        read, low, high,
+        f'seconds as a number, or a text like "90s" (units: {", ".join(MILLISECONDS)}),'
+        f' from "{write_duration(low)}" to "{write_duration(high)}"',
+    )  # fmt: skip
+
+
+def size(low: int, high: int) -> Check:
+    """Bytes, or a text with a unit; ``low`` and ``high`` are bytes."""
+
+    def read(value: object) -> int | None:
+        number: int | float | None = parse_size(value) if isinstance(value, str) else None
+        if number is None:
+            number = _number(value)
+        return int(number) if number is not None and number == math.floor(number) else None
+
+    return _bounded(
+        read, low, high,
+        'bytes as a number, or a text like "256KiB" (units: B, kB, MB, GB, TB, KiB, MiB, GiB,'
+        f' TiB), from "{write_size(low)}" to "{write_size(high)}"',
+    )  # fmt: skip
+
+
+def choice(*words: str) -> Check:
+    """One of ``words``."""
+
+    def check(value: object, place: Place, report: Report) -> Any:
+        if isinstance(value, str) and value.strip() in words:
+            return str(value.strip())
+        allowed = ", ".join(f'"{word}"' for word in words)
+        report.add(place, f"{shown(value)} is not known here", f"write one of {allowed}")
+        return INVALID
+
+    return check
+
+
+def boolean(value: object, place: Place, report: Report) -> Any:
+    if isinstance(value, Outside):
+        value = {"true": True, "false": False}.get(value.strip(), value)
+    if isinstance(value, bool):
+        return value
+    report.add(
+        place, f"{shown(value)} is not allowed here", f"write true or false{_unquoted(value)}"
+    )
+    return INVALID
+
+
+def text(value: object, place: Place, report: Report) -> Any:
+    """Any text that a process can be given: in its argv or its environment."""
+    if not isinstance(value, str):
+        report.add(place, f"{kind(value)} is not allowed here", "write a text in quotes")
+        return INVALID
+    if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        report.add(
+            place,
+            "the text has a NUL character or half a character (a lone surrogate) in it",
+            "write text that a command line can carry",
+        )
+        return INVALID
+    return value
+
+
+def word(value: object, place: Place, report: Report) -> Any:
+    """One line of text, trimmed. A blank one counts as unset: None."""
+    checked = text(value, place, report)
+    if checked is INVALID:
+        return INVALID
+    trimmed = checked.trimmed() if isinstance(checked, Outside) else checked.strip()
+    if not trimmed:
+        return None
+    if any(ord(c) < 0x20 or ord(c) == 0x7F or c in "\x85\u2028\u2029" for c in trimmed):
+        report.add(place, "the text has a line break or control character in it",
+                   "write one line of plain text")  # fmt: skip
+        return INVALID
+    return trimmed
+
+
+def snake(key: str) -> str:
+    """``keepFor`` as a dataclass has it: ``keep_for``."""
+    return re.sub(r"([A-Z])", r"_\1", key).lower()
+
+
+def camel(name: str) -> str:
+    """``keep_for`` as the file has it: ``keepFor``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

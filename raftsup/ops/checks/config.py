@@ -1,0 +1,103 @@
+"""The config: can it be used, as it is written and where it lies?"""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+from raftsup.config.errors import Outside, Problem
+from raftsup.config.model import Account
+from raftsup.config.reader import unset_variable
+from raftsup.ops.checks.context import Scene
+from raftsup.ops.checks.finding import Finding, Severity, bad, good, warning
+
+_ASKS = "type its value then, it is not shown; a service: `raftsup install --force` says where"
+_CHECK = "`raftsup config check` tells when it is good"
+
+
+def config(scene: Scene) -> Iterator[Finding]:
+    there = Path(scene.file).exists()
+    told = [judge(problem, bool(scene.pid), there) for problem in scene.problems]
+    yield from told
+    if scene.config is None:
+        return
+    for account in scene.config.accounts:
+        if account.enabled and account.problem is not None:
+            told.append(bad(f"account {account.id}: {account.problem}", "it does not run",
+                            advice=f"mend it in {scene.file}, then `raftsup reload`"))  # fmt: skip
+            yield told[-1]
+    if not scene.accounts:
+        idle = next((a.id for a in scene.config.accounts if not a.enabled), None)
+        yield warning(f"{scene.file}: no account runs", "no wake of any Raft agent is taken",
+                      f"raftsup account enable {idle}" if idle else "raftsup setup")  # fmt: skip
+    elif not any(finding.severity is Severity.BAD for finding in told):
+        count = f"{len(scene.accounts)} account{'s' * (len(scene.accounts) > 1)}"
+        yield good(f"{scene.config.path or 'RAFT_PROFILE'} is good, for {count}")
+
+
+def judge(problem: Problem, running: bool, there: bool = True) -> Finding:
+    """``running``: a host runs, which read its file when it could. ``there``: the file is."""
+    name = unset_variable(problem)
+    if name is None:
+        why = (
+            "the running host goes on with what it read before; it cannot be restarted"
+            if running
+            else "no host can start"
+        )
+        mend = "" if there else "raftsup setup"
+        return bad(f"{problem.where}: {problem.what}", why, mend,
+                   advice=f"{problem.hint}; {_CHECK}")  # fmt: skip
+    what = f"{problem.where}: {problem.what} in this shell"
+    if running:
+        return warning(what, "the running host may have it; one that is started here would not",
+                       asked_for(name), advice=_ASKS)  # fmt: skip
+    return bad(what, "a host that is started here refuses its config", asked_for(name),
+               advice=_ASKS)  # fmt: skip
+
+
+def asked_for(name: str) -> str:
+    """A command that asks for a variable's value: a secret stays out of the shell's history."""
+    return f"printf '{name}: ' && read -rs {name} && export {name}"
+
+
+def secrecy(scene: Scene) -> Iterator[Finding]:
+    """The files beside the state folder that may hold keys."""
+    file = Path(scene.file)
+    keys = scene.config is not None and any(map(holds_key, scene.config.accounts))
+    for path in (file, file.with_name("raftsup.env")):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue
+        quoted = shlex.quote(str(path))
+        if mode & 0o002:
+            yield bad(f"{path} can be changed by anybody (mode {mode:04o})",
+                      "who changes it runs commands as this user", f"chmod go-w {quoted}",
+                      partial(_restrict, path, mode & ~0o022))  # fmt: skip
+        elif mode & 0o077 and path != file:
+            yield bad(f"{path} is open to others (mode {mode:04o})", "it holds keys",
+                      f"chmod 600 {quoted}", partial(_restrict, path, 0o600))  # fmt: skip
+        elif mode & 0o044 and keys:
+            yield warning(f"{path} is open to others (mode {mode:04o}) and a key is written in it",
+                          "who reads it can use the agent", f"chmod 600 {quoted}",
+                          advice="or write ${NAME} in its place: not by --fix, a service of"
+                          " another user may read the file that way")  # fmt: skip
+
+
+def holds_key(account: Account) -> bool:
+    """Whether a key of its agent stands in the file itself. Mappings (env, headers) may hold
+    anything: they are not judged.
+    """
+    if account.agent is None:
+        return False
+    secrets = [getattr(account.agent, f.name) for f in fields(account.agent) if f.metadata]
+    return any(isinstance(s, str) and not isinstance(s, Outside) for s in secrets)
+
+
+def _restrict(path: Path, mode: int) -> str:
+    path.chmod(mode)
+    return f"{path}: closed to others (mode {mode:04o})"

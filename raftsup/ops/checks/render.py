@@ -1,0 +1,104 @@
+"""The findings on a page, or as a JSON object."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from raftsup import __version__
+from raftsup.ops.checks.finding import Finding, Severity
+from raftsup.ops.checks.registry import Examined
+from raftsup.paths import StateDir
+from raftsup.terminal import plain
+
+_COLOURS = {Severity.GOOD: "32", Severity.WARNING: "33", Severity.BAD: "31"}
+_NARROWEST = 60
+
+
+def count(examined: Sequence[Examined], severity: Severity) -> int:
+    return sum(f.severity is severity for one in examined for f in one.findings)
+
+
+def whole(
+    state: StateDir, examined: Sequence[Examined], mended: Sequence[str] | None
+) -> dict[str, Any]:
+    """What ``--json`` prints. ``mended``: what ``--fix`` did; None: it was not asked for."""
+    return {
+        "version": __version__,
+        "stateDir": str(state.root),
+        "bad": count(examined, Severity.BAD),
+        "warnings": count(examined, Severity.WARNING),
+        "mended": mended,
+        "findings": [
+            {
+                "check": one.check.name,
+                "severity": str(finding.severity),
+                "what": finding.what,
+                "why": finding.why,
+                "mend": finding.mend,
+                "advice": finding.advice,
+                "fixable": finding.fix is not None,
+            }
+            for one in examined
+            for finding in one.findings
+        ],
+    }
+
+
+def page(
+    state: StateDir,
+    examined: Sequence[Examined],
+    mended: Sequence[str] | None,
+    *,
+    colour: bool,
+    width: int,
+) -> str:
+    """Text, ending in a newline."""
+    lines = [f"raftsup {__version__}  {state.root}", ""]
+    if mended is not None:
+        lines += [f"fix: {line}" for line in mended or ["nothing to mend that is safe"]] + [""]
+    name = max(len(one.check.name) for one in examined)
+    for one in examined:
+        for finding in one.findings:
+            lines += _entry(one.check.name.ljust(name), finding, colour, max(width, _NARROWEST))
+    return "\n".join([*lines, "", _sum(examined)]) + "\n"
+
+
+def _entry(check: str, finding: Finding, colour: bool, width: int) -> Iterator[str]:
+    word = str(finding.severity).ljust(len(Severity.WARNING))
+    head = f"{word}  {check}  "
+    painted = f"\x1b[{_COLOURS[finding.severity]}m{word}\x1b[0m{head[len(word) :]}"
+    first, *more = _wrapped(finding.what, width - len(head))
+    yield (painted if colour else head) + first
+    indent = " " * len(head)
+    for line in more:
+        yield indent + line
+    if finding.why:
+        for line in _wrapped(f"why:  {finding.why}", width - len(head), "      "):
+            yield indent + line
+    if finding.mend:
+        # In one piece: it is there to be copied.
+        yield f"{indent}mend: {finding.mend}"
+    label = "note" if finding.mend else "mend"
+    for line in _wrapped(f"{label}: {finding.advice}", width - len(head), "      "):
+        if finding.advice:
+            yield indent + line
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(plain(text), max(width, 30), subsequent_indent=indent,
+                         break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
+
+
+def _sum(examined: Sequence[Examined]) -> str:
+    bad, warnings = count(examined, Severity.BAD), count(examined, Severity.WARNING)
+    if not bad + warnings:
+        return "all is well"
+    fixable = sum(
+        f.fix is not None and f.severity is not Severity.GOOD
+        for one in examined
+        for f in one.findings
+    )
+    tail = f"; `raftsup doctor --fix` mends {fixable} of them" if fixable else ""
+    return f"{bad} bad, {warnings} warning{'' if warnings == 1 else 's'}{tail}"

@@ -1,0 +1,252 @@
+"""What ``raftsup status`` finds: the config's accounts, and how each is now.
+
+Nothing is believed that can be asked: a worker counts only while it holds its lock, an endpoint
+while it answers, a bridge while its process lives.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from raftsup import __version__
+from raftsup.config.load import ConfigError
+from raftsup.config.model import Account, Config
+from raftsup.dispatcher.scheduler import ALL
+from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ops import reload
+from raftsup.ops.status import account_state, host_state
+from raftsup.ops.status.account_state import AccountState, Found
+from raftsup.ops.status.host_state import HostState
+from raftsup.paths import StateDir, StateDirError
+from raftsup.proc import lockfile
+from raftsup.supervisor import active_accounts
+from raftsup.supervisor.programs import ACCOUNTS
+from raftsup.turn import Turn
+from raftsup.worker import status_file
+from raftsup.worker.heartbeat import answers
+
+_TIMEOUT = 2.0
+#: Endpoints asked at once: those of hung workers take the whole of their time.
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the ledger has of each account, and why it cannot be read ("": it can)."""
+
+    trouble: str = ""
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    latest: Mapping[str, Latest] = field(default_factory=dict)
+
+
+def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account]:
+    """The accounts of the host that runs, and those that the config file has besides: they wait
+    for a reload. Raises ``ConfigError`` where no host runs and the file cannot be used.
+    """
+    running = active_accounts.read(state) if lockfile.holder(state.lock) is not None else None
+    if running is None:
+        return load().accounts
+    try:
+        written = load().accounts
+    except ConfigError:
+        return running  # half edited, or it names secrets that only the host has
+    known = {account.id for account in running}
+    return [*running, *(account for account in written if account.id not in known)]
+
+
+def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
+    """The whole status: the object that ``raftsup status --json`` prints. Raises
+    ``StateDirError`` for a folder that cannot be looked into.
+    """
+    return look(accounts, state)[0]
+
+
+def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], HostState]:
+    """The same, with what the host said for it."""
+    _refuse_the_unreadable(state)
+    host = host_state.look(state)
+    past = _past(state)
+    with ThreadPoolExecutor(_AT_ONCE, "status") as pool:
+        found = list(pool.map(partial(_account, state, host, past), accounts))
+    pid = host.supervisor["pid"]
+    # A worker may also be under another supervisor than ours.
+    runs = pid is not None or any(account["endpoint"]["pid"] for account in found)
+    whole = {
+        "version": __version__,
+        "stateDir": str(state.root),
+        "supervisor": host.supervisor,
+        "dispatcher": host.dispatcher,
+        "ledger": {"reason": past.trouble},
+        "config": reload.standing(state) if host.processes is not None else None,
+        "source": "host" if runs else "config",
+        "at": time.time(),
+        "accounts": found,
+    }
+    return whole, host
+
+
+def all_ready(status: dict[str, Any]) -> bool:
+    """Whether every enabled account is ready, and there is one; and no step of a probe failed."""
+    wanted, ready = readiness(status)
+    checks = [check for account in wanted for check in account.get("probe", ())]
+    return 0 < len(wanted) == len(ready) and all(c["good"] is not False for c in checks)
+
+
+def readiness(status: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The enabled accounts, and those of them that are ready."""
+    wanted = [a for a in status["accounts"] if a["state"] != AccountState.DISABLED]
+    return wanted, [a for a in wanted if a["state"] == AccountState.READY]
+
+
+def _refuse_the_unreadable(state: StateDir) -> None:
+    try:
+        os.scandir(state.root).close()
+    except FileNotFoundError:
+        return  # nothing has run here yet
+    except OSError as error:
+        raise StateDirError(
+            f"state folder {state.root}: {error.strerror}; look as its owner, or name another with"
+            " --state-dir"
+        ) from error
+
+
+def _past(state: StateDir) -> Past:
+    if not state.ledger.is_dir():
+        return Past()
+    try:
+        ledger = open_ledger(state.ledger, readonly=True)
+    except (LedgerError, LedgerUnavailable, OSError) as error:
+        return Past(str(error) if _is_there(state.ledger / "data.mdb") else "")
+    try:
+        return Past("", ledger.counts(), ledger.latest())
+    except LedgerError as error:
+        return Past(str(error))
+    finally:
+        ledger.close()
+
+
+def _is_there(path: Path) -> bool:
+    """Also where nobody may look: that is no sign that nothing has happened yet."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _account(state: StateDir, host: HostState, past: Past, account: Account) -> dict[str, Any]:
+    counts = past.counts.get(account.id, Counts())
+    latest = past.latest.get(account.id, Latest())
+    lock = state.reports / f"{account.id}.lock"
+    worker = lockfile.holder(lock)
+    stopped = host_state.stopped(worker)
+    said = status_file.read(state.report(account.id)) or {}
+    bridge = said.get("bridge", {})
+    # The report of a dead worker tells what was, not what is.
+    current = worker is not None and said.get("pid") == worker
+    info = None
+    if host.processes is not None:
+        info = host.processes.get(
+            f"{ACCOUNTS}:{account.id}", {"statename": "absent", "spawnerr": ""}
+        )
+    found = Found(
+        process=info["statename"].lower() if info else None,
+        remark=info["spawnerr"] if info else "",
+        worker=worker is not None,
+        stopped=worker if stopped else None,
+        reported=current,
+        answers=current and not stopped and _answers(said.get("url", "")),
+        bridge=bridge.get("state", "stopped") if current else "stopped",
+        reason=bridge.get("reason", "") if current else "",
+        bridge_alive=current and lives(bridge.get("pid")),
+        silence=time.time() - bridge.get("heardAt", 0.0),
+        dispatcher=host.answer is not None,
+        dispatcher_comes=host.dispatcher["state"] == "starting",
+        lane=_lane_note(account, host.answer or {}),
+        held=(host.answer or {}).get("held", {}).get(account.id, 0),
+    )
+    word, reason = account_state.judge(account, found)
+    return {
+        "account": account.id,
+        "profile": account.profile,
+        # None for a running host: its roster has no agents, and the file may say otherwise.
+        "agent": account.agent.kind if account.agent else None,
+        "state": str(word),
+        "reason": reason,
+        "endpoint": {"url": said.get("url") if current else None, "pid": worker},
+        "bridge": {
+            "state": found.bridge,
+            "pid": bridge.get("pid") if current else None,
+            "restarts": bridge.get("restarts", 0) if current else 0,
+            "lastExit": bridge.get("lastExit"),
+            "lastError": bridge.get("lastError"),
+            "heardAt": bridge.get("heardAt") if current else None,
+            "graceUntil": account_state.grace_until(bridge) if current else None,
+            "log": bridge.get("log") or None,
+        },
+        "wakes": {
+            "accepted": counts.accepted,
+            "duplicates": counts.duplicates,
+            "rejected": said.get("rejected", 0),
+            "lastAt": latest.wake_at,
+        },
+        "turns": {
+            "queued": counts.queued,
+            "running": counts.running,
+            "done": counts.done,
+            "failed": counts.failed,
+            "last": _last(latest.turn),
+        },
+    }
+
+
+def _last(turn: Turn | None) -> dict[str, Any] | None:
+    """The turn that runs, else the one that ended last; ``at``: since when it is what it is."""
+    if turn is None:
+        return None
+    return {"turn": turn.id, "state": str(turn.state), "at": turn.ended_at or turn.started_at}
+
+
+def lives(pid: int | None) -> bool:
+    """Whether the process can do anything: neither dead nor stopped by a signal."""
+    still = (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
+    try:
+        return pid is not None and psutil.Process(pid).status() not in still
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
+    """Why the account's lane starts nothing now; "" if it does."""
+    if away := dispatcher.get("unavailable", {}).get(account.id):
+        return f"{away}: wakes are accepted, none is run"
+    lanes = dispatcher.get("lanes", {})
+    for name in (ALL, account.lane):
+        if lanes.get(name, {}).get("paused"):
+            which = "every lane" if name == ALL else f"lane {name}"
+            return f"{which} is paused by an operator: wakes are accepted, none is run"
+    lane = lanes.get(account.lane, {})
+    wait = lane.get("notBefore", 0.0) - time.time()
+    if wait > 0:
+        return (
+            f"its turns keep failing ({lane['failures']} in a row): none starts in the next"
+            f" {wait:.0f} s; `raftsup turn list {account.id}` shows why"
+        )
+    return ""
+
+
+def _answers(url: str) -> bool:
+    port = urlsplit(url).port
+    return port is not None and answers(port, _TIMEOUT)
