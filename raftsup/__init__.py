@@ -1,3 +1,3 @@
 """A supervised host for many Raft external agents."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,7 +1,7 @@
 """What lets the hooks of one attempt report to the account's endpoint: a URL and a token.
 
 An agent that is a command may have hooks of its own (Claude Code's, say) that know which tool it
-uses. They may POST that to ``/activity`` of the account's endpoint (``worker.activity_hooks``),
+uses. They may POST that to ``/activity`` of the account's endpoint (``worker.activity.hooks``),
 which asks for a token as every route does. The bridge's token stays between a worker and its
 bridge, so an attempt gets one of its own:
 

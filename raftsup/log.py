@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 #: Each of these is a step of a wake's way: none is ever summarised.
 _ALWAYS = ("action=turn.", "action=wake.")
@@ -84,7 +84,7 @@ class Repeats:
         return told
 
 
-class _Handler(logging.StreamHandler):
+class _Handler(logging.StreamHandler[TextIO]):
     """Standard error, with repeats summarised: ``action=… repeated=119``."""
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile, reexec
 from raftsup.supervisor import handover
+from raftsup.wait import until
 
 #: Seconds that a detached host may take until its parent answers.
 _START = 20.0
@@ -76,11 +77,8 @@ def _stop_other(state: StateDir) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             return
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            if lockfile.holder(state.lock) != pid:
-                return
-            time.sleep(0.05)
+        if until(lambda: lockfile.holder(state.lock) != pid, patience, 0.05):
+            return
 
 
 def detached(state: StateDir, words: list[str]) -> int:

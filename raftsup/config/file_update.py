@@ -7,18 +7,19 @@ meanwhile reads the one or the other.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from raftsup import files
 from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.json5.edit import EditRefused
 from raftsup.config.load import load_text
 from raftsup.config.reader import text_in, unset_variable
+from raftsup.proc import lockfile
+from raftsup.wait import until
 
 #: Seconds to wait for another command that changes the same file.
 PATIENCE = 10.0
@@ -122,19 +123,12 @@ def refuse_closed(path: Path) -> None:
 def _alone(real: Path) -> Iterator[None]:
     """Hold the file's folder, which leaves nothing behind. Raises ``EditRefused``."""
     descriptor = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    deadline = time.monotonic() + PATIENCE
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise EditRefused(
-                        f"{real}: another command has been changing it for {PATIENCE:g} s; try"
-                        " again when it is done"
-                    ) from None
-                time.sleep(0.02)
+        if not until(lambda: lockfile.try_lock(descriptor), PATIENCE):
+            raise EditRefused(
+                f"{real}: another command has been changing it for {PATIENCE:g} s; try again when"
+                " it is done"
+            )
         yield
     finally:
         os.close(descriptor)
@@ -148,28 +142,14 @@ def _state(real: Path) -> os.stat_result | None:
 
 
 def _put(real: Path, text: str, seen: os.stat_result | None) -> None:
-    new = real.with_name(f".{real.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(new, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            if seen is not None:
-                if (seen.st_uid, seen.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(file.fileno(), seen.st_uid, seen.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(seen.st_mode))
-            file.flush()
-            os.fsync(file.fileno())
+    def unchanged() -> None:
         if _version(_state(real)) != _version(seen):
             raise EditRefused(f"{real}: was changed by another program just now; try again")
-        new.replace(real)
-    finally:
-        new.unlink(missing_ok=True)
-    folder = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+
+    mode = 0o600 if seen is None else stat.S_IMODE(seen.st_mode)
+    theirs = seen is not None and (seen.st_uid, seen.st_gid) != (os.geteuid(), os.getegid())
+    owner = (seen.st_uid, seen.st_gid) if seen and theirs else None
+    files.replace(real, text.encode(), mode=mode, owner=owner, durable=True, last=unchanged)
 
 
 def _version(seen: os.stat_result | None) -> tuple[int, ...] | None:

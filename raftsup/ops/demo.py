@@ -29,6 +29,7 @@ from raftsup.paths import StateDir
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 from raftsup.turn import ENDED, State
+from raftsup.wait import until
 from raftsup.worker import status_file
 
 _READY = 30.0
@@ -110,12 +111,9 @@ def _host(environ: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes
 
 
 def _until(condition: Callable[[], bool], seconds: float, what: str, log: Path) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            tail = log.read_text(errors="replace")[-2000:]
-            raise DemoFailed(f"{what} within {seconds:g} s; the host's log ends:\n{tail}")
-        time.sleep(0.02)
+    if not until(condition, seconds):
+        tail = log.read_text(errors="replace")[-2000:]
+        raise DemoFailed(f"{what} within {seconds:g} s; the host's log ends:\n{tail}")
 
 
 def _until_ready(environ: dict[str, str], state: StateDir, host: subprocess.Popen[bytes]) -> None:

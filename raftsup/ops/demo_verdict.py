@@ -119,6 +119,6 @@ def problems(ways: list[Way], turns: list[Turn], runs: list[dict[str, Any]]) -> 
 def lives(process: psutil.Process) -> bool:
     """Whether it runs still: the same process, and no corpse."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -25,6 +25,7 @@ from raftsup.ops.service.detect import Installed, Manager
 from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
+from raftsup.wait import until
 
 Say = Callable[[str], None]
 #: Seconds between looks, and between two words to a person who waits.
@@ -61,18 +62,19 @@ def stop(state: StateDir, timeout: float, say: Say) -> int | None:
 
 
 def _until_gone(state: StateDir, pid: int, timeout: float, say: Say) -> None:
-    begun = told = time.monotonic()
-    while lockfile.holder(state.lock) == pid:
-        now = time.monotonic()
-        if now - begun > timeout:
-            raise StillRuns(
-                f"pid {pid} still drains after {timeout:g} s; a second `raftsup stop`"
-                " interrupts its turns (they are owed again at the next start)"
-            )
-        if now - told > _WORD:
-            told = now
-            say(f"waiting for pid {pid} to drain ({now - begun:.0f} s)")
-        time.sleep(_LOOK)
+    told = 0.0
+
+    def waiting(seconds: float) -> None:
+        nonlocal told
+        if seconds - told > _WORD:
+            told = seconds
+            say(f"waiting for pid {pid} to drain ({seconds:.0f} s)")
+
+    if not until(lambda: lockfile.holder(state.lock) != pid, timeout, _LOOK, waiting):
+        raise StillRuns(
+            f"pid {pid} still drains after {timeout:g} s; a second `raftsup stop` interrupts its"
+            " turns (they are owed again at the next start)"
+        )
 
 
 def needs_signal(pid: int, unit: Unit | None) -> bool:

@@ -1,15 +1,17 @@
 """One holder at a time: a lock file that the kernel frees when its holder dies.
 
 A pid file is no lock: it survives its process, and its pid may be somebody else's by then. The
-file names its holder for people only.
+file names its holder for people only. The lock belongs to the open file: whoever inherits the
+descriptor holds it too.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import time
 from pathlib import Path
+
+from raftsup.wait import until
 
 
 class Held(Exception):
@@ -28,20 +30,24 @@ def take(path: Path, wait: float = 0.1) -> int:
     lock (``holder``) takes it for a moment: that is what the default waits for.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(0.01)
-                continue
-            pid = _pid_in(descriptor)
-            os.close(descriptor)
-            raise Held(path, pid) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        return descriptor
+    if not until(lambda: try_lock(descriptor), wait, 0.01):
+        pid = _pid_in(descriptor)
+        os.close(descriptor)
+        raise Held(path, pid)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    return descriptor
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file or folder if nobody else has; ``shared``: together with others who do
+    it so. Raises ``OSError``.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def holder(path: Path) -> int | None:
@@ -52,12 +58,9 @@ def holder(path: Path) -> int | None:
         return None  # never held here, not this user's to know, or no lock at all
     try:
         # Shared, so that two who look do not see each other.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _pid_in(descriptor) or 0
+        return None if try_lock(descriptor, shared=True) else _pid_in(descriptor) or 0
     finally:
         os.close(descriptor)
-    return None
 
 
 def _pid_in(descriptor: int) -> int | None:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
 
 from raftsup.config.model import CommandAgent
 from raftsup.proc import child as proc_child
 from raftsup.runners import Stop, Work, leftovers
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
+from raftsup.wait import first_of
 
 #: Seconds between the polite end of a turn and the hard one.
 TERM_GRACE = 5.0
@@ -109,8 +109,7 @@ async def _until_gone(child: proc_child.Kept, stop: Stop) -> Outcome | None:
             gone.set_result(None)
 
     loop.add_reader(control, on_report)
-    either: set[asyncio.Future[Any]] = {gone, stop}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    await first_of(gone, stop)
     if gone.done():
         return None
     child.terminate()

@@ -7,12 +7,12 @@ when they are gone. What closed the lock is found by the marks in its environmen
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from raftsup.proc import lockfile
 from raftsup.runners import leftovers
 
 #: Seconds that the keepers of a dead dispatcher are given before their work is done for them.
@@ -29,7 +29,7 @@ async def take(path: Path, marks: Mapping[str, str], report: Callable[[str], Non
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + PATIENCE
-        while not _locked(descriptor):
+        while not lockfile.try_lock(descriptor):
             if time.monotonic() > deadline:
                 killed = leftovers.kill_marked(marks)
                 report(f"{path} is locked by an older agent; killed {killed or 'nothing'}")
@@ -41,11 +41,3 @@ async def take(path: Path, marks: Mapping[str, str], report: Callable[[str], Non
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
+from raftsup.proc import lockfile
 from raftsup.turn import Outcome, OutcomeKind
 
 
@@ -21,13 +21,13 @@ def open_locked(path: Path) -> int:
     """
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        if lockfile.try_lock(descriptor):
+            return descriptor
+    except OSError:
         os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise TranscriptBusy(path) from None
         raise
-    return descriptor
+    os.close(descriptor)
+    raise TranscriptBusy(path)
 
 
 def locked(path: Path) -> int | Outcome:
@@ -47,12 +47,9 @@ def is_free(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lockfile.try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
-    return True
 
 
 class Bounded:

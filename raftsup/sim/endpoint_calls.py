@@ -93,11 +93,11 @@ class ActivitySource:
             told = raw.get("error") if isinstance(raw, dict) else None
             why = told if isinstance(told, str) else f"HTTP {answer.status}"
             raise DrainFailed("CliError", why)
-        raw = raw if isinstance(raw, dict) else {}
-        if raw.get("schema") != DRAIN_SCHEMA or not isinstance(raw.get("events"), list):
+        said: dict[str, Any] = raw if isinstance(raw, dict) else {}
+        if said.get("schema") != DRAIN_SCHEMA or not isinstance(said.get("events"), list):
             told = f"activity drain response did not match {DRAIN_SCHEMA}"
-            raise DrainFailed("ProtocolError", told, whole(raw.get("dropped")))
-        return raw
+            raise DrainFailed("ProtocolError", told, whole(said.get("dropped")))
+        return said
 
     def _ask(self, timeout: float, most: int) -> wire.Answer:
         if self._peer is None:

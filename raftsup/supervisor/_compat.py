@@ -65,7 +65,7 @@ class Group(Protocol):
     def get_unstopped_processes(self) -> list[Any]: ...
 
 
-class BaseConfig(ProcessConfig):
+class BaseConfig(ProcessConfig):  # type: ignore[misc]
     """The settings of one program."""
 
     options: Any
@@ -74,7 +74,7 @@ class BaseConfig(ProcessConfig):
     stopwaitsecs: float
 
 
-class BaseProcess(Subprocess):
+class BaseProcess(Subprocess):  # type: ignore[misc]
     """One program: its state, its pid, and when supervisor's loop does the next thing with it."""
 
     config: Any
@@ -102,7 +102,7 @@ class BaseProcess(Subprocess):
         self.spawnerr = why
 
 
-class BaseOptions(ServerOptions):
+class BaseOptions(ServerOptions):  # type: ignore[misc]
     """supervisord's settings, its signals, and what it is about to do (``mood``)."""
 
     mood: int
@@ -122,7 +122,7 @@ class BaseOptions(ServerOptions):
         self.poller.poll = lambda longest: poll(min(longest, timeout()))
 
 
-class BaseParent(Supervisor):
+class BaseParent(Supervisor):  # type: ignore[misc]
     """supervisord's main loop, which calls ``tick`` at each turn."""
 
     options: Any
@@ -132,7 +132,7 @@ class BaseParent(Supervisor):
     stopping: bool
 
 
-class BaseInterface(SupervisorNamespaceRPCInterface):
+class BaseInterface(SupervisorNamespaceRPCInterface):  # type: ignore[misc]
     """supervisor's XML-RPC calls."""
 
     supervisord: Any

@@ -21,6 +21,7 @@ from raftsup import __version__
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.dispatcher import config_pipe
+from raftsup.proc import lockfile
 
 CONFIG, LOCK = "RAFTSUP_LEFT_CONFIG", "RAFTSUP_LEFT_LOCK"
 
@@ -37,7 +38,8 @@ def lock(path: Path, environ: MutableMapping[str, str]) -> int | None:
         descriptor = int(environ.pop(LOCK, ""))
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
             return None
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lockfile.try_lock(descriptor):
+            return None
     except (OSError, ValueError):
         return None
     os.set_inheritable(descriptor, False)

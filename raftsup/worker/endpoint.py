@@ -22,9 +22,9 @@ from raftsup.hook_token import TOKEN_VARIABLE, Run
 from raftsup.ledger import LedgerUnavailable
 from raftsup.log import say
 from raftsup.wake import Refused, Wake
-from raftsup.worker import activity_hooks
 from raftsup.worker import probe_key as worker_probe_key
-from raftsup.worker.activity_hooks import Report
+from raftsup.worker.activity import hooks as activity_hooks
+from raftsup.worker.activity.hooks import Report
 
 log = logging.getLogger("raftsup.worker")
 
@@ -40,7 +40,7 @@ DRAIN_MOST = "50"
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the endpoint needs for the reports of an agent's hooks (see ``worker.activity_hooks``).
+    """What the endpoint needs for the reports of an agent's hooks (see ``worker.activity.hooks``).
     The callables are called from several threads.
     """
 
@@ -84,12 +84,12 @@ class Slot:
     contract: Endpoint
 
 
-def make_app(contract: Endpoint) -> falcon.App:
+def make_app(contract: Endpoint) -> falcon.App[Any, Any]:
     """The WSGI application that serves ``contract``."""
     return app_for(Slot(contract))
 
 
-def app_for(slot: Slot) -> falcon.App:
+def app_for(slot: Slot) -> falcon.App[Any, Any]:
     """The WSGI application that serves whatever contract is in ``slot``."""
     app = falcon.App(middleware=[_Routes()])
     app.resp_options.xml_error_serialization = False

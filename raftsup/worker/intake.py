@@ -51,7 +51,7 @@ class _Waiting:
     arrival: Arrival | None
 
 
-class IntakeWorker(ThreadWorker):
+class IntakeWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with the intake in front of its threads."""
 
     def __init__(self, *args: Any, limits: Limits, on_term: Callable[[], None]) -> None:

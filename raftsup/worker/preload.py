@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable
+from typing import Any
 
 import falcon
 
@@ -30,7 +31,7 @@ _NOBODY = Endpoint(
 
 
 @functools.cache
-def application() -> tuple[falcon.App, Slot]:
+def application() -> tuple[falcon.App[Any, Any], Slot]:
     """The application, and the slot for the contract that it is to serve."""
     slot = Slot(_NOBODY)
     return app_for(slot), slot

@@ -14,12 +14,12 @@ worker.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Any
+
+from raftsup import files
 
 #: Of a probe that a wake in its place would have got through. A wake's success is 202.
 STATUS = 200
@@ -29,14 +29,8 @@ ANSWER: dict[str, Any] = {"ok": True, "accepted": False, "probe": True}
 def new_key(path: Path) -> str:
     """A new key, written to ``path`` (0600); "" where the disk takes it not: then none is valid."""
     key = f"probe-{secrets.token_hex(32)}"
-    new = path.with_name(path.name + ".new")
     try:
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key)
-        new.replace(path)
+        files.replace(path, key.encode())
     except OSError:
         return ""
     return key

@@ -21,8 +21,8 @@ from raftsup.backoff import Backoff
 from raftsup.dispatcher.control_socket import Server
 from raftsup.worker import status_file
 from raftsup.worker.activity import subscriber
+from raftsup.worker.activity.hooks import Report
 from raftsup.worker.activity.subscriber import CAPACITY, Feed, Queue
-from raftsup.worker.activity_hooks import Report
 from tests.integration.endpoint_child import start
 from tests.integration.host import AGENT, Host, running, wait_for
 from tests.processes import until

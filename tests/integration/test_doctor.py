@@ -257,7 +257,7 @@ def test_what_a_killed_host_left_is_told_and_cleared_and_its_processes_are_named
     with one() as host:
         host.state.prepare()
         host.state.lock.touch(mode=0o600)
-        left = host.state.dispatcher_socket, host.state.root / "roster.new"
+        left = host.state.dispatcher_socket, host.state.root / ".roster.json.x.new"
         with socket.socket(socket.AF_UNIX) as gone:
             gone.bind(str(left[0]))
         left[1].touch(mode=0o600)

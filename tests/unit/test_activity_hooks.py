@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.wake import BODY_LIMIT, CONTENT_KEYS, Refused
-from raftsup.worker.activity_hooks import CONTENT, FIELDS, HOOKS, STATUSES, Report, parse
+from raftsup.worker.activity.hooks import CONTENT, FIELDS, HOOKS, STATUSES, Report, parse
 
 EVENT = {"schema": "raft-activity.v1", "hookEventName": "PreToolUse"}
 RUN = (17, 1)

@@ -79,10 +79,3 @@ def test_only_commands_of_accounts_that_tell_activity_get_the_variables(tmp_path
     assert attempt.hooks(TURN, replace(ACCOUNT, activity="off"), state) == {}
     # Its process stays from turn to turn: the variables of one would outlive it.
     assert attempt.hooks(TURN, replace(ACCOUNT, agent=AcpAgent(("agent",))), state) == {}
-
-
-def test_a_reports_file_and_the_hooks_file_are_never_written_through_one_name(
-    tmp_path: Path,
-) -> None:
-    state = StateDir(tmp_path)
-    assert len({path.with_suffix(".new") for path in (state.report("a"), state.hooks("a"))}) == 2

@@ -150,5 +150,5 @@ def _word_end(text: str, at: int) -> int:
 def _key(written: str, quoted: bool) -> str:
     if "\\" in written:
         # Escapes are the parser's to read: ours would be a second opinion.
-        return next(iter(json5.loads(f"{{{written}:0}}")))
+        return str(next(iter(json5.loads(f"{{{written}:0}}"))))
     return written[1:-1] if quoted else written

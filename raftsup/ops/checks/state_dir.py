@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from raftsup import files
 from raftsup.ops.checks import modes
 from raftsup.ops.checks.context import Scene
 from raftsup.ops.checks.finding import Finding, NotMended, bad, good, warning
@@ -25,7 +26,6 @@ _LITTLE, _SCARCE = 50 * _MB, 500 * _MB
 _INODES = 1000
 _ELSEWHERE = 'export RAFTSUP_STATE_DIR="$HOME/.raftsup"'
 #: What is renamed when it is whole.
-_UNFINISHED = ("roster.new", "supervisord.new")
 
 
 def folder(scene: Scene) -> Iterator[Finding]:
@@ -114,8 +114,8 @@ def left_by_the_dead(state: StateDir) -> Iterator[Path]:
         for path in state.root.glob(f"{socket_path.name}*"):
             if stat.S_ISSOCK(path.lstat().st_mode) and not _listens(path):
                 yield path
-    yield from (state.root / name for name in _UNFINISHED if (state.root / name).is_file())
-    yield from state.reports.glob("*.new")
+    for folder in (state.root, state.reports, state.agents):
+        yield from folder.glob(files.UNFINISHED)
 
 
 def _listens(path: Path) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from raftsup import files
 from raftsup.ops.service import control, detect, launchd, systemd
 from raftsup.ops.service.control import Verb
 from raftsup.ops.service.detect import Installed, Manager, Place
@@ -131,17 +132,11 @@ def _write(path: Path, text: str, mode: int, owner: pwd.struct_passwd | None = N
     """Replace a file whole. ``owner``: of it and of the folders made for it, if we may choose."""
     made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == 0o600 else 0o755)
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        if owner is not None and os.getuid() == 0:
-            # Not by their paths: in a folder of that user's they may lead elsewhere by now.
-            os.fchown(file.fileno(), owner.pw_uid, owner.pw_gid)
-            for folder in made:
-                os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-    new.replace(path)
+    whose = (owner.pw_uid, owner.pw_gid) if owner is not None and os.getuid() == 0 else None
+    files.replace(path, text.encode(), mode=mode, owner=whose)
+    if whose is not None:
+        for folder in made:
+            os.chown(folder, *whose, follow_symlinks=False)
 
 
 def typed(place: Place, *verbs: Verb) -> str:

@@ -21,6 +21,7 @@ from raftsup.proc import child as proc_child
 from raftsup.runners import leftovers
 from raftsup.runners.acp.errors import AgentGone, AgentTrouble, error_text
 from raftsup.runners.acp.transport import MOST_LINE, Wire
+from raftsup.wait import first_of
 
 #: Seconds that an agent has to end once its standard input is closed, and once it is told to.
 EOF_GRACE = 2.0
@@ -173,7 +174,7 @@ class AgentProcess:
         await asyncio.shield(self.over)
 
     async def _live(self) -> None:
-        await _first(self._gone, self.wire.ended, self._asked)
+        await first_of(self._gone, self.wire.ended, self._asked)
         await self._end_all()
         if self._child.status is None and self._child.failure is None and self._marks:
             # Without its keeper, what left the program's group is nobody's child.
@@ -211,10 +212,6 @@ class AgentProcess:
 def _json(params: BaseModel) -> dict[str, Any]:
     # Defaults are sent: an agent need not know which ones we think of.
     return params.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-async def _first(*futures: asyncio.Future[Any]) -> None:
-    await asyncio.wait(set(futures), return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _hear(reader: asyncio.StreamReader, hear: Callable[[bytes], None]) -> None:

@@ -29,6 +29,7 @@ from raftsup.runners.acp.updates import Watch
 from raftsup.runners.cooldown import Rest
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
+from raftsup.wait import first_of
 
 LOG = logging.getLogger("raftsup.runners")
 
@@ -94,7 +95,7 @@ class AcpRunner:
 
     async def _run(self, work: Work, stop: Stop, watch: Watch) -> Outcome:
         opening = asyncio.ensure_future(self._open())
-        await _either(opening, stop)
+        await first_of(opening, stop)
         if not opening.done():
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
@@ -107,7 +108,7 @@ class AcpRunner:
         method = AGENT_METHODS["session_prompt"]
         asking = asyncio.ensure_future(ready.process.ask(method, prompt, PromptResponse))
         try:
-            await _either(asking, stop)
+            await first_of(asking, stop)
             if not asking.done():
                 return await self._stop(ready, asking, at, stop.result())
             outcome = stopped(asking.result().stop_reason)
@@ -228,8 +229,3 @@ class AcpRunner:
         LOG.warning(say("acp.session_lost", lane=self._seat.lane, reason=why))
         with contextlib.suppress(OSError):
             session_store.forget(self._memory)
-
-
-async def _either(work: asyncio.Future[Any], stop: Stop) -> None:
-    either: set[asyncio.Future[Any]] = {work, stop}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from raftsup.backoff import Backoff
 from raftsup.config.model import OpenAIAgent
@@ -28,6 +27,7 @@ from raftsup.runners.openai.http import Answer, Lost, NotSent, Sent, exchange
 from raftsup.runners.openai.wire import PATHS, body, headers, session_of, url_of
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
+from raftsup.wait import first_of
 
 #: Seconds from the start of an attempt in which its request may be sent again. What fails later
 #: may have done much of its work: that is the dispatcher's to try again, and to count.
@@ -85,9 +85,8 @@ class OpenAIRunner:
     async def _until_stopped(self, work: Work, stop: Stop, lock: int) -> Outcome:
         sent = Sent()
         attempt = asyncio.ensure_future(self._attempt(work, lock, sent))
-        either: set[asyncio.Future[Any]] = {attempt, stop}
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(attempt, stop)
             if attempt.done():
                 return attempt.result()
         finally:

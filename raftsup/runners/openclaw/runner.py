@@ -23,6 +23,7 @@ from raftsup.runners.openclaw.reconcile import Fate, Found, Handle, Traces
 from raftsup.runners.openclaw.websocket import LinkLost, Refused
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
+from raftsup.wait import first_of
 
 #: Seconds of one ``agent.wait``; then we look around anew.
 WAIT = 20.0
@@ -83,8 +84,7 @@ class OpenClawRunner:
     async def _ride(self, work: Work, ride: _Ride, stop: Stop) -> Outcome:
         following = asyncio.ensure_future(self._follow(work, ride))
         try:
-            either: set[asyncio.Future[Any]] = {following, stop}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(following, stop)
             # Told to end before the first look: what is over already needs no abort.
             if stop.done() and work.handle and not following.done():
                 await asyncio.wait({following}, timeout=2 * LOOK)

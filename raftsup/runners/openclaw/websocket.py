@@ -15,6 +15,7 @@ import aiohttp
 from raftsup.config.model import OpenClawAgent
 from raftsup.runners.openclaw import frames
 from raftsup.runners.openclaw.frames import Answer, BadFrame, Challenge, Device, Event, Hello
+from raftsup.wait import first_of
 
 #: Seconds for the connection, and again for the handshake.
 CONNECT = 10.0
@@ -83,11 +84,11 @@ class Link:
         if self.lost.done():
             raise LinkLost(self.lost.result())
         number = str(next(self._numbers))
-        waiting = self._open[number] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._open[number] = waiting
         try:
             await self._socket.send_str(frames.request(number, method, params))
-            await asyncio.wait({waiting, self.lost}, timeout=timeout,
-                               return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+            await first_of(waiting, self.lost, timeout=timeout)
         except ConnectionError as error:
             self._lose(str(error) or type(error).__name__)
         finally:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from raftsup.worker.activity.state import Heard, Run, Told
+from raftsup.hook_token import Run
+from raftsup.worker.activity.state import Heard, Told
 
 #: A name that an agent's maker chose; anything else may be a sentence, so it is left out.
 #: 120 characters are what Raft takes.

@@ -21,10 +21,11 @@ from typing import Any
 import orjson
 
 from raftsup.backoff import Backoff
+from raftsup.hook_token import Run
 from raftsup.log import say
 from raftsup.worker.activity import codec, state
-from raftsup.worker.activity.state import Dot, Next, Run
-from raftsup.worker.activity_hooks import Report
+from raftsup.worker.activity.hooks import Report
+from raftsup.worker.activity.state import Dot, Next
 
 LOG = logging.getLogger("raftsup.worker")
 #: Events that wait for the bridge. It fetches after each pass and at each heartbeat.

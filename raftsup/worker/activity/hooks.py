@@ -27,9 +27,10 @@ from types import MappingProxyType
 from typing import Any
 
 from raftsup import wake
+from raftsup.hook_token import Run
 from raftsup.wake import Refused
 from raftsup.worker.activity import codec
-from raftsup.worker.activity.state import Heard, Run
+from raftsup.worker.activity.state import Heard
 
 SCHEMA = "raft-activity.v1"
 #: Each known hook, as the kind of a runner's step.
