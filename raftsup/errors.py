@@ -18,3 +18,9 @@ class RaftsupError(Exception):
         super().__init__(message)
         #: What to do next, by commands that exist; None where the text says it.
         self.hint = hint
+
+
+class UsageError(RaftsupError):
+    """The command line asks for what cannot be."""
+
+    exit_code = exit_codes.USAGE

@@ -6,9 +6,15 @@ import hashlib
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import orjson
+
+from raftsup import exit_codes
+from raftsup.errors import RaftsupError
 
 #: ``sun_path`` holds 108 bytes on Linux (104 on macOS) with the final NUL; supervisor binds
 #: ``<socket>.<pid>`` before it renames it.
@@ -18,8 +24,10 @@ MAX_SOCKET_PATH = 103 - len(".4194304")
 INSTANCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
-class StateDirError(Exception):
+class StateDirError(RaftsupError):
     """The state folder cannot be used; the message says why and what to do."""
+
+    exit_code = exit_codes.STATE_DIR
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,28 @@ def default_config_path(environ: Mapping[str, str]) -> Path:
     if chosen := environ.get("RAFTSUP_CONFIG_PATH"):
         return Path(chosen).expanduser().absolute()
     return xdg(environ, "XDG_CONFIG_HOME", ".config") / instance(environ) / "raftsup.json5"
+
+
+def throwaway(environ: Mapping[str, str]) -> Path:
+    """The folder of this user's throwaway instance: one place, for other terminals to find."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime) / "raftsup-dev"
+    return Path(tempfile.gettempdir()) / f"raftsup-dev-{os.getuid()}"
+
+
+def throwaway_variables(folder: Path) -> dict[str, str]:
+    """The environment in which every command is about the throwaway instance: its places, and what
+    it has left in ``environment.json`` (where it runs on a simulated Raft).
+    """
+    places = {
+        "RAFTSUP_STATE_DIR": str(folder / "state"),
+        "RAFTSUP_CONFIG_PATH": str(folder / "raftsup.json5"),
+    }
+    try:
+        return {**places, **orjson.loads((folder / "environment.json").read_bytes())}
+    except (OSError, orjson.JSONDecodeError):
+        return places
 
 
 def xdg(environ: Mapping[str, str], variable: str, usual: str) -> Path:

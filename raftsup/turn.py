@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from raftsup.errors import RaftsupError
+
 
 class State(StrEnum):
     QUEUED = "queued"
@@ -65,7 +67,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 MAX_INTERRUPTIONS = 20
 
 
-class IllegalMove(Exception):
+class IllegalMove(RaftsupError):
     """A turn cannot make this move from the state it is in."""
 
     def __init__(self, turn: Turn, event: Event) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from raftsup.errors import RaftsupError
+
 #: Bytes of a wake's body. A true wake has about 300.
 BODY_LIMIT = 16 * 1024
 #: Levels of objects and lists in a wake's body, the outermost included. A true wake has one.
@@ -36,7 +38,7 @@ FAILURE_CLASSES = {
 OTHER_FAILURE = "injection_failed"
 
 
-class Refused(Exception):
+class Refused(RaftsupError):
     """A request that is not taken: its HTTP status and, for people, what is wrong with it."""
 
     def __init__(self, status: int, error: str, retry_after_ms: int | None = None) -> None:

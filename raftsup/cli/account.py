@@ -8,14 +8,45 @@ from functools import partial
 from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import AGENT_HELP, add_action, add_changed_file, add_state_dir
 from raftsup.cli.context import account_id, state_of
-from raftsup.cli.main import complain
 from raftsup.cli.output import here, print_json
-from raftsup.config.json5.edit import EditRefused
 from raftsup.ops import account, config_update
-from raftsup.ops.accounts import ChangeRefused
-from raftsup.ops.raft_cli import CliTrouble
 from raftsup.paths import default_config_path
+
+EXAMPLES = "raftsup account add sales --profile sales-agent"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_changed_file(command)
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    new = add_action(actions, "add", "write an account and start it on the running host",
+                 "raftsup account add sales --profile sales-agent")  # fmt: skip
+    new.add_argument("account", metavar="ID")
+    new.add_argument("--profile", required=True, metavar="P", help="the Raft CLI's profile")
+    new.add_argument("--agent-id", metavar="ID",
+                     help="its agent id in Raft (default: asks `raft auth whoami`)")  # fmt: skip
+    new.add_argument("--agent", metavar="JSON5", help=f"{AGENT_HELP}; default: turns.agent")
+    new.add_argument("--name", dest="label", metavar="NAME", help="for people")
+    new.add_argument("--lane", help="the lane of its turns (default: its own)")
+    new.add_argument("--disabled", action="store_true", help="listed, but not run")
+    for name, text in (
+        ("remove", "stop an account and take it out of the config"),
+        ("enable", "run an account again"),
+        ("disable", "stop an account, but keep what is written of it"),
+    ):
+        one = add_action(actions, name, text, f"raftsup account {name} sales")
+        one.add_argument("account", metavar="ID")
+    for change in actions.choices.values():
+        add_changed_file(change, argparse.SUPPRESS)
+        change.add_argument("--no-reload", action="store_true",
+                            help="do not tell the running host")  # fmt: skip
+    listed = add_action(
+        actions, "list", "what the config says of each", "raftsup account list --json"
+    )
+    add_changed_file(listed, argparse.SUPPRESS)
+    listed.add_argument("--json", action="store_true", help="print one JSON array")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,18 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         return _list(account.listed(target), arguments.json)
     id_ = account_id(arguments.account)
-    try:
-        if arguments.action == "add":
-            # As it was typed: under an id that was made of it nobody would look for the account.
-            edits = account.added(target, arguments.account.lower(), _values(arguments))
-        elif arguments.action == "remove":
-            edits = partial(account.removed, id_=id_, environ=os.environ)
-        else:
-            edits = partial(account.enabled, id_=id_, on=arguments.action == "enable")
-        for line in account.change(target, edits, tell_host=not arguments.no_reload):
-            print(here(line), flush=True)
-    except (ChangeRefused, EditRefused, CliTrouble, config_update.Refused) as error:
-        return complain(str(error), exit_codes.FAILED)
+    if arguments.action == "add":
+        # As it was typed: under an id that was made of it nobody would look for the account.
+        edits = account.added(target, arguments.account.lower(), _values(arguments))
+    elif arguments.action == "remove":
+        edits = partial(account.removed, id_=id_, environ=os.environ)
+    else:
+        edits = partial(account.enabled, id_=id_, on=arguments.action == "enable")
+    for line in account.change(target, edits, tell_host=not arguments.no_reload):
+        print(here(line), flush=True)
     return exit_codes.OK
 
 

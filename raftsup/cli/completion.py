@@ -5,20 +5,31 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_state_dir
 from raftsup.cli.context import state_of
-from raftsup.cli.main import parser
 from raftsup.config.load import ConfigError, load
 from raftsup.ops import shell
 from raftsup.supervisor import active_accounts
+
+SHELLS = ("bash", "zsh", "fish")
+EXAMPLES = "raftsup completion bash --install"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    command.add_argument("shell", choices=[*SHELLS, "accounts"], metavar="SHELL",
+                         help=", ".join(SHELLS) + "; accounts: their ids")  # fmt: skip
+    command.add_argument("--install", action="store_true", help="write it where it is read")
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.shell == "accounts":
         print("\n".join(_accounts(arguments)))
         return exit_codes.OK
-    script = shell.completion(parser(), arguments.shell)
+    script = shell.completion(arguments.whole(), arguments.shell)
     if not arguments.install:
         print(script, end="")
         return exit_codes.OK

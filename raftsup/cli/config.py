@@ -5,13 +5,30 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import asdict
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_action, add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import print_json
 from raftsup.config.describe import describe
 from raftsup.config.model import Account, Config
 from raftsup.ops import live
+
+EXAMPLES = "raftsup config check"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = add_action(
+        actions, "check", "is it good; what it says, secrets masked", "raftsup config check --live"
+    )
+    add_config(check, argparse.SUPPRESS)
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.add_argument("--live", action="store_true",
+                       help="also try each agent, without a model call")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
+from raftsup import paths
 from raftsup.config.accounts import normalise_id
 from raftsup.config.errors import Problem
 from raftsup.config.load import ConfigError, load
@@ -30,6 +31,19 @@ def loader_within(arguments: argparse.Namespace) -> Callable[[Mapping[str, str]]
     overrides = dict(_setting(text) for text in arguments.settings)
     path = arguments.config.expanduser().absolute() if arguments.config else None
     return lambda environ: load(path, environ, overrides)
+
+
+def choose_instance(arguments: argparse.Namespace, environ: MutableMapping[str, str]) -> None:
+    """Have ``environ`` name the instance that the command line chose.
+
+    The flag counts for more than folders in the environment, which may be another instance's.
+    """
+    if arguments.instance:
+        environ["RAFTSUP_NAME"] = arguments.instance
+        for name in ("RAFTSUP_STATE_DIR", "RAFTSUP_CONFIG_PATH"):
+            environ.pop(name, None)
+    elif arguments.dev:
+        environ.update(paths.throwaway_variables(paths.throwaway(environ)))
 
 
 def account_id(text: str) -> str:

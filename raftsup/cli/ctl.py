@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from supervisor import supervisorctl
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_state_dir
 from raftsup.cli.context import state_of
-from raftsup.cli.main import complain
+from raftsup.cli.output import complain
 from raftsup.supervisor import active_accounts
 from raftsup.supervisor.programs import ACCOUNTS
+
+EXAMPLES = "raftsup ctl restart accounts:support"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    command.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="…", help="as for supervisorctl"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,8 +6,10 @@ import argparse
 import os
 import shutil
 import sys
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_config, add_json, add_state_dir
 from raftsup.cli.context import chosen_by, loader_within, state_of
 from raftsup.cli.output import colour_wanted, print_json
 from raftsup.ops.checks import registry, render
@@ -16,6 +18,19 @@ from raftsup.ops.checks.context import Load, look_around
 from raftsup.ops.checks.finding import Severity
 from raftsup.ops.checks.registry import Examined
 from raftsup.paths import StateDir
+
+EXAMPLES = """\
+raftsup doctor
+raftsup doctor --fix
+raftsup doctor --json | jq -r '.findings[] | select(.mend != "") | .mend'"""
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    command.add_argument("--fix", action="store_true",
+                         help="mend what is safe: our files' modes, leftovers")  # fmt: skip
+    add_json(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_json, add_state_dir, seconds
 from raftsup.cli.context import state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import print_json, tell
+from raftsup.cli.output import complain, print_json, tell
 from raftsup.ops import drain, rpc
+
+EXAMPLES = "raftsup drain --timeout 600 && pip install -U raftsup && raftsup start"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    command.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS",
+        help="then interrupt what still runs (default: wait as long as it takes)",
+    )  # fmt: skip
+    add_json(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

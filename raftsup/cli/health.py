@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_config, add_json, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import here
 from raftsup.ops.health import Word, look
@@ -18,6 +20,16 @@ _CODES = {
     Word.NOT_RUNNING: exit_codes.NOT_RUNNING,
     Word.UNKNOWN: exit_codes.STATE_DIR,
 }
+
+EXAMPLES = """\
+raftsup health
+raftsup health --json | jq -r .worst.account"""
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    add_json(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_config, add_json, add_state_dir
 from raftsup.cli.context import account_id, loader_of, state_of
-from raftsup.cli.main import complain
 from raftsup.cli.output import print_json
 from raftsup.ops import inspect
+
+EXAMPLES = "raftsup inspect support"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    command.add_argument("account")
+    add_json(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
     id_ = account_id(arguments.account)
-    try:
-        found = inspect.collect(id_, state_of(arguments), loader_of(arguments), os.environ)
-    except inspect.Unknown as error:
-        return complain(str(error), exit_codes.FAILED)
+    found = inspect.collect(id_, state_of(arguments), loader_of(arguments), os.environ)
     if arguments.json:
         print_json(found)
     else:

@@ -7,12 +7,26 @@ import os
 import pwd
 import sys
 from pathlib import Path
+from typing import Any
 
 from raftsup import exit_codes
-from raftsup.cli.main import complain
+from raftsup.cli.arguments import add_scope, add_state_dir
+from raftsup.cli.output import complain
 from raftsup.config.load import load
 from raftsup.ops.service import control, install, spec
 from raftsup.ops.service.spec import Scope
+
+EXAMPLES = "raftsup install && raftsup start"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_scope(command, "for this user (the default)", "for the machine, from boot; needs root")
+    command.add_argument("--config", type=Path, metavar="FILE", help="the service's config file")
+    command.add_argument("--run-as", metavar="USER",
+                         help="of a system service (default: whoever called sudo)")  # fmt: skip
+    command.add_argument("--dry-run", action="store_true", help="show the unit, write nothing")
+    command.add_argument("--force", action="store_true", help="write over one that differs")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,8 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
                 print(plan.diff, end="")
             for line in install.carry_out(plan, service, force=arguments.force):
                 print(line)
-    except install.NotInstalled as error:
-        return complain(str(error), exit_codes.FAILED)
     except control.Refused as error:
         _tell(notes)
         typed = install.typed(plan.place, control.Verb.ENABLE, control.Verb.START)

@@ -9,17 +9,39 @@ import select
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_json, add_state_dir
 from raftsup.cli.context import account_id, state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import colour_wanted
+from raftsup.cli.output import colour_wanted, complain
 from raftsup.ops.logs import format, reader
 from raftsup.ops.logs import record as logs_record
 from raftsup.ops.logs.record import Record
 
 #: Records shown where neither a number nor a span of time is asked for; before what follows.
 _LAST, _LAST_BEFORE_NEW = 200, 20
+
+EXAMPLES = """\
+raftsup logs support --since 10m
+raftsup logs --follow --level warning
+raftsup logs --turn 17 --json | jq -r '[.time, .action] | @tsv'"""
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    command.add_argument("account", nargs="?", help="what is about this account alone")
+    command.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    command.add_argument("--turn", type=int, metavar="N", help="a turn's way, from its wake on")
+    command.add_argument("--since", metavar="WHEN",
+                         help="not older than 10m, or than a time (2026-11-21T08:00Z)")  # fmt: skip
+    command.add_argument("-n", "--lines", type=int, metavar="N",
+                         help="the newest N records (default: 200; 20 before what follows; all"
+                         " with --since or --turn)")  # fmt: skip
+    command.add_argument("--level", default="debug", type=str.lower,
+                         choices=("debug", "info", "warning", "error", "critical"),
+                         help="not less grave than this")  # fmt: skip
+    add_json(command, "one JSON object a record")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -45,3 +45,9 @@ def tell(text: str) -> None:
     """A word to the person who waits; nothing to a script."""
     if sys.stderr.isatty():
         print(f"raftsup: {here(text)}", file=sys.stderr)
+
+
+def complain(text: str, code: int) -> int:
+    """Say what is wrong; ``code``, for the command to end with."""
+    print(f"raftsup: {here(text)}", file=sys.stderr)
+    return code

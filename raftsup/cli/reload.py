@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_json, add_state_dir
 from raftsup.cli.context import loader_of, state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import print_json
+from raftsup.cli.output import complain, print_json
 from raftsup.ops import reload, rpc
+
+EXAMPLES = "raftsup reload --dry-run"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    command.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    add_json(command)
+    # The file is the running host's; without one, this shell's.
+    command.set_defaults(config=None, settings=[])
 
 
 def run(arguments: argparse.Namespace) -> int:

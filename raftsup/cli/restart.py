@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from raftsup import exit_codes
-from raftsup.cli import main, start
+from raftsup.cli import start
+from raftsup.cli.arguments import add_state_dir, seconds
 from raftsup.cli.context import loader_of, state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import tell
+from raftsup.cli.output import complain, tell
 from raftsup.config.load import ConfigError, load
 from raftsup.ops import lifecycle, reload, rpc
 from raftsup.ops.service import control, detect
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
+
+EXAMPLES = "raftsup restart"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    command.add_argument("--timeout", type=seconds, default=90.0, metavar="SECONDS",
+                         help="how long to wait for its end (default 90)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     service = detect.of(state.root)
     try:
         if service is None:
-            return _by_hand(state, arguments.timeout)
+            return _by_hand(arguments, state)
         _check(state)
         lifecycle.restart(state, service, arguments.timeout, tell)
     except ConfigError as error:
@@ -35,15 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(
             f"nothing was stopped: the host refuses its file: {error}", exit_codes.CONFIG
         )
-    except lifecycle.StillRuns as error:
-        return complain(str(error), exit_codes.FAILED)
     except control.Refused as error:
         assert service is not None
         return start.not_done(state, service, error)
     return start.started(state)
 
 
-def _by_hand(state: StateDir, timeout: float) -> int:
+def _by_hand(arguments: argparse.Namespace, state: StateDir) -> int:
     """As it was started: with its flags, in its folder; with this shell's environment."""
     pid = lockfile.holder(state.lock)
     words, folder = (lifecycle.started_as(pid) if pid else None) or ([], None)
@@ -51,10 +58,10 @@ def _by_hand(state: StateDir, timeout: float) -> int:
         os.chdir(folder)  # its flags may name files relative to it
     os.environ["RAFTSUP_STATE_DIR"] = str(state.root)  # if its own shell's said so, and no flag
     if words:
-        loader_of(main.parser().parse_args(words))()
+        loader_of(arguments.parse(words))()
     else:
         load(None, os.environ)
-    if pid := lifecycle.stop(state, timeout, tell):
+    if pid := lifecycle.stop(state, arguments.timeout, tell):
         print(f"raftsup stopped (pid {pid})")
     return start.by_hand(state, words)
 

@@ -6,11 +6,13 @@ import argparse
 import os
 import shlex
 import sys
+from pathlib import Path
+from typing import Any
 
 from raftsup import exit_codes
 from raftsup.cli.account import target_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import command, here
+from raftsup.cli.arguments import AGENT_HELP, add_changed_file, add_state_dir
+from raftsup.cli.output import command, complain, here
 from raftsup.config.json5.edit import EditRefused
 from raftsup.ops import config_update
 from raftsup.ops.account import agent_of
@@ -18,7 +20,41 @@ from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.ops.setup import plan, wizard
 from raftsup.ops.setup.openclaw import usual_path
-from raftsup.ops.setup.prompts import Missing, Person, Unasked
+from raftsup.ops.setup.prompts import Person, Unasked
+
+EXAMPLES = """\
+raftsup setup
+raftsup setup --profile support --agent '{ kind: "openclaw", url: "ws://127.0.0.1:18789" }' --yes
+raftsup setup --from-openclaw --yes
+raftsup setup --profile support --agent-id ID --token-stdin --yes"""
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_changed_file(command)
+    command.add_argument("--profile", metavar="P", help="the Raft CLI's profile")
+    command.add_argument("--account", metavar="ID", help="the account's id (default: the profile)")
+    command.add_argument("--agent-id", metavar="ID",
+                         help="its agent id in Raft (default: as `auth whoami` tells)")  # fmt: skip
+    command.add_argument(
+        "--server",
+        metavar="URL",
+        help="where --token-stdin signs in (default: where the other profiles are)",
+    )
+    command.add_argument("--token-stdin", action="store_true",
+                         help="sign the profile in first: its agent's token is the first line of"
+                         " standard input")  # fmt: skip
+    command.add_argument("--agent", metavar="JSON5", help=AGENT_HELP)
+    command.add_argument("--command", dest="raft", metavar="CLI", help="the Raft CLI, if not raft")
+    command.add_argument(
+        "--from-openclaw", type=Path, nargs="?", const=True, default=None, metavar="PATH",
+        help="take over channels.raft and the Gateway of an openclaw.json"
+        " (default: OPENCLAW_CONFIG_PATH, else ~/.openclaw/openclaw.json)",
+    )  # fmt: skip
+    command.add_argument("--no-check", action="store_true", help="do not try the agent")
+    command.add_argument("--no-reload", action="store_true", help="do not tell the running host")
+    command.add_argument("-y", "--yes", action="store_true",
+                         help="ask nothing: take the flags and the defaults")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,18 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(file=sys.stderr)
         complain("nothing was changed", exit_codes.FAILED)
         return exit_codes.FAILED if isinstance(ended, EOFError) else exit_codes.INTERRUPTED
-    except Missing as error:
-        return complain(str(error), exit_codes.USAGE)
     except (ChangeRefused, EditRefused, CliTrouble) as error:
         return complain(f"nothing was changed: {error}", exit_codes.FAILED)
     if agreed is None:
         print("Nothing was changed.")
         return exit_codes.FAILED
-    try:
-        for line in config_update.change(target, agreed.over, tell_host=not arguments.no_reload):
-            print(here(line), flush=True)
-    except (EditRefused, config_update.Refused) as error:
-        return complain(str(error), exit_codes.FAILED)
+    for line in config_update.change(target, agreed.over, tell_host=not arguments.no_reload):
+        print(here(line), flush=True)
     for note in agreed.notes:
         print(f"\n{note}")
     print()

@@ -6,11 +6,12 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_state_dir
 from raftsup.cli.context import state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import tell
+from raftsup.cli.output import complain, tell
 from raftsup.cli.up import detached
 from raftsup.ops import lifecycle
 from raftsup.ops.service import control, detect
@@ -22,6 +23,12 @@ from raftsup.proc import lockfile
 
 #: What is said where ``--dev`` chose an instance that has no service and no second start.
 THROWAWAY = "the throwaway instance is started by `raftsup --dev up`, and ends with that"
+
+EXAMPLES = "raftsup start && raftsup status"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
 
 
 def run(arguments: argparse.Namespace) -> int:

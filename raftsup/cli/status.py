@@ -13,12 +13,34 @@ from typing import Any
 import orjson
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import a_while, add_config, add_json, add_state_dir
 from raftsup.cli.context import loader_of, loader_within, state_of
 from raftsup.cli.output import colour_wanted, print_json
 from raftsup.config.load import ConfigError
 from raftsup.ops import status as ops
 from raftsup.ops.status import render
 from raftsup.paths import StateDirError
+
+EXAMPLES = """\
+raftsup status --probe
+raftsup status --watch 5
+raftsup status --json | jq '.accounts[].state'"""
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    add_json(command)
+    command.add_argument("--probe", action="store_true",
+                         help="try it all now: CLI, profile, bridge, a wake that owes no turn,"
+                         " dispatcher, agent; exit code 0 only if all is well")  # fmt: skip
+    command.add_argument("--timeout", type=a_while, default=10.0, metavar="SECONDS",
+                         help="how long a step of --probe may take (default 10)")  # fmt: skip
+    command.add_argument("--watch", type=a_while, nargs="?", const=2.0, metavar="SECONDS",
+                         help="look again each SECONDS (default 2) until Ctrl-C; where output is no"
+                         " terminal, print what changes, with --json a line each")  # fmt: skip
+    command.add_argument("--deep", action="store_true",
+                         help="also find other instances, services and orphans here")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

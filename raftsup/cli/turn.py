@@ -6,16 +6,50 @@ import argparse
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_action, add_state_dir
 from raftsup.cli.context import account_id, state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import print_json
+from raftsup.cli.output import complain, print_json
 from raftsup.dispatcher import control_client
-from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Ledger, open_ledger
 from raftsup.ops import follow, turns
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
+
+EXAMPLES = "raftsup turn run support"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    actions = command.add_subparsers(dest="action", metavar="ACTION", required=True)
+    turns = add_action(
+        actions, "list", "the latest turns, newest first", "raftsup turn list support --limit 5"
+    )
+    turns.add_argument("account", nargs="?")
+    turns.add_argument("--limit", type=int, default=20, metavar="N", help="so many (default 20)")
+    turns.add_argument("--json", action="store_true", help="print one JSON array")
+    show = add_action(
+        actions, "show", "all that is known of a turn", "raftsup turn show 17 --transcript"
+    )
+    show.add_argument("turn", type=int, metavar="TURN")
+    show.add_argument("--json", action="store_true", help="print one JSON object")
+    show.add_argument("--transcript", action="store_true", help="print what its agent said")
+    cancel = add_action(actions, "cancel", "end a queued or running turn", "raftsup turn cancel 17")
+    cancel.add_argument("turn", type=int, metavar="TURN")
+    retry = add_action(
+        actions, "retry", "owe a failed, timed out or cancelled turn again", "raftsup turn retry 17"
+    )
+    retry.add_argument("turn", type=int, metavar="TURN")
+    run = add_action(
+        actions,
+        "run",
+        "start one without a wake: does the agent answer?",
+        "raftsup turn run support",
+    )
+    run.add_argument("account")
+    run.add_argument("--no-wait", action="store_true", help="do not wait for its end")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,17 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
                 return _tell(arguments, state)
             case "run":
                 return _run(arguments, state)
-        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
-            if arguments.action == "list":
-                return _list(arguments, ledger)
-            return _show(arguments, ledger, state)
-    except (LedgerError, LedgerUnavailable) as error:
-        return complain(str(error), exit_codes.FAILED)
     except control_client.DispatcherDown as error:
         told = f"no dispatcher answers ({error}); `raftsup up` starts a host"
-        return complain(told, exit_codes.NOT_RUNNING)
-    except control_client.DispatcherRefused as error:
-        return complain(str(error), exit_codes.FAILED)
+        return complain(told, error.exit_code)
+    with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+        if arguments.action == "list":
+            return _list(arguments, ledger)
+        return _show(arguments, ledger, state)
 
 
 def _list(arguments: argparse.Namespace, ledger: Ledger) -> int:

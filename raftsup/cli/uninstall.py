@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_scope, add_state_dir
 from raftsup.cli.context import state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import tell
+from raftsup.cli.output import complain, tell
 from raftsup.ops import lifecycle
 from raftsup.ops.service import control, detect, install
 
 #: Seconds that running turns get, at the most.
 _PATIENCE = 300.0
+
+EXAMPLES = "raftsup uninstall"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_scope(command, "only if it is this user's", "only if it is the machine's")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done")
+    command.add_argument("--force", action="store_true", help="also one that we did not write")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,8 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for line in removal:
             print(line)
-    except (install.NotInstalled, lifecycle.StillRuns) as error:
-        return complain(str(error), exit_codes.FAILED)
     except control.Refused as error:
         typed = install.typed(service, control.Verb.FORGET)
         return complain(f"{error}\nThe file is gone; then say:\n{typed}", exit_codes.FAILED)

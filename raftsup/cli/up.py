@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from typing import Any, NoReturn
 
 from raftsup import exit_codes
+from raftsup.cli.arguments import add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
-from raftsup.cli.main import complain
-from raftsup.cli.output import here
+from raftsup.cli.output import complain, here
 from raftsup.config.load import ConfigError
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
@@ -26,11 +26,38 @@ _START = 20.0
 _TAKE_OVER = 90.0
 
 
+class _NoAddress(argparse.Action):
+    """For those who know a Gateway's options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.error(f"{self.option_strings[0]}: every endpoint listens on 127.0.0.1, at a"
+                     " port that the system picks: there is no port to choose")  # fmt: skip
+
+
+EXAMPLES = "raftsup up --set turns.concurrency=8"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    command.add_argument("-d", "--detach", action="store_true", help="run it in the background")
+    command.add_argument("-q", "--quiet", action="store_true", help="print no log")
+    command.add_argument(
+        "--force", action="store_true", help="stop the host that runs on this state folder first"
+    )
+    command.add_argument(
+        "--dev", action="store_true", default=argparse.SUPPRESS,
+        help="a throwaway host on the simulated Raft; see raftsup --dev status",
+    )  # fmt: skip
+    for option in ("--bind", "--port"):
+        command.add_argument(option, action=_NoAddress, help=argparse.SUPPRESS)
+
+
 def run(arguments: argparse.Namespace) -> int:
     if arguments.dev:
-        from raftsup.cli import dev  # the simulator: not into a host's memory
+        from raftsup.trial import throwaway_command  # the simulator: not into a host's memory
 
-        return dev.run(arguments)
+        return throwaway_command.run(arguments)
     load = loader_of(arguments)
     config = handover.load_or_left(load, os.environ, _refused, _say)
     state = state_of(arguments)
@@ -97,17 +124,11 @@ def detached(state: StateDir, words: list[str]) -> int:
             stderr=out,
             start_new_session=True,
         )
-    deadline = time.monotonic() + _START
-    while time.monotonic() < deadline:
-        code = child.poll()
-        if code is not None:
-            print(log.read_text(errors="replace").strip(), file=sys.stderr)
-            return code or exit_codes.FAILED
-        try:
-            rpc.call(state, "getState")
-        except (rpc.ParentDown, rpc.ParentRefused):
-            time.sleep(0.05)
-            continue
+    until(lambda: child.poll() is not None or rpc.answers(state), _START, 0.05)
+    if child.poll() is not None:
+        print(log.read_text(errors="replace").strip(), file=sys.stderr)
+        return child.returncode or exit_codes.FAILED
+    if rpc.answers(state):
         print(here(f"raftsup runs in the background: pid {child.pid}. `raftsup status` shows it."))
         return exit_codes.OK
     return complain(

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from setproctitle import setproctitle
 
 from raftsup import exit_codes, log
+from raftsup.cli.arguments import add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
-from raftsup.cli.main import complain
+from raftsup.cli.output import complain
 from raftsup.proc.linux import die_with_parent
 from raftsup.worker import worker
+
+EXAMPLES = "raftsup worker support"
+
+
+def add_arguments(command: Any) -> None:
+    add_state_dir(command)
+    add_config(command)
+    command.add_argument("account")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from raftsup import exit_codes
+from raftsup.errors import RaftsupError
+
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _SHOWN_CHARACTERS = 40
 
@@ -23,8 +26,10 @@ class Problem:
         return f"{self.where}: {self.what}; {self.hint}"
 
 
-class ConfigError(Exception):
+class ConfigError(RaftsupError):
     """The config cannot be used. The text has one problem a line and no secret."""
+
+    exit_code = exit_codes.CONFIG
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(problems)

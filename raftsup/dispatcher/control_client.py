@@ -11,12 +11,17 @@ from typing import Any
 
 import orjson
 
+from raftsup import exit_codes
+from raftsup.errors import RaftsupError
 
-class DispatcherDown(Exception):
+
+class DispatcherDown(RaftsupError):
     """Nobody answers at the dispatcher's socket."""
 
+    exit_code = exit_codes.NOT_RUNNING
 
-class DispatcherRefused(Exception):
+
+class DispatcherRefused(RaftsupError):
     """The dispatcher will not do it; the message says why."""
 
 

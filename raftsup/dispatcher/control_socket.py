@@ -33,6 +33,7 @@ from typing import Any
 import orjson
 
 from raftsup.config.load import ConfigError
+from raftsup.errors import RaftsupError
 from raftsup.ledger import LedgerError, LedgerUnavailable
 from raftsup.turn import IllegalMove
 
@@ -45,7 +46,7 @@ Answer = dict[str, Any]
 Verb = Callable[[Mapping[str, Any]], Answer]
 
 
-class BadRequest(Exception):
+class BadRequest(RaftsupError):
     """The request cannot be carried out as it is; the message says why."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from raftsup.errors import RaftsupError
 from raftsup.turn import ENDED, LaneHealth, State, Turn
 
 FORMAT = 1
@@ -40,7 +41,7 @@ QUEUED, RUNNING, OVER = b"q", b"r", b"z"
 PHASES = {State.QUEUED: QUEUED, State.RUNNING: RUNNING} | dict.fromkeys(ENDED, OVER)
 
 
-class WrongFormat(Exception):
+class WrongFormat(RaftsupError):
     """A record is not of the format that this code reads."""
 
 

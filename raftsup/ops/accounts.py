@@ -7,6 +7,7 @@ from typing import Any
 
 from raftsup.config.accounts import DEFAULT, normalise_id
 from raftsup.config.json5.edit import Edit, Remove, Set
+from raftsup.errors import RaftsupError
 
 CHANNEL = ("channels", "raft")
 ACCOUNTS = (*CHANNEL, "accounts")
@@ -14,7 +15,7 @@ ACCOUNTS = (*CHANNEL, "accounts")
 _OF_DEFAULT = ("profile", "agentId", "agent", "lane", "name")
 
 
-class ChangeRefused(Exception):
+class ChangeRefused(RaftsupError):
     """The change makes no sense for this config; the message says why and what to do."""
 
 

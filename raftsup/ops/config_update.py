@@ -11,12 +11,13 @@ from raftsup.config.file_update import Rewritten, put_back, rewrite, unset_varia
 from raftsup.config.load import load_text
 from raftsup.config.model import Config, Supervisor
 from raftsup.config.placeholders import with_stand_ins
+from raftsup.errors import RaftsupError
 from raftsup.ops import reload, rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
 
 
-class Refused(Exception):
+class Refused(RaftsupError):
     """The running host does not take the change; the message says what became of the file."""
 
 

@@ -11,6 +11,7 @@ from raftsup.config.describe import describe
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
+from raftsup.errors import RaftsupError
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import bridge_log, status, turns
 from raftsup.ops.logs import files
@@ -21,7 +22,7 @@ from raftsup.terminal import plain
 _RECENT = 5
 
 
-class Unknown(Exception):
+class Unknown(RaftsupError):
     """No such account; the message names those that there are."""
 
 

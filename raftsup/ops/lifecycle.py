@@ -18,6 +18,7 @@ import psutil
 
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
+from raftsup.errors import RaftsupError
 from raftsup.ops import status
 from raftsup.ops.service import control, detect
 from raftsup.ops.service.control import Unit, Verb
@@ -40,7 +41,7 @@ _APPEAR = 5.0
 _HOW = ("-d", "--detach", "--force", "--quiet")
 
 
-class StillRuns(Exception):
+class StillRuns(RaftsupError):
     """The host did not end in time; the message says what to do."""
 
 

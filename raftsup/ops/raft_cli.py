@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from raftsup import raft_errors, raft_home
+from raftsup.errors import RaftsupError
 from raftsup.proc.env import clean_env
 from raftsup.raft_errors import Who
 from raftsup.terminal import plain
@@ -23,7 +24,7 @@ from raftsup.terminal import plain
 PATIENCE = 30.0
 
 
-class CliTrouble(Exception):
+class CliTrouble(RaftsupError):
     """The CLI is missing, or did not do it; the message says why and what to do."""
 
     def __init__(self, message: str, code: str = "") -> None:

@@ -7,21 +7,34 @@ import socket
 import xmlrpc.client
 from typing import Any
 
+from raftsup import exit_codes
+from raftsup.errors import RaftsupError
 from raftsup.paths import StateDir
 from raftsup.supervisor import supervisord_conf
 from raftsup.supervisor._compat import transport as transport_to
 
 
-class ParentDown(Exception):
+class ParentDown(RaftsupError):
     """No parent answers for this state folder."""
+
+    exit_code = exit_codes.NOT_RUNNING
 
 
 class ParentSilent(ParentDown):
     """It took the question and gave no answer in time."""
 
 
-class ParentRefused(Exception):
+class ParentRefused(RaftsupError):
     """The parent will not do it; the message says why."""
+
+
+def answers(state: StateDir) -> bool:
+    """Whether a parent answers."""
+    try:
+        call(state, "getState")
+    except (ParentDown, ParentRefused):
+        return False
+    return True
 
 
 def call(state: StateDir, method: str, *args: object, patience: float = 30.0) -> Any:

@@ -11,11 +11,15 @@ import fcntl
 import os
 from pathlib import Path
 
+from raftsup import exit_codes
+from raftsup.errors import RaftsupError
 from raftsup.wait import until
 
 
-class Held(Exception):
+class Held(RaftsupError):
     """Another process holds the lock."""
+
+    exit_code = exit_codes.ALREADY_RUNNING
 
     def __init__(self, path: Path, pid: int | None) -> None:
         super().__init__(f"{path} is held by pid {pid or 'unknown'}")

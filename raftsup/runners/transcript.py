@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from raftsup.errors import RaftsupError
 from raftsup.proc import lockfile
 from raftsup.turn import Outcome, OutcomeKind
 
 
-class TranscriptBusy(Exception):
+class TranscriptBusy(RaftsupError):
     """Something of an attempt with this transcript still runs."""
 
 
@@ -27,7 +28,7 @@ def open_locked(path: Path) -> int:
         os.close(descriptor)
         raise
     os.close(descriptor)
-    raise TranscriptBusy(path)
+    raise TranscriptBusy(str(path))
 
 
 def locked(path: Path) -> int | Outcome:

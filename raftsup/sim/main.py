@@ -23,6 +23,8 @@ from raftsup.sim.workspace import Workspace
 DEFAULT_PORT = 8790
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
+EXAMPLES = "raftsup sim --agent support"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one")

@@ -21,6 +21,7 @@ from raftsup import __version__
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
 from raftsup.dispatcher import config_pipe
+from raftsup.errors import RaftsupError
 from raftsup.proc import lockfile
 
 CONFIG, LOCK = "RAFTSUP_LEFT_CONFIG", "RAFTSUP_LEFT_LOCK"
@@ -89,7 +90,7 @@ def load_or_left(
         return left
 
 
-class _Unusable(Exception):
+class _Unusable(RaftsupError):
     """What was left is not for this version; the message says why, without any of it."""
 
 

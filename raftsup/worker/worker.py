@@ -103,7 +103,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         return exit_codes.ALREADY_RUNNING
     try:
         ledger = open_ledger(state.ledger, settings.map_size)
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         LOG.error(say("ledger.closed", reason=str(error)))
         return exit_codes.FAILED
 

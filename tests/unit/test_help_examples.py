@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from raftsup.cli.main import parser
+from raftsup.cli._parser import parser
 from raftsup.ops.shell import parsers
 
 #: Where a command line ends for the shell: what follows is another program's, or a remark.
@@ -30,7 +30,7 @@ def commands_in(text: str) -> list[list[str]]:
     return found
 
 
-ALL = dict(parsers(parser()))
+ALL = dict(parsers(parser(whole=True)))
 
 
 @pytest.mark.parametrize("words", ALL)

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from raftsup import exit_codes
-from raftsup.cli.arguments.service import choose_instance
-from raftsup.cli.context import chosen_by
-from raftsup.cli.main import main, parser
-from raftsup.ops import dev
+from raftsup.cli._parser import parser
+from raftsup.cli.context import choose_instance, chosen_by
+from raftsup.cli.main import main
 from raftsup.ops.command_hints import addressed
-from raftsup.paths import StateDirError, default_config_path, default_state_dir
+from raftsup.paths import StateDirError, default_config_path, default_state_dir, throwaway
 
 HOME = {"HOME": "/h"}
 
@@ -56,7 +55,7 @@ def test_the_throwaway_instance_is_addressed_on_either_side(words: str, tmp_path
     runtime = {"XDG_RUNTIME_DIR": str(tmp_path), "RAFTSUP_STATE_DIR": "/other"}
     environ = chosen(words, **runtime)
     assert default_state_dir(environ) == tmp_path / "raftsup-dev" / "state"
-    assert dev.root({"XDG_RUNTIME_DIR": "/gone"}).name.startswith("raftsup-dev-")
+    assert throwaway({"XDG_RUNTIME_DIR": "/gone"}).name.startswith("raftsup-dev-")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.cli.main import main, parser
+from raftsup.cli._parser import parser
+from raftsup.cli.main import main
 from raftsup.ops import shell
 
 CONFIG = """{ channels: { raft: { accounts: {
@@ -41,7 +42,7 @@ def bash(script: str, line: str, env: dict[str, str]) -> set[str]:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_completes_commands_options_actions_and_accounts(tmp_path: Path) -> None:
     script = tmp_path / "raftsup"
-    script.write_text(shell.completion(parser(), "bash"))
+    script.write_text(shell.completion(parser(whole=True), "bash"))
     (tmp_path / "config.json5").write_text(CONFIG)
     program = tmp_path / "bin" / "raftsup"
     program.parent.mkdir()
@@ -63,7 +64,7 @@ def test_bash_completes_commands_options_actions_and_accounts(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_the_script_is_one_that_its_shell_can_read(name: str, tmp_path: Path) -> None:
     script = tmp_path / "script"
-    script.write_text(shell.completion(parser(), name))
+    script.write_text(shell.completion(parser(whole=True), name))
     assert "raftsup completion accounts" in script.read_text()
     if shutil.which(name) is None:
         pytest.skip(f"no {name} here")
@@ -82,7 +83,7 @@ def test_install_writes_it_where_the_shell_looks(
         monkeypatch.delenv(variable, raising=False)
     assert main(["completion", name, "--install"]) == 0
     path = shell.completion_path(name, {}, tmp_path)
-    assert path.read_text() == shell.completion(parser(), name)
+    assert path.read_text() == shell.completion(parser(whole=True), name)
     said = capsys.readouterr().out
     assert str(path) in said
     assert ("fpath" in said) is (name == "zsh")
@@ -99,7 +100,7 @@ def test_the_accounts_of_a_host_that_is_not_set_up_are_none_and_no_complaint(
 
 
 def test_the_manual_page_has_every_command_and_its_examples(tmp_path: Path) -> None:
-    page = shell.manual(parser(), "1.2.3")
+    page = shell.manual(parser(whole=True), "1.2.3")
     assert "raftsup 1.2.3" in page
     if shutil.which("man") is None:
         pytest.skip("no man here")
@@ -111,7 +112,7 @@ def test_the_manual_page_has_every_command_and_its_examples(tmp_path: Path) -> N
         capture_output=True, text=True, timeout=30, check=True,
     ).stdout  # fmt: skip
     text = " ".join(shown.split())
-    for words, _ in shell.parsers(parser()):
+    for words, _ in shell.parsers(parser(whole=True)):
         assert words in text
     for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"):
         assert heading in shown

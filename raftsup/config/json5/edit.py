@@ -14,11 +14,12 @@ from raftsup.config.errors import Place
 from raftsup.config.json5.cst import Member, Value, spans
 from raftsup.config.json5.insert import insert, replace, take_out
 from raftsup.config.reader import parse
+from raftsup.errors import RaftsupError
 
 Keys = tuple[str, ...]
 
 
-class EditRefused(Exception):
+class EditRefused(RaftsupError):
     """The text cannot be changed there without harm; the message says where and why."""
 
 

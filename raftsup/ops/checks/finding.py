@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from raftsup.errors import RaftsupError
+
 #: Mends it; what it did, in words. Raises ``NotMended`` or ``OSError`` with nothing changed.
 Fix = Callable[[], str]
 
 
-class NotMended(Exception):
+class NotMended(RaftsupError):
     """It cannot be mended now; the message says why."""
 
 

@@ -49,7 +49,7 @@ def ledger(scene: Scene) -> Iterator[Finding]:
                 return
             contradictions = opened.verify()
             used, size = opened.fill()
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         yield unusable(scene.state.ledger, str(error), bool(scene.pid))
         return
     if contradictions:
@@ -122,7 +122,7 @@ def turns(scene: Scene) -> Iterator[Finding]:
     try:
         with _opened(scene) as opened:
             recent = opened.recent(limit=_RECENT) if opened else []
-    except (LedgerError, LedgerUnavailable):
+    except LedgerError:
         return  # told by the ledger's own check
     latest: dict[str, Turn] = {}
     for turn in recent:

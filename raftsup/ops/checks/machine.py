@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from raftsup.ops import dev
+from raftsup import paths
 from raftsup.ops.service import detect as services
 from raftsup.ops.service.spec import Scope, instance_words
 from raftsup.paths import StateDir, xdg
@@ -119,7 +119,7 @@ def _folders(environ: Mapping[str, str], processes: Mapping[int, Process]) -> se
     base = xdg(environ, "XDG_STATE_HOME", ".local/state")
     found = {
         folder
-        for folder in [*base.glob("raftsup*"), dev.root(environ) / "state"]
+        for folder in [*base.glob("raftsup*"), paths.throwaway(environ) / "state"]
         if (folder / "ledger").is_dir() or (folder / "raftsup.lock").exists()
     }
     for pid, process in processes.items():

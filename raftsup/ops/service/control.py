@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
 
+from raftsup.errors import RaftsupError
 from raftsup.ops.service.detect import Manager, Place
 from raftsup.ops.service.spec import Scope
 
@@ -15,7 +16,7 @@ from raftsup.ops.service.spec import Scope
 _PATIENCE = 600.0
 
 
-class Refused(Exception):
+class Refused(RaftsupError):
     """The manager cannot be reached, or says no; the message is its own, and what was asked."""
 
 

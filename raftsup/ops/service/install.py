@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raftsup import files
+from raftsup.errors import RaftsupError
 from raftsup.ops.service import control, detect, launchd, systemd
 from raftsup.ops.service.control import Verb
 from raftsup.ops.service.detect import Installed, Manager, Place
@@ -23,7 +24,7 @@ _SECRETS = """\
 """
 
 
-class NotInstalled(Exception):
+class NotInstalled(RaftsupError):
     """Nothing was changed; the message says why and what to do."""
 
 

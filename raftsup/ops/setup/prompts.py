@@ -11,9 +11,14 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
+from raftsup import exit_codes
+from raftsup.errors import RaftsupError
 
-class Missing(Exception):
+
+class Missing(RaftsupError):
     """Nobody is to be asked, and this has no default; the message names the flag."""
+
+    exit_code = exit_codes.USAGE
 
 
 class Ask(Protocol):

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from raftsup.errors import RaftsupError
 from raftsup.worker.probe_key import STATUS
 
 _SCHEMA = "raftsup-probe.v1"
@@ -15,7 +16,7 @@ _SCHEMA = "raftsup-probe.v1"
 _HEADER = "x-raft-bridge-token"
 
 
-class ProbeFailed(Exception):
+class ProbeFailed(RaftsupError):
     """A wake would not get in; the message says what stopped it."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from raftsup.errors import RaftsupError
 from raftsup.turn import Outcome, OutcomeKind
 
 AUTH_REQUIRED = -32000
@@ -41,7 +42,7 @@ _STOPS = {
 }
 
 
-class AgentTrouble(Exception):
+class AgentTrouble(RaftsupError):
     """Why an agent could not do what was asked of it; the text is for an operator."""
 
     def __init__(self, text: str, *, code: int | None = None, detail: str = "") -> None:

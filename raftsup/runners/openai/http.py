@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from raftsup.errors import RaftsupError
 from raftsup.runners.openai.wire import NoWay, proxy_for, shown
 
 #: Seconds for the name look-up, the connection and the TLS handshake together.
@@ -29,11 +30,11 @@ class Answer:
     retry_after: str = ""
 
 
-class NotSent(Exception):
+class NotSent(RaftsupError):
     """No request left this host, so nothing can have come of it. The message says why."""
 
 
-class Lost(Exception):
+class Lost(RaftsupError):
     """A request was sent, and no whole answer came: what came of it is not known."""
 
 

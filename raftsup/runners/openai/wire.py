@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from raftsup.config.model import OpenAIAgent
+from raftsup.errors import RaftsupError
 
 PATHS = {"responses": "/responses", "chat": "/chat/completions"}
 #: What a header may hold as it is; "%" marks what had to be replaced.
 _PLAIN = (string.punctuation + " ").replace("%", "")
 
 
-class NoWay(Exception):
+class NoWay(RaftsupError):
     """The proxy that the environment names cannot be used."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from raftsup import __version__
+from raftsup.errors import RaftsupError
 
 PROTOCOL = 4
 #: Who we are, of the ids and modes that a Gateway knows. With this pair a Gateway on loopback
@@ -23,7 +24,7 @@ CAPS = ("tool-events",)
 _MARKS = re.compile(r"[^\x20-\x7E]+")
 
 
-class BadFrame(Exception):
+class BadFrame(RaftsupError):
     """What came is no frame of this protocol."""
 
 

@@ -16,13 +16,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from raftsup.errors import RaftsupError
 from raftsup.runners.openclaw import frames
 from raftsup.runners.openclaw.frames import Challenge, Device
 
 Key = Ed25519PrivateKey
 
 
-class BadKey(Exception):
+class BadKey(RaftsupError):
     """The key file cannot be used; the message says why and what to do."""
 
 

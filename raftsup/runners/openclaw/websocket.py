@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from raftsup.config.model import OpenClawAgent
+from raftsup.errors import RaftsupError
 from raftsup.runners.openclaw import frames
 from raftsup.runners.openclaw.frames import Answer, BadFrame, Challenge, Device, Event, Hello
 from raftsup.wait import first_of
@@ -27,11 +28,11 @@ PROMPT = 30.0
 Identify = Callable[[Challenge], Device | None]
 
 
-class LinkLost(Exception):
+class LinkLost(RaftsupError):
     """There is no connection, or there is none any more; the message says why."""
 
 
-class Refused(Exception):
+class Refused(RaftsupError):
     """The Gateway answered that it will not."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from raftsup.backoff import Backoff
+from raftsup.errors import RaftsupError
 from raftsup.hook_token import Run
 from raftsup.log import say
 from raftsup.worker.activity import codec, state
@@ -64,7 +65,7 @@ class Queue:
         return events, dropped
 
 
-class _Refused(Exception):
+class _Refused(RaftsupError):
     """The dispatcher answered, and said no."""
 
 

@@ -29,6 +29,7 @@ from typing import Any
 
 from raftsup import raft_errors
 from raftsup.backoff import Backoff
+from raftsup.errors import RaftsupError
 from raftsup.raft_errors import Who
 
 
@@ -121,7 +122,7 @@ class Timings:
     look: float = 2.0
 
 
-class IllegalMove(Exception):
+class IllegalMove(RaftsupError):
     """A bridge cannot make this move from the state it is in."""
 
     def __init__(self, state: BridgeState, event: Event) -> None:

@@ -22,12 +22,13 @@ from typing import Any
 import psutil
 
 from raftsup.config.load import load
-from raftsup.ops import demo_verdict as verdict
+from raftsup.errors import RaftsupError
 from raftsup.ops import status
-from raftsup.ops.dev import ACCOUNTS, RAFT, SHORT_TIMERS, simulated
 from raftsup.paths import StateDir
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
+from raftsup.trial import verdict
+from raftsup.trial.throwaway import ACCOUNTS, RAFT, SHORT_TIMERS, simulated
 from raftsup.turn import ENDED, State
 from raftsup.wait import until
 from raftsup.worker import status_file
@@ -37,7 +38,7 @@ _ANSWERED = 60.0
 Say = Callable[[str], None]
 
 
-class DemoFailed(Exception):
+class DemoFailed(RaftsupError):
     """What did not happen in time."""
 
 

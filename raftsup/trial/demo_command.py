@@ -6,15 +6,23 @@ import argparse
 import signal
 import sys
 import time
+from typing import Any
 
 from raftsup import exit_codes
-from raftsup.cli.main import complain
-from raftsup.ops import demo
+from raftsup.errors import UsageError
+from raftsup.trial import demo
+
+EXAMPLES = "raftsup demo"
+
+
+def add_arguments(command: Any) -> None:
+    command.add_argument("--messages", type=int, default=12, metavar="N",
+                         help="messages to send (default 12)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.messages < 3:
-        return complain("--messages must be 3 or more: kills happen in between", exit_codes.USAGE)
+        raise UsageError("--messages must be 3 or more: kills happen in between")
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -22,13 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     # As Ctrl-C does: the host and the simulator must not outlive this command.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(exit_codes.FAILED))
-    try:
-        problems = demo.run(arguments.messages, say)
-    except demo.DemoFailed as error:
-        return complain(str(error), exit_codes.FAILED)
+    problems = demo.run(arguments.messages, say)
     for problem in problems:
         print(f"WRONG: {problem}")
     if problems:
-        return complain(f"{len(problems)} promises were not kept", exit_codes.FAILED)
+        raise demo.DemoFailed(f"{len(problems)} promises were not kept")
     say("nothing was lost, nothing was run twice")
     return exit_codes.OK

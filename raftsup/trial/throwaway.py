@@ -1,7 +1,4 @@
-"""A throwaway instance: folders of its own in one fixed place a user, gone at its end.
-
-One place, so that ``raftsup --dev status`` in another terminal finds it.
-"""
+"""``raftsup up --dev``: a throwaway instance on a simulated Raft, in folders that go with it."""
 
 from __future__ import annotations
 
@@ -13,11 +10,13 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
+
+from raftsup import files
 from raftsup.paths import StateDirError
 from raftsup.proc import lockfile, reexec
 from raftsup.proc.linux import die_with_parent, reset_signals
@@ -31,29 +30,6 @@ SHORT_TIMERS = (
     "its timers are short: what the true Raft CLI does within 25 s it does within half a second"
 )
 _LOCK = "dev.lock"
-
-
-def root(environ: Mapping[str, str]) -> Path:
-    """The folder of this user's throwaway instance."""
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime) / "raftsup-dev"
-    return Path(tempfile.gettempdir()) / f"raftsup-dev-{os.getuid()}"
-
-
-def variables(folder: Path) -> dict[str, str]:
-    """The environment in which every command is about the throwaway instance."""
-    found = {
-        "RAFTSUP_STATE_DIR": str(folder / "state"),
-        "RAFTSUP_CONFIG_PATH": str(folder / "raftsup.json5"),
-    }
-    if (folder / "raft").is_dir():  # else it runs on its operator's true Raft
-        found |= {
-            "RAFT_HOME": str(folder / "raft"),
-            "RAFT_SIM_CLI": shlex.join(RAFT),
-            **SHORT,
-        }
-    return found
 
 
 def simulated(accounts: Sequence[str]) -> str:
@@ -110,6 +86,8 @@ def simulator(folder: Path) -> Iterator[str]:
     """A simulated Raft for the accounts, and the config for it; its URL."""
     with running_workspace(ACCOUNTS, folder / "raft", keepalive=SHORT_KEEPALIVE) as raft:
         (folder / "raftsup.json5").write_text(simulated(ACCOUNTS))
+        left = {"RAFT_HOME": str(folder / "raft"), "RAFT_SIM_CLI": shlex.join(RAFT), **SHORT}
+        files.replace(folder / "environment.json", orjson.dumps(left))
         yield raft.url
 
 

@@ -1,1 +1,0 @@
-"""The words of the command line: one file a group of commands, each with ``add``."""

@@ -1,0 +1,1 @@
+"""Trying raftsup on a simulated Raft: the demo, and a throwaway host."""
