@@ -1,52 +1,42 @@
 """What the parent tells its dispatcher: over the pipe that is the dispatcher's standard input.
 
 The config in force, so that no dispatcher reads a file that its parent has refused; and the word
-that a drain has no budget. A pipe and not a file, because a config holds keys. Only the parent
-holds its other end, so what comes out of it is unpickled.
+that a drain has no deadline. A pipe and not a file, because a config holds keys. Each is one line
+of JSON: a config as ``config.document`` has it, or ``{"version": 1, "drain": "without deadline"}``.
 """
 
 from __future__ import annotations
 
-import copyreg
+import logging
 import os
-import pickle
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 
+import orjson
+
+from raftsup.config import document
 from raftsup.config.model import Config
+from raftsup.log import say
+
+LOG = logging.getLogger("raftsup.dispatcher")
 
 
 @dataclass(frozen=True)
-class NoHurry:
+class DrainWithoutDeadline:
     """The next SIGTERM waits for what runs, however long; the one after it does not."""
 
 
-Letter = Config | NoHurry
-
-_LENGTH = struct.Struct(">Q")
-
-
-def _thaw(items: Mapping[str, str]) -> MappingProxyType[str, str]:
-    return MappingProxyType(dict(items))
-
-
-copyreg.pickle(MappingProxyType, lambda frozen: (_thaw, (dict(frozen),)))
+Letter = Config | DrainWithoutDeadline
+_DRAIN = orjson.dumps({"version": document.VERSION, "drain": "without deadline"})
 
 
 def written(letter: Letter) -> bytes:
     """A letter as it goes through the pipe."""
-    body = pickled(letter)
-    return _LENGTH.pack(len(body)) + body
+    body = _DRAIN if isinstance(letter, DrainWithoutDeadline) else document.dump(letter)
+    return body + b"\n"
 
 
-def pickled(value: object) -> bytes:
-    """A config, or something with one in it, as bytes that ``pickle`` makes it of again."""
-    return pickle.dumps(value)
-
-
-class Inbox:
+class ConfigReceiver:
     """The reading end ``descriptor`` of the pipe."""
 
     def __init__(self, descriptor: int) -> None:
@@ -57,14 +47,17 @@ class Inbox:
         self._bytes = b""
 
     def letters(self) -> Iterator[Letter]:
-        """Those that have come whole. Never waits."""
+        """Those that have come whole. Never waits. One that cannot be read is logged."""
         self._fill()
-        while len(self._bytes) >= _LENGTH.size:
-            end = _LENGTH.size + _LENGTH.unpack_from(self._bytes)[0]
-            if len(self._bytes) < end:
-                return
-            body, self._bytes = self._bytes[_LENGTH.size : end], self._bytes[end:]
-            yield pickle.loads(body)  # noqa: S301 - from the parent, see above
+        *lines, self._bytes = self._bytes.split(b"\n")
+        for line in lines:
+            if line == _DRAIN:
+                yield DrainWithoutDeadline()
+                continue
+            try:
+                yield document.load(line)
+            except ValueError as error:
+                LOG.error(say("config.unreadable", reason=str(error)))
 
     def _fill(self) -> None:
         while not self.closed:

@@ -26,15 +26,17 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from raftsup.config.load import ConfigError
+from raftsup import __version__
+from raftsup.dispatcher import scheduler
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.errors import RaftsupError
-from raftsup.ledger import LedgerError, LedgerUnavailable
 from raftsup.turn import IllegalMove
 
 #: A longer line is a mistake; the connection is closed.
@@ -116,7 +118,7 @@ class Server:
 def _carry_out(verb: Verb, request: Mapping[str, Any]) -> Answer:
     try:
         return {"ok": True, **verb(request)}
-    except (BadRequest, IllegalMove, LedgerError, LedgerUnavailable, ConfigError) as error:
+    except RaftsupError as error:
         return _no(str(error))
 
 
@@ -136,3 +138,103 @@ def peer_uid(connection: socket.socket) -> int:
     # macOS and the BSDs: struct xucred {version, uid, ...} behind LOCAL_PEERCRED (1) at level 0.
     raw = connection.getsockopt(0, 1, 76)
     return int(struct.unpack_from("Ii", raw)[1])
+
+
+def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Verb]:
+    since = time.time()
+
+    def status(_: Mapping[str, Any]) -> Answer:
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "since": since,
+            "concurrency": dispatcher.config.turns.concurrency,
+            "draining": dispatcher.draining,
+            "running": [
+                {
+                    "turn": item.turn.id,
+                    "account": item.turn.account,
+                    "lane": item.lane,
+                    "attempt": item.turn.attempt,
+                    "startedAt": item.turn.started_at,
+                }
+                for item in dispatcher.running.values()
+            ],
+            "recovering": sorted({item.lane for item in dispatcher.recovering.values()}),
+            "waiting": dispatcher.queue.waiting(),
+            "held": dispatcher.queue.held(),
+            "laneOf": {a.id: a.lane for a in dispatcher.config.accounts},
+            "unavailable": dispatcher.unavailable_accounts(),
+            "lanes": {
+                lane: {
+                    "failures": health.failures,
+                    "notBefore": health.not_before,
+                    "paused": health.paused,
+                }
+                for lane, health in dispatcher.health.items()
+            },
+        }
+
+    def lane_of(request: Mapping[str, Any]) -> str:
+        lane = request.get("lane", scheduler.ALL)
+        known = {account.lane for account in dispatcher.config.accounts} | {scheduler.ALL}
+        if not isinstance(lane, str) or lane not in known:
+            raise BadRequest(f"no lane {lane!r}; there are {', '.join(sorted(known))}")
+        return lane
+
+    def set_paused(paused: bool) -> Verb:
+        def verb(request: Mapping[str, Any]) -> Answer:
+            lane = lane_of(request)
+            dispatcher.set_paused(lane, paused)
+            return {"lane": lane, "paused": paused}
+
+        return verb
+
+    def reloaded(_: Mapping[str, Any]) -> Answer:
+        reload()
+        return {}
+
+    return {
+        "status": status,
+        "pause": set_paused(True),
+        "resume": set_paused(False),
+        "cancel": lambda request: _cancel(dispatcher, _turn_of(request)),
+        "retry": lambda request: _retry(dispatcher, _turn_of(request)),
+        "run": lambda request: _run(dispatcher, request),
+        "reload": reloaded,
+    }
+
+
+def _turn_of(request: Mapping[str, Any]) -> int:
+    turn = request.get("turn")
+    if not isinstance(turn, int) or isinstance(turn, bool) or turn < 1:
+        raise BadRequest('"turn" must be a turn\'s number')
+    return turn
+
+
+def _cancel(dispatcher: Dispatcher, turn: int) -> Answer:
+    try:
+        return {"turn": dispatcher.cancel(turn).id}
+    except IllegalMove as error:
+        raise BadRequest(f"turn {turn} has ended already: it is {error.turn.state}") from error
+
+
+def _retry(dispatcher: Dispatcher, turn: int) -> Answer:
+    try:
+        return {"turn": dispatcher.retry(turn).id}
+    except IllegalMove as error:
+        raise BadRequest(
+            f"turn {turn} is {error.turn.state}: only one that failed, timed out or was cancelled"
+            f" can be owed again; `raftsup turn run {error.turn.account}` starts a new one"
+        ) from error
+
+
+def _run(dispatcher: Dispatcher, request: Mapping[str, Any]) -> Answer:
+    account = dispatcher.config.account(str(request.get("account")))
+    if account is None:
+        known = ", ".join(account.id for account in dispatcher.config.accounts) or "none"
+        raise BadRequest(f"no account {request.get('account')!r}; there are {known}")
+    if not account.runs:
+        why = account.problem or "enabled: false in the config"
+        raise BadRequest(f"account {account.id} does not run: {why}")
+    return {"turn": dispatcher.run_once(account.id, "operator").id}

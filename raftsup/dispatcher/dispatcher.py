@@ -1,33 +1,47 @@
 """The one place that starts turns.
 
 What is owed is in the ledger; this holds a picture of it, a task for each running turn, and
-nothing that a restart would miss. The decision what starts is ``lanes.decide``; here it is
-carried out. What an operator has it do is in ``orders``.
+nothing that a restart would miss. The decision what starts is ``scheduler.decide``; here it is
+carried out. What an operator has it do is in the ledger before it counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+from raftsup import exit_codes
+from raftsup.backoff import Backoff
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher import attempt, recovery, scheduler
 from raftsup.dispatcher.attempt import Running, under_way
-from raftsup.dispatcher.news import News
-from raftsup.dispatcher.owed import Owed
-from raftsup.dispatcher.patience import patiently
-from raftsup.dispatcher.settle import settle, tell_health
-from raftsup.dispatcher.tasks import Tasks
-from raftsup.ledger import Ledger
+from raftsup.dispatcher.scheduler import TurnQueue
+from raftsup.ledger import Ledger, LedgerUnavailable
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners import Lender
-from raftsup.turn import ENDED, LaneHealth, Outcome, OutcomeKind, State, Turn
+from raftsup.runners import Lender, Step
+from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn, judge
 
+T = TypeVar("T")
 LOG = logging.getLogger("raftsup.dispatcher")
+#: Seconds between tries of a ledger that cannot be written.
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True)
+class _End:
+    """What the end of an attempt means for its turn and its lane."""
+
+    turn: Turn
+    event: Event
+    before: LaneHealth
+    health: LaneHealth
 
 
 class Dispatcher:
@@ -41,6 +55,7 @@ class Dispatcher:
         pool: Lender,
         publish: Callable[[dict[str, object]], None] = lambda event: None,
         now: Callable[[], float] = time.time,
+        retry_s: float = RETRY_S,
     ) -> None:
         self.config = config
         self.running: dict[int, Running] = {}
@@ -48,11 +63,12 @@ class Dispatcher:
         self.recovering: dict[int, Running] = {}
         self.health: dict[str, LaneHealth] = {}
         self.draining = False
-        self.owed = Owed(self.lane_of)
+        self.queue = TurnQueue(self.lane_of)
         self.ledger, self._state, self._environ = ledger, state, environ
-        self._pool, self._tasks = pool, Tasks()
-        self.now, self.news = now, News(publish, now)
-        #: The newest turn that ``owed`` was told of.
+        self._pool, self._publish = pool, publish
+        self.now, self._retry_s = now, retry_s
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: The newest turn that ``queue`` was told of.
         self._last = 0
         self._ticket = 0
         self._served: dict[str, int] = {}
@@ -67,7 +83,7 @@ class Dispatcher:
             profile = account.profile if account is not None else None
             item = under_way(turn, self.lane_of(turn) or turn.account, profile)
             self.recovering[turn.id] = item
-            self._tasks.begin(self._recover(item))
+            self._begin(self._recover(item))
         self.pump()
 
     def pump(self) -> None:
@@ -76,12 +92,12 @@ class Dispatcher:
             return
         for turn in self.ledger.owed(after=self._last):
             self._last = turn.id
-            self.owed.add(turn)
+            self.queue.add(turn)
         settings, health, now = self.config.turns, self.health, self.now()
         decision = scheduler.decide(
-            self.owed.heads(),
+            self.queue.heads(),
             busy=self._busy(),
-            shut=self.unavailable(),
+            unavailable=self.unavailable(),
             health={
                 lane: scheduler.bounded(h, now, settings.max_pause) for lane, h in health.items()
             },
@@ -97,7 +113,7 @@ class Dispatcher:
         """Use ``config`` from the next start on; what runs goes on as it is."""
         self.config = config
         self._pool.serve(config.accounts)
-        self.owed.relane()
+        self.queue.relane()
         self.pump()
 
     def unavailable(self) -> dict[str, str]:
@@ -131,8 +147,8 @@ class Dispatcher:
     def _next(self) -> list[tuple[str, Account]]:
         """The lanes that have work, each with the account of its next turn."""
         found = (
-            (head.lane, self.config.account(self.owed.turn(head.turn).account))
-            for head in self.owed.heads()
+            (head.lane, self.config.account(self.queue.turn(head.turn).account))
+            for head in self.queue.heads()
         )
         return [(lane, account) for lane, account in found if account is not None]
 
@@ -147,7 +163,7 @@ class Dispatcher:
     # -- a turn's attempt
 
     def _start(self, turn_id: int) -> None:
-        turn = self.owed.take(turn_id)
+        turn = self.queue.take(turn_id)
         assert turn is not None
         account = self.config.account(turn.account)
         assert account is not None  # turns of other accounts have no lane
@@ -155,13 +171,13 @@ class Dispatcher:
         self._served[account.lane] = self._ticket
         item = under_way(turn, account.lane, account.profile)
         self.running[turn_id] = item
-        self._tasks.begin(self._attempt(item, account))
+        self._begin(self._attempt(item, account))
 
     async def _attempt(self, item: Running, account: Account) -> None:
         turn_id = item.turn.id
         try:
-            item.turn = await patiently(lambda: self.ledger.claim(turn_id, now=self.now()))
-            self.news.tell("turn.started", item.turn, item.lane)
+            item.turn = await self._written(lambda: self.ledger.claim(turn_id, now=self.now()))
+            self._tell("turn.started", item.turn, item.lane)
             await self._run(item, account)
         finally:
             del self.running[turn_id]
@@ -171,7 +187,7 @@ class Dispatcher:
         turn, settings = item.turn, self.config.turns
 
         async def remember(handle: str) -> None:
-            item.turn = await patiently(lambda: self.ledger.remember(turn.id, handle))
+            item.turn = await self._written(lambda: self.ledger.remember(turn.id, handle))
 
         work = attempt.work_of(
             turn,
@@ -181,26 +197,42 @@ class Dispatcher:
             self._environ,
             seconds=attempt.seconds_left(turn, settings, self.now()),
             remember=remember,
-            report=lambda step: self.news.step(turn, step),
+            report=lambda step: self._tell_step(turn, step),
         )
         with self._pool.lent(account) as runner:
             outcome = await attempt.run(runner, work, item.stop, settings.timeout)
         if outcome.kind is OutcomeKind.LEFT_RUNNING:
-            self.news.tell(
-                "turn.left_running", replace(item.turn, reason=outcome.reason), item.lane
-            )
+            self._tell("turn.left_running", replace(item.turn, reason=outcome.reason), item.lane)
         else:
             await self._settle(item, outcome)
 
     async def _settle(self, item: Running, told: Outcome) -> None:
         lane = item.lane
-        end = await settle(self.ledger, item, told, self.config.turns, self.health, self.now)
+        end = await self._written(lambda: self._judge(item, told))
         self.health[lane] = end.health
         if end.turn.state is State.QUEUED:
-            self.owed.add(end.turn)
+            self.queue.add(end.turn)
         over = end.turn.state in ENDED
-        self.news.tell(f"turn.{end.turn.state if over else end.event}", end.turn, lane)
-        tell_health(lane, end, self.now())
+        self._tell(f"turn.{end.turn.state if over else end.event}", end.turn, lane)
+        if end.health.failures > end.before.failures:
+            wait = end.health.not_before - self.now()
+            LOG.warning(say("lane.slowed", lane=lane, failures=end.health.failures, seconds=wait))
+        elif end.before.failures > end.health.failures:
+            LOG.info(say("lane.recovered", lane=lane, after=end.before.failures))
+
+    def _judge(self, item: Running, told: Outcome) -> _End:
+        """Write what ``told``, a runner's outcome, comes to. Judged anew at each try: an operator
+        may cancel, or pause the lane, between them.
+        """
+        settings, now = self.config.turns, self.now()
+        outcome = attempt.final(told, item.stop)
+        before = self.health.get(item.lane, LaneHealth())
+        event = judge(item.turn, outcome, settings.attempts)
+        pause = Backoff(settings.pause, settings.max_pause)
+        health = scheduler.after(before, outcome.kind, now, pause, random.random())  # noqa: S311
+        changed = None if health == before else (item.lane, health)
+        turn = self.ledger.settle(item.turn.id, event, now=now, reason=outcome.reason, lane=changed)
+        return _End(turn, event, before, health)
 
     async def _recover(self, item: Running) -> None:
         turn = item.turn
@@ -218,7 +250,7 @@ class Dispatcher:
                 await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
             elif not self.draining or item.stop.done():
                 self.running[turn.id] = item
-                self.news.tell("turn.taken_up", turn, item.lane)
+                self._tell("turn.taken_up", turn, item.lane)
                 await self._run(item, account)
         finally:
             del self.recovering[turn.id]
@@ -235,11 +267,108 @@ class Dispatcher:
         self._look_again_at(None)
         if self._tasks:
             LOG.info(say("drain.waiting", turns=len(self.running), seconds=budget))
-        await self._tasks.wait(budget)
+        await self._wait(budget)
         self.interrupt()
-        await self._tasks.wait()
+        await self._wait(None)
 
     def interrupt(self) -> None:
         """End what runs; it is owed again at the next start."""
         for item in self.running.values():
             attempt.end_early(item.stop, OutcomeKind.INTERRUPTED)
+
+    # -- what an operator orders
+
+    def cancel(self, turn_id: int) -> Turn:
+        """End a queued or running turn. Raises ``IllegalMove`` or ``LedgerError``."""
+        if item := self.running.get(turn_id) or self.recovering.get(turn_id):
+            attempt.end_early(item.stop, OutcomeKind.CANCELLED)
+            return item.turn
+        reason = "cancelled by an operator"
+        turn = self.ledger.settle(turn_id, Event.CANCEL, now=self.now(), reason=reason)
+        self.queue.take(turn_id)
+        self._tell("turn.cancelled", turn, self.lane_of(turn))
+        self.pump()
+        return turn
+
+    def retry(self, turn_id: int) -> Turn:
+        """Queue an ended turn again. Raises ``IllegalMove`` or ``LedgerError``."""
+        turn = self.ledger.settle(turn_id, Event.REOPEN, now=self.now())
+        self.queue.add(turn)
+        lane = self.lane_of(turn)
+        if lane in self.health:
+            # Who asks for it wants it now; the failures so far still count.
+            self.health[lane] = replace(self.health[lane], not_before=0.0)
+        self._tell("turn.reopened", turn, lane)
+        self.pump()
+        return turn
+
+    def run_once(self, account_id: str, source: str) -> Turn:
+        """Queue a turn of an account without a wake. Raises ``LedgerError``."""
+        turn = self.ledger.owe(account_id, source, now=self.now())
+        LOG.info(say("turn.owed", turn=turn.id, account=turn.account, source=source))
+        self.pump()
+        return turn
+
+    def set_paused(self, lane: str, paused: bool) -> None:
+        """Hold or free a lane (``scheduler.ALL``: every lane). What runs goes on. Freeing ends
+        also the rest that failures earned. Raises ``LedgerError``.
+        """
+        before = self.health.get(lane, LaneHealth())
+        health = replace(before, paused=paused, not_before=0.0)
+        self.ledger.set_lane_health(lane, health)
+        self.health[lane] = health
+        LOG.info(say("lane.paused" if paused else "lane.resumed", lane=lane))
+        self.pump()
+
+    # -- writing, and telling of it
+
+    async def _written(self, write: Callable[[], T]) -> T:
+        """What ``write`` gives, tried again for as long as it raises ``LedgerUnavailable``.
+
+        Where only a new process can help, this one ends: its turns are then queued again.
+        """
+        while True:
+            try:
+                return write()
+            except LedgerUnavailable as error:
+                LOG.error(say("ledger.unavailable", reason=str(error)))
+                if error.lasting:
+                    os._exit(exit_codes.FAILED)
+                await asyncio.sleep(self._retry_s)
+
+    def _tell(self, action: str, turn: Turn, lane: str | None) -> None:
+        """``action`` names what became of ``turn``: for the log, and for those who follow."""
+        facts: dict[str, object] = {
+            "turn": turn.id,
+            "account": turn.account,
+            "lane": lane,
+            "attempt": turn.attempt,
+            "reason": turn.reason or None,
+        }
+        LOG.info(say(action, **facts))
+        self._publish({"event": action, "at": self.now(), **facts})
+
+    def _tell_step(self, turn: Turn, step: Step) -> None:
+        """A step of a running attempt: for followers alone, the log would fill with them."""
+        about = {"turn": turn.id, "account": turn.account, "attempt": turn.attempt}
+        self._publish({"event": "turn.step", "at": self.now(), **about, **vars(step)})
+
+    # -- tasks, of which none may break unnoticed
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have ``work`` done beside the others. If it raises, the process ends."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until all are done, for at most ``seconds`` (None: as long as it takes)."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # A turn may be stranded by it; a new dispatcher finds every one of them.
+            LOG.critical(say("dispatcher.broke", reason=repr(error)), exc_info=error)
+            os._exit(exit_codes.FAILED)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from raftsup import exit_codes
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
-from raftsup.dispatcher.config_pipe import Inbox, NoHurry
-from raftsup.dispatcher.control_socket import Server
+from raftsup.dispatcher.config_pipe import ConfigReceiver, DrainWithoutDeadline
+from raftsup.dispatcher.control_socket import Server, verbs_of
 from raftsup.dispatcher.dispatcher import Dispatcher
-from raftsup.dispatcher.verbs import verbs_of
 from raftsup.ledger import Ledger, LedgerError, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
@@ -39,7 +38,7 @@ def run(
     load: Callable[[], Config],
     state: StateDir,
     environ: Mapping[str, str],
-    inbox: Inbox | None = None,
+    inbox: ConfigReceiver | None = None,
 ) -> int:
     """Dispatch until SIGTERM; an exit code. ``load`` reads the config file again; ``inbox``: where
     a parent of ours sends what it has read.
@@ -70,7 +69,7 @@ def run(
 class _Parent:
     """What a parent of ours has said so far."""
 
-    inbox: Inbox | None
+    inbox: ConfigReceiver | None
     use: Callable[[Config], None]
     #: A drain has a budget.
     hurry: bool = True
@@ -83,7 +82,7 @@ class _Parent:
         if self.inbox is None:
             return
         for letter in self.inbox.letters():
-            if isinstance(letter, NoHurry):
+            if isinstance(letter, DrainWithoutDeadline):
                 self.hurry = False
             else:
                 self.use(letter)
@@ -98,7 +97,7 @@ async def _serve(
     environ: Mapping[str, str],
     ledger: Ledger,
     spare: child.Spare,
-    inbox: Inbox | None,
+    inbox: ConfigReceiver | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     server = Server(lambda: _safely(dispatcher.pump))

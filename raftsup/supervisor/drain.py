@@ -83,7 +83,7 @@ class Drain:
             process = self._dispatcher()
             if process.pid and process.state in RUNNING_STATES:
                 with contextlib.suppress(OSError):
-                    process.write(config_pipe.written(config_pipe.NoHurry()))
+                    process.write(config_pipe.written(config_pipe.DrainWithoutDeadline()))
             process.config.stopwaitsecs = _NEVER_S
             self._options.logger.warn("draining: no wake is accepted, running turns end first")
             self._options.mood = SupervisorStates.SHUTDOWN

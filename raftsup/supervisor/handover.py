@@ -2,9 +2,10 @@
 
 The next host reads the file anew. A file that was broken in the meantime must not be its end: it
 then runs with the config that it was left, as a host that was not restarted would. That goes
-through a pipe, as a config holds keys; one that another version of raftsup left is refused with a
-line, and the file is all there is. The lock stays held, so that nobody takes a host that
-restarts for one that has ended. The environment tells the descriptors.
+through a pipe, as a config holds keys: the version of raftsup in a line, then what
+``config.document`` makes of it. One that another version left is refused with a line, and the file
+is all there is. The lock stays held, so that nobody takes a host that restarts for one that has
+ended. The environment tells the descriptors.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import pickle
+import re
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import cast
 
 from raftsup import __version__
+from raftsup.config import document
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Config
-from raftsup.dispatcher import config_pipe
 from raftsup.errors import RaftsupError
 from raftsup.proc import lockfile
 
@@ -49,7 +49,7 @@ def lock(path: Path, environ: MutableMapping[str, str]) -> int | None:
 
 def leave_config(config: Config, environ: MutableMapping[str, str]) -> None:
     """One that no pipe takes is not left."""
-    body = config_pipe.pickled((__version__, config))
+    body = __version__.encode() + b"\n" + document.dump(config)
     reading, writing = os.pipe()
     with contextlib.suppress(OSError, AttributeError):  # more than usual, where that can be had
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, len(body))
@@ -100,10 +100,13 @@ def _take(environ: MutableMapping[str, str]) -> Config | None:
         return None
     try:
         with os.fdopen(int(number), "rb") as pipe:
-            version, config = pickle.load(pipe)  # noqa: S301 - from ourselves, before the exec
-    except Exception as error:  # of another version's it may find any part elsewhere, or not at all
+            version, _, body = pipe.read().partition(b"\n")
+    except (OSError, ValueError) as error:
         raise _Unusable(f"it cannot be read ({type(error).__name__})") from None
-    if version != __version__:
+    if version != __version__.encode() and re.fullmatch(rb"[\w.+-]{1,40}", version):
         # Also one that can be read may lack what this version looks for.
-        raise _Unusable(f"it is from raftsup {version}, and this is {__version__}")
-    return cast(Config, config)
+        raise _Unusable(f"it is from raftsup {version.decode()}, and this is {__version__}")
+    try:
+        return document.load(body)
+    except ValueError as error:
+        raise _Unusable(str(error)) from None

@@ -13,7 +13,7 @@ from raftsup import log
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import main as dispatcher
-from raftsup.dispatcher.config_pipe import Inbox
+from raftsup.dispatcher.config_pipe import ConfigReceiver
 from raftsup.paths import StateDir
 from raftsup.supervisor._compat import ProcessGroupConfig, RestartUnconditionally
 from raftsup.supervisor.process import ForkedConfig
@@ -44,7 +44,7 @@ class DispatcherProgram:
         os.umask(self.umask)
         log.start(dispatcher.PROGRAM)
         return dispatcher.run(
-            self.latest(), _by_letter_only, self.state, self.environ, Inbox(_STDIN)
+            self.latest(), _by_letter_only, self.state, self.environ, ConfigReceiver(_STDIN)
         )
 
 

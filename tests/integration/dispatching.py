@@ -127,6 +127,7 @@ class Host:
             pool=self.agents,
             publish=self.events.append,
             now=lambda: self.clock,
+            retry_s=0.001,
         )
         dispatcher.begin()
         return dispatcher

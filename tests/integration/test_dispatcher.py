@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from raftsup.config.model import Account
-from raftsup.dispatcher import orders, patience
 from raftsup.ledger import LedgerUnavailable
 from raftsup.runners import Work
 from raftsup.runners.transcript import open_locked
@@ -206,10 +205,10 @@ async def test_turns_of_an_account_that_does_not_run_are_held_until_it_does(
 ) -> None:
     (turn,) = host.owe("a")
     dispatcher = host.dispatcher(config(*gone))
-    assert (dispatcher.owed.held(), host.agents.begun) == ({"a": 1}, [])
+    assert (dispatcher.queue.held(), host.agents.begun) == ({"a": 1}, [])
     dispatcher.reconfigure(config(account("a")))
     await host.runs(turn)
-    assert dispatcher.owed.held() == {}
+    assert dispatcher.queue.held() == {}
 
 
 @story
@@ -220,7 +219,7 @@ async def test_a_retry_of_an_account_that_was_removed_meanwhile_is_held(host: Ho
     dispatcher.reconfigure(config())
     host.agents.end(1, failed("no"))
     await host.reaches(1, State.QUEUED)
-    await until(lambda: dispatcher.owed.held() == {"a": 1})
+    await until(lambda: dispatcher.queue.held() == {"a": 1})
     dispatcher.reconfigure(config(account("a")))
     await until(lambda: host.agents.begun == [(1, 1), (1, 2)])
 
@@ -235,7 +234,7 @@ async def test_an_account_that_moves_to_another_lane_never_runs_two_turns_at_onc
     dispatcher.reconfigure(config(account("a", "new"), account("b", "new"), account("c", "old")))
     dispatcher.pump()
     # Turn 1 holds the lane that it began in and the one that its account is in now.
-    assert (host.agents.order(), set(dispatcher.owed.waiting())) == ([1], {"new", "old"})
+    assert (host.agents.order(), set(dispatcher.queue.waiting())) == ([1], {"new", "old"})
     host.agents.end(1)
     await host.runs(2, 4)
 
@@ -352,7 +351,7 @@ async def test_a_turn_cancelled_before_its_old_attempt_is_gone_ends_cancelled(ho
     host.ledger.claim(1, now=host.clock)
     lock = open_locked(host.state.transcript(1, 1))
     dispatcher = host.dispatcher(config(account("a")))
-    orders.cancel(dispatcher, 1)
+    dispatcher.cancel(1)
     assert host.agents.begun == []  # the lane moves when the old attempt is gone
     os.close(lock)
     await host.runs(2)
@@ -367,7 +366,6 @@ async def test_a_turn_cancelled_before_its_old_attempt_is_gone_ends_cancelled(ho
 async def test_a_write_that_the_ledger_cannot_take_is_tried_again(
     host: Host, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    monkeypatch.setattr(patience, "AGAIN", 0.001)
     real, left = getattr(host.ledger, call), [3]
 
     def full(*args: Any, **more: Any) -> Turn:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.dispatcher import orders
 from raftsup.turn import LaneHealth, State
 from tests.integration.dispatching import DONE, Host, account, config, hosting, story, until
 
@@ -89,10 +88,10 @@ async def test_a_waiting_turn_can_be_cancelled_and_its_lane_paused(host: Host) -
     host.owe("a", "a")
     host.agents.away["a"] = "away"
     dispatcher = host.dispatcher(config(account("a")))
-    assert orders.cancel(dispatcher, 1).state is State.CANCELLED
-    orders.set_paused(dispatcher, "a", True)
+    assert dispatcher.cancel(1).state is State.CANCELLED
+    dispatcher.set_paused("a", True)
     host.agents.away.clear()
     dispatcher.pump()
     assert host.agents.begun == []
-    orders.set_paused(dispatcher, "a", False)
+    dispatcher.set_paused("a", False)
     await host.runs(2)

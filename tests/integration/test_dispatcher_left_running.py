@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from raftsup.config.model import Account, AcpAgent
-from raftsup.dispatcher import orders
 from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.runners.transcript import open_locked
 from raftsup.turn import LaneHealth, State
@@ -214,7 +213,7 @@ async def test_a_run_that_is_cancelled_before_it_is_taken_up_is_aborted_by_its_r
     host: Host,
 ) -> None:
     dispatcher, lock = await recovering(host)
-    orders.cancel(dispatcher, 1)
+    dispatcher.cancel(1)
     os.close(lock)
     await host.reaches(1, State.CANCELLED)
     # The run goes on elsewhere: only its runner, told to stop, can end it.
@@ -226,7 +225,7 @@ async def test_a_run_that_was_taken_up_can_be_cancelled(host: Host) -> None:
     await left(host, "a")
     dispatcher = host.dispatcher(SETTINGS)
     await host.runs(1)
-    orders.cancel(dispatcher, 1)
+    dispatcher.cancel(1)
     await host.reaches(1, State.CANCELLED)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raftsup.dispatcher import orders, patience, scheduler
+from raftsup.dispatcher import scheduler
 from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.ledger import LedgerUnavailable
 from raftsup.turn import IllegalMove, LaneHealth, State, Turn
@@ -36,7 +36,7 @@ async def test_a_queued_turn_that_is_cancelled_never_runs(host: Host) -> None:
     host.owe("a", "a", "a")
     dispatcher = host.dispatcher(config(account("a")))
     await host.runs(1)
-    assert orders.cancel(dispatcher, 2).state is State.CANCELLED
+    assert dispatcher.cancel(2).state is State.CANCELLED
     host.agents.end(1)
     await host.runs(3)
     assert host.agents.order() == [1, 3]
@@ -48,7 +48,7 @@ async def test_a_running_turn_that_is_cancelled_is_ended_and_frees_its_lane(host
     host.owe("a", "a")
     dispatcher = host.dispatcher(config(account("a")))
     await host.runs(1)
-    orders.cancel(dispatcher, 1)
+    dispatcher.cancel(1)
     await host.runs(2)
     assert host.turn(1).state is State.CANCELLED
     assert dispatcher.health["a"] == LaneHealth()
@@ -64,7 +64,7 @@ async def test_a_failed_turn_that_is_retried_runs_again_before_later_ones(host: 
     host.owe("a", "a")
     dispatcher.pump()
     await host.runs(2)
-    orders.retry(dispatcher, 1)
+    dispatcher.retry(1)
     host.agents.end(2)
     await host.runs(1)
     assert host.agents.begun[-1] == (1, 2)
@@ -74,9 +74,9 @@ async def test_a_failed_turn_that_is_retried_runs_again_before_later_ones(host: 
 async def test_a_turn_that_ended_before_this_dispatcher_began_can_be_retried(host: Host) -> None:
     (turn,) = host.owe("a")
     dispatcher = host.dispatcher(config(account("a", enabled=False)))
-    orders.cancel(dispatcher, turn)
+    dispatcher.cancel(turn)
     later = host.dispatcher(config(account("a")))
-    orders.retry(later, turn)
+    later.retry(turn)
     await host.runs(turn)
     host.agents.end(turn)
     await host.reaches(turn, State.DONE)
@@ -90,7 +90,7 @@ async def test_words_that_make_no_sense_change_nothing(host: Host) -> None:
     dispatcher = host.dispatcher(config(account("a")))
     await host.runs(2)
     before = host.turn(1), host.turn(2)
-    for word, turn in ((orders.cancel, 1), (orders.retry, 1), (orders.retry, 2)):
+    for word, turn in ((dispatcher.cancel, 1), (dispatcher.retry, 1), (dispatcher.retry, 2)):
         with pytest.raises(IllegalMove):
             word(dispatcher, turn)
     assert (host.turn(1), host.turn(2)) == before
@@ -104,7 +104,7 @@ async def test_a_pause_holds_across_a_restart_until_it_is_taken_back(host: Host,
     host.owe("a", "a")
     first = host.dispatcher(settings)
     await host.runs(1)
-    orders.set_paused(first, lane, True)
+    first.set_paused(lane, True)
     host.agents.end(1)
     await host.reaches(1, State.DONE)
     assert host.agents.order() == [1]  # what ran went on, nothing new began
@@ -112,7 +112,7 @@ async def test_a_pause_holds_across_a_restart_until_it_is_taken_back(host: Host,
     second = host.dispatcher(settings)
     second.pump()
     assert host.agents.begun == []
-    orders.set_paused(second, lane, False)
+    second.set_paused(lane, False)
     await host.runs(2)
 
 
@@ -126,7 +126,7 @@ async def test_a_paused_lane_leaves_the_others_running(host: Host) -> None:
         {},
         pool=host.agents,
     )
-    orders.set_paused(dispatcher, "a", True)
+    dispatcher.set_paused("a", True)
     dispatcher.begin()
     await host.runs(2)
 
@@ -135,7 +135,6 @@ async def test_a_paused_lane_leaves_the_others_running(host: Host) -> None:
 async def test_a_pause_while_a_turns_end_cannot_be_written_stands(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "AGAIN", 0.001)
     real, full = host.ledger.settle, [True]
 
     def settle(*args: Any, **more: Any) -> Turn:
@@ -150,7 +149,7 @@ async def test_a_pause_while_a_turns_end_cannot_be_written_stands(
     host.agents.reply = lambda work: DONE
     dispatcher = host.dispatcher(config(account("a")))
     await until(lambda: host.agents.begun)
-    orders.set_paused(dispatcher, "a", True)
+    dispatcher.set_paused("a", True)
     full[0] = False
     await host.reaches(1, State.DONE)
     await until(lambda: not dispatcher.running)
@@ -169,7 +168,7 @@ async def test_a_pause_that_the_ledger_cannot_keep_is_refused_and_not_in_force(
 
     monkeypatch.setattr(host.ledger, "set_lane_health", full)
     with pytest.raises(LedgerUnavailable):
-        orders.set_paused(dispatcher, "a", True)
+        dispatcher.set_paused("a", True)
     assert dispatcher.health.get("a", LaneHealth()) == replace(LaneHealth(), paused=False)
     host.owe("a")
     dispatcher.pump()
@@ -181,6 +180,6 @@ async def test_a_cancel_stands_though_the_agent_fails_in_the_same_moment(host: H
     host.owe("a")
     dispatcher = host.dispatcher(config(account("a"), attempts=3))
     await host.runs(1)
-    orders.cancel(dispatcher, 1)
+    dispatcher.cancel(1)
     host.agents.end(1, failed("it was about to end anyway"))
     await until(lambda: host.turn(1).state is State.CANCELLED)

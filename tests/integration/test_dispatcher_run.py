@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.dispatcher import orders
-from raftsup.dispatcher.control_socket import BadRequest
-from raftsup.dispatcher.verbs import verbs_of
+from raftsup.dispatcher.control_socket import BadRequest, verbs_of
 from raftsup.runners import Step, Work
 from raftsup.turn import Outcome, State
 from tests.integration.dispatching import DONE, Host, account, config, hosting, story
@@ -39,7 +37,7 @@ async def test_a_turn_that_is_asked_for_waits_for_those_before_it(host: Host) ->
     host.owe("a")
     dispatcher = host.dispatcher(config(account("a")))
     await host.runs(1)
-    assert orders.run_once(dispatcher, "a", "operator").id == 2
+    assert dispatcher.run_once("a", "operator").id == 2
     assert host.agents.order() == [1]
     host.agents.end(1)
     await host.runs(2)

@@ -10,9 +10,9 @@ from types import MappingProxyType
 import pytest
 
 from raftsup import __version__
+from raftsup.config import document
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, CommandAgent, Config
-from raftsup.dispatcher import config_pipe
 from raftsup.proc import lockfile
 from raftsup.supervisor import handover
 
@@ -80,13 +80,13 @@ def test_one_that_is_not_there_is_refused_with_a_line(number: str) -> None:
 
 
 def test_that_of_another_version_is_refused_with_a_line() -> None:
-    body = config_pipe.pickled(("another", GOOD))
+    body = b"another\n" + document.dump(GOOD)
     assert f"from raftsup another, and this is {__version__}" in refused(left_by_hand(body))
     with pytest.raises(ConfigError, match="not JSON5"):
         taken(left_by_hand(body), broken)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"craftsup.gone\nConfig\n."])
+@pytest.mark.parametrize("body", [b"", b"{}", b"\x80\x05craftsup.gone\nConfig\n."])
 def test_that_of_a_version_that_keeps_its_parts_elsewhere_is_refused_too(body: bytes) -> None:
     assert "cannot be read" in refused(left_by_hand(body))
     with pytest.raises(ConfigError, match="not JSON5"):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import lmdb
 import pytest
 
 from raftsup import exit_codes
-from raftsup.dispatcher import patience
+from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.ledger import LedgerUnavailable
 from raftsup.ledger.store import Store
 
@@ -33,7 +34,8 @@ def test_the_dispatcher_ends_where_only_a_new_process_can_write(
     def write() -> None:
         raise LedgerUnavailable("panicked", lasting=True)
 
-    monkeypatch.setattr(patience.os, "_exit", end)
+    monkeypatch.setattr(os, "_exit", end)
+    dispatcher = object.__new__(Dispatcher)
     with pytest.raises(Ended) as ended:
-        asyncio.run(patience.patiently(write))
+        asyncio.run(dispatcher._written(write))
     assert ended.value.args == (exit_codes.FAILED,)

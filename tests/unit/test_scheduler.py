@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.backoff import Backoff
-from raftsup.dispatcher.owed import Owed
-from raftsup.dispatcher.scheduler import ALL, Decision, Head, after, bounded, decide
+from raftsup.dispatcher.scheduler import ALL, Decision, Head, TurnQueue, after, bounded, decide
 from raftsup.turn import LaneHealth, OutcomeKind, Turn
 
 NOW = 1000.0
@@ -23,7 +22,7 @@ LANES = [f"lane{n}" for n in range(8)]
 class Scene:
     heads: tuple[Head, ...]
     busy: frozenset[str]
-    shut: frozenset[str]
+    unavailable: frozenset[str]
     health: Mapping[str, LaneHealth]
     served: Mapping[str, int]
     slots: int
@@ -32,7 +31,7 @@ class Scene:
         return decide(
             self.heads,
             busy=self.busy,
-            shut=self.shut,
+            unavailable=self.unavailable,
             health=self.health,
             served=self.served,
             slots=self.slots,
@@ -45,7 +44,9 @@ class Scene:
     def free(self) -> list[Head]:
         """Heads that only their rest could hold back."""
         paused = {lane for lane, health in self.health.items() if health.paused}
-        return [head for head in self.heads if head.lane not in self.busy | self.shut | paused]
+        return [
+            head for head in self.heads if head.lane not in self.busy | self.unavailable | paused
+        ]
 
     def ready(self) -> list[Head]:
         return [head for head in self.free() if self.rests_until(head) <= NOW]
@@ -61,7 +62,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         heads=tuple(map(Head, lanes, turns)),
         # Few are held back, so that most scenes have several that are ready.
         busy=draw(st.frozensets(st.sampled_from(LANES), max_size=2)),
-        shut=draw(st.frozensets(st.sampled_from(LANES), max_size=2)),
+        unavailable=draw(st.frozensets(st.sampled_from(LANES), max_size=2)),
         health=draw(st.dictionaries(st.sampled_from(LANES), health, max_size=4)),
         served=draw(st.dictionaries(st.sampled_from(LANES), st.integers(0, 9))),
         slots=draw(st.integers(-2, 9)),
@@ -93,7 +94,7 @@ def test_no_slot_idles_while_a_lane_is_ready_and_no_more_start_than_slots(scene:
 def test_a_lane_that_is_shut_is_to_the_others_as_if_it_had_no_work(scene: Scene, lane: str) -> None:
     # Above all it takes no slot, and its rest wakes nobody: who shut it tells when it opens.
     others = tuple(head for head in scene.heads if head.lane != lane)
-    shut = replace(scene, shut=scene.shut | {lane})
+    shut = replace(scene, unavailable=scene.unavailable | {lane})
     assert shut.decide() == replace(scene, heads=others).decide()
 
 
@@ -134,7 +135,7 @@ def test_a_pause_of_all_that_was_taken_back_changes_nothing(scene: Scene) -> Non
 # -- over time
 
 
-def rounds(owed: Owed, slots: int, count: int) -> list[list[Turn]]:
+def rounds(owed: TurnQueue, slots: int, count: int) -> list[list[Turn]]:
     """What each of ``count`` rounds starts when all turns of a round end together."""
     served: dict[str, int] = {}
     ticket, history = 0, []
@@ -149,7 +150,7 @@ def rounds(owed: Owed, slots: int, count: int) -> list[list[Turn]]:
 
 
 def test_a_flood_in_one_lane_delays_another_lane_by_one_round_at_most() -> None:
-    owed = Owed(lambda turn: turn.account)
+    owed = TurnQueue(lambda turn: turn.account)
     for n in range(1, 1001):
         owed.add(Turn(n, "flood"))
     assert [turn.id for turn in rounds(owed, 1, 1)[0]] == [1]
@@ -163,7 +164,7 @@ def test_a_flood_in_one_lane_delays_another_lane_by_one_round_at_most() -> None:
     st.integers(min_value=1, max_value=5),
 )
 def test_lanes_take_turns_and_each_keeps_its_order(accounts: list[str], slots: int) -> None:
-    owed = Owed(lambda turn: turn.account)
+    owed = TurnQueue(lambda turn: turn.account)
     for n, account in enumerate(accounts, 1):
         owed.add(Turn(n, account))
     history = rounds(owed, slots, len(accounts))

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from raftsup.config.errors import Outside
-from raftsup.dispatcher.config_pipe import Inbox, Letter, NoHurry, written
+from raftsup.dispatcher.config_pipe import ConfigReceiver, DrainWithoutDeadline, Letter, written
 from tests.unit.config_trees import config, raft
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[Inbox, int]]:
+def pipe() -> Iterator[tuple[ConfigReceiver, int]]:
     reading, writing = os.pipe()
-    yield Inbox(reading), writing
+    yield ConfigReceiver(reading), writing
     os.close(reading)
 
 
@@ -23,10 +23,12 @@ def letters() -> list[Letter]:
     """A config with everything that a config can hold: keys from outside, frozen mappings."""
     agent = {"kind": "command", "command": ["agent"], "env": {"KEY": "${KEY}"}}
     tree = raft({"accounts": {"support": {"profile": "p", "agent": agent}}})
-    return [config(tree, {"KEY": "secret"}), NoHurry()]
+    return [config(tree, {"KEY": "secret"}), DrainWithoutDeadline()]
 
 
-def test_letters_arrive_whole_and_in_order_however_they_are_cut(pipe: tuple[Inbox, int]) -> None:
+def test_letters_arrive_whole_and_in_order_however_they_are_cut(
+    pipe: tuple[ConfigReceiver, int],
+) -> None:
     inbox, writing = pipe
     sent, heard = letters(), list[Letter]()
     for byte in b"".join(map(written, sent)):
@@ -40,12 +42,12 @@ def test_letters_arrive_whole_and_in_order_however_they_are_cut(pipe: tuple[Inbo
 
 
 def test_an_empty_inbox_waits_for_nothing_and_tells_a_parent_that_is_gone(
-    pipe: tuple[Inbox, int],
+    pipe: tuple[ConfigReceiver, int],
 ) -> None:
     inbox, writing = pipe
     assert list(inbox.letters()) == []
     assert not inbox.closed
-    os.write(writing, written(NoHurry()))
+    os.write(writing, written(DrainWithoutDeadline()))
     os.close(writing)
-    assert list(inbox.letters()) == [NoHurry()]
+    assert list(inbox.letters()) == [DrainWithoutDeadline()]
     assert inbox.closed

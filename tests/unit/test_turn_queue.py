@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from raftsup.dispatcher.owed import Owed
-from raftsup.dispatcher.scheduler import Head
+from raftsup.dispatcher.scheduler import Head, TurnQueue
 from raftsup.turn import Turn
 
 ACCOUNTS = ["a", "b", "c"]
@@ -17,8 +16,8 @@ def account_of(number: int) -> str:
     return ACCOUNTS[number % 3]
 
 
-def owed(*turns: Turn) -> Owed:
-    queue = Owed(lambda turn: turn.account)
+def owed(*turns: Turn) -> TurnQueue:
+    queue = TurnQueue(lambda turn: turn.account)
     for turn in turns:
         queue.add(turn)
     return queue
@@ -43,7 +42,7 @@ def test_taking_what_is_not_owed_gives_nothing() -> None:
 
 
 def test_turns_of_an_account_without_a_lane_are_held_and_counted() -> None:
-    queue = Owed(lambda turn: None if turn.account == "gone" else "lane")
+    queue = TurnQueue(lambda turn: None if turn.account == "gone" else "lane")
     for turn in (Turn(1, "gone"), Turn(2, "here"), Turn(3, "gone")):
         queue.add(turn)
     assert queue.heads() == [Head("lane", 2)]
@@ -52,12 +51,12 @@ def test_turns_of_an_account_without_a_lane_are_held_and_counted() -> None:
 
 
 class OwedModel(RuleBasedStateMachine):
-    """Compares ``Owed`` with the plainest thing that could be right: a set of turn numbers."""
+    """Compares ``TurnQueue`` with the plainest thing that could be right: a set of turn numbers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lanes: dict[str, str | None] = {account: account for account in ACCOUNTS}
-        self.real = Owed(lambda turn: self.lanes[turn.account])
+        self.real = TurnQueue(lambda turn: self.lanes[turn.account])
         self.model: set[int] = set()
 
     @rule(number=NUMBERS)
