@@ -64,9 +64,9 @@ def _acp(folder: Path, lanes: int, sizes: Sizes) -> None:
         process = _dispatcher(host)
         name = f"{_ACP_LANES} acp lanes with agents, {lanes - _ACP_LANES} command"
         _add(sizes, name, process)
-        # The spare keeper waits for a command, and holds no agent.
-        keepers = [pss(child) for child in process.children() if child.children()]
-        sizes.setdefault("a keeper of an acp agent, besides", []).extend(keepers)
+        # The spare shim waits for a command, and holds no agent.
+        shims = [pss(child) for child in process.children() if child.children()]
+        sizes.setdefault("a shim of an acp agent, besides", []).extend(shims)
 
 
 def _openclaw(folder: Path, lanes: int, gateway: Gateway, sizes: Sizes) -> None:

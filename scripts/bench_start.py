@@ -29,7 +29,7 @@ def measure(folder: Path, accounts: int, rounds: int) -> Case:
             ready.append(host.until_ready(names))
             for kind, values in _memory(host, names).items():
                 memory.setdefault(kind, []).extend(values)
-    both = [w + k for w, k in zip(memory["worker"], memory["keeper"], strict=True)]
+    both = [w + k for w, k in zip(memory["worker"], memory["shim"], strict=True)]
     per_account = sum(sum(values) for values in memory.values()) / rounds / accounts
     return Case(
         f"5. {accounts} accounts to ready: {rounds} starts of `raftsup up`",
@@ -39,8 +39,8 @@ def measure(folder: Path, accounts: int, rounds: int) -> Case:
             row("all accounts ready", ready, "s", aim=READY_AIM),
             row("of it: interpreter and imports, alone", imports, "s"),
             row("PSS of a worker", memory["worker"], "MB", scale=_MB, aim=PSS_AIM),
-            row("PSS of a bridge's keeper", memory["keeper"], "MB", scale=_MB),
-            row("PSS of an account: worker and keeper", both, "MB", scale=_MB, aim=PSS_AIM),
+            row("PSS of a bridge's shim", memory["shim"], "MB", scale=_MB),
+            row("PSS of an account: worker and shim", both, "MB", scale=_MB, aim=PSS_AIM),
             row("PSS of the largest account", [max(both)], "MB", scale=_MB, aim=PSS_AIM),
             row("PSS of the dispatcher", memory["dispatcher"], "MB", scale=_MB),
             row("PSS of the parent", memory["parent"], "MB", scale=_MB),
@@ -56,20 +56,20 @@ def _imports() -> float:
 
 
 def _memory(host: bench_host.Host, names: list[str]) -> dict[str, list[int]]:
-    """PSS in bytes by kind of process; workers and keepers in the order of ``names``."""
+    """PSS in bytes by kind of process; workers and shims in the order of ``names``."""
     parent = psutil.Process(host.process.pid)
     reports = [host.report(name) for name in names]
     workers = [psutil.Process(report["pid"]) for report in reports]
-    keepers = [_parent(report["bridge"]["pid"]) for report in reports]
+    shims = [_parent(report["bridge"]["pid"]) for report in reports]
     dispatchers = [child for child in parent.children() if child not in workers]
-    kinds = {"worker": workers, "keeper": keepers, "dispatcher": dispatchers, "parent": [parent]}
+    kinds = {"worker": workers, "shim": shims, "dispatcher": dispatchers, "parent": [parent]}
     return {kind: [pss(process) for process in kinds[kind]] for kind in kinds}
 
 
 def _parent(pid: int) -> psutil.Process:
     parent = psutil.Process(pid).parent()
     if parent is None:
-        raise BenchError(f"the bridge with pid {pid} has lost its keeper")
+        raise BenchError(f"the bridge with pid {pid} has lost its shim")
     return parent
 
 

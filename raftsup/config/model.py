@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from raftsup.wake import Dedupe
+
 
 def _secret() -> Any:
     """An optional key: ``repr`` and ``describe`` never show it."""
@@ -135,12 +137,6 @@ class Turns:
 
 
 @dataclass(frozen=True)
-class Dedupe:
-    ttl: float = 86400.0
-    max_entries: int = 10000
-
-
-@dataclass(frozen=True)
 class LedgerSettings:
     #: The most that the ledger's file may grow to. Taken at its first start.
     map_size: int = 1 << 30
@@ -164,7 +160,7 @@ class Config:
     accounts: tuple[Account, ...]
     default_account: str | None = None
     turns: Turns = Turns()
-    dedupe: Dedupe = Dedupe()
+    dedupe: Dedupe = field(default_factory=Dedupe)
     ledger: LedgerSettings = LedgerSettings()
     supervisor: Supervisor = Supervisor()
 

@@ -44,8 +44,8 @@ def run(
     a parent of ours sends what it has read.
     """
     # Before the ledger is open and the heap has grown.
-    spare = child.Spare()
-    spare.refill()
+    idle = child.IdleShim()
+    idle.refill()
     try:
         lock = lockfile.take(state.root / "dispatcher.lock", wait=_PREDECESSOR)
     except lockfile.Held as held:
@@ -58,7 +58,7 @@ def run(
         os.close(lock)
         return exit_codes.FAILED
     try:
-        asyncio.run(_serve(config, load, state, environ, ledger, spare, inbox))
+        asyncio.run(_serve(config, load, state, environ, ledger, idle, inbox))
     finally:
         ledger.close()
         os.close(lock)
@@ -96,12 +96,12 @@ async def _serve(
     state: StateDir,
     environ: Mapping[str, str],
     ledger: Ledger,
-    spare: child.Spare,
+    idle: child.IdleShim,
     inbox: ConfigReceiver | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     server = Server(lambda: _safely(dispatcher.pump))
-    pool = Pool(state, environ, lambda: _safely(dispatcher.pump), spare)
+    pool = Pool(state, environ, lambda: _safely(dispatcher.pump), idle)
     dispatcher = Dispatcher(
         config,
         ledger,

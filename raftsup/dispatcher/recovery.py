@@ -1,7 +1,7 @@
 """Making sure that nothing of a dead predecessor's attempt runs any more, or taking it up.
 
-Its keepers end everything within milliseconds of its death; this is the proof of it, and what
-happens when a keeper was killed as well.
+Its shims end everything within milliseconds of its death; this is the proof of it, and what
+happens when a shim was killed as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from raftsup.runners.leftovers import kill_marked, until_none
 from raftsup.runners.transcript import is_free
 from raftsup.turn import Turn
 
-#: Seconds given to the keepers before their work is done for them.
+#: Seconds given to the shims before their work is done for them.
 PATIENCE = 3.0
 _EVERY = 0.02
 
@@ -47,10 +47,10 @@ async def until_free(
             )
             deadline = time.monotonic() + PATIENCE
         await asyncio.sleep(_EVERY)
-    # A process that left the group and closed what it inherited holds no lock: if its keeper was
+    # A process that left the group and closed what it inherited holds no lock: if its shim was
     # killed too, only its environment tells.
     if left := await until_none(marks):
-        report(f"a dead dispatcher's keeper was killed as well; killed what it left: {left}")
+        report(f"a dead dispatcher's shim was killed as well; killed what it left: {left}")
 
 
 def _is_free(transcript: Path, report: Callable[[str], None]) -> bool:

@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from raftsup.config.model import Dedupe
-from raftsup.ledger import dedupe as ledger_dedupe
-from raftsup.ledger import messages, queries, turns
-from raftsup.ledger import verify as ledger_verify
+from raftsup.ledger import dedupe, turns
 from raftsup.ledger.errors import LedgerError
-from raftsup.ledger.lookup import excess, in_phase, turn_of
+from raftsup.ledger.queries import Latest, excess, in_phase, latest_of, turn_of
 from raftsup.ledger.schema import (
     QUEUED,
     RUNNING,
@@ -30,7 +27,9 @@ from raftsup.ledger.schema import (
 )
 from raftsup.ledger.store import Store
 from raftsup.ledger.transaction import View
+from raftsup.ledger.verify import contradictions
 from raftsup.turn import Event, LaneHealth, State, Turn
+from raftsup.wake import Dedupe, Wake
 
 
 @dataclass(frozen=True)
@@ -66,30 +65,30 @@ class Ledger:
     def accept(
         self,
         account: str,
-        identity: str,
-        message_id: str | None,
+        wake: Wake,
         *,
         now: float,
-        dedupe: Dedupe,
+        memory: Dedupe,
         coalesce: bool,
     ) -> Accepted:
         """Records a wake and the turn it is owed, durably.
 
-        A duplicate owes no new turn: its ``identity`` was seen within ``dedupe.ttl``, or its
+        A duplicate owes no new turn: its ``identity`` was seen within ``memory.ttl``, or its
         ``message_id`` belongs to a turn that is queued or running. With ``coalesce``, neither
         does a wake whose account has a queued turn that never began: it joins the oldest one.
         """
-        me, identity_key = self._key(account), self._key(account, "identity", identity)
-        message = None if message_id is None else self._key(account, "message", message_id)
+        me, identity = self._key(account), self._key(account, "identity", wake.identity)
+        id_ = wake.message_id
+        message = None if id_ is None else self._key(account, "message", id_)
         with self._store.write(grows=True) as view:
             tally = turns.tally_of(view, me, account)
-            known = ledger_dedupe.find(view, identity_key, now, dedupe.ttl)
+            known = dedupe.find(view, identity, now, memory.ttl)
             if known is not None:
                 turn, duplicate = known.turn, True
             else:
                 turn, duplicate = self._owing(view, account, message, now, coalesce)
-                tally = ledger_dedupe.remember(view, me, tally, identity_key, turn, now)
-            tally = ledger_dedupe.forget(view, me, tally, now, dedupe)
+                tally = dedupe.remember(view, me, tally, identity, turn, now)
+            tally = dedupe.forget(view, me, tally, now, memory)
             counts = tally.counts
             if duplicate:
                 counts = replace(counts, duplicates=counts.duplicates + 1)
@@ -110,7 +109,7 @@ class Ledger:
         joined = turns.not_started(view, me) if coalesce else None
         turn = joined if joined is not None else turns.add(view, me, account, "wake", now).id
         if message is not None:
-            messages.open_(view, pack_number(turn), message)
+            dedupe.open_message(view, pack_number(turn), message)
         return turn, joined is not None
 
     def owe(self, account: str, source: str, *, now: float) -> Turn:
@@ -188,18 +187,18 @@ class Ledger:
             tallies = [load_tally(data) for _, data in view.scan(Table.ACCOUNTS)]
         return {tally.account: tally.counts for tally in tallies}
 
-    def latest(self) -> dict[str, queries.Latest]:
+    def latest(self) -> dict[str, Latest]:
         """By account, what happened last."""
         with self._store.read() as view:
             tallies = [load_tally(data) for _, data in view.scan(Table.ACCOUNTS)]
-            return {t.account: queries.find(view, self._key(t.account), t) for t in tallies}
+            return {t.account: latest_of(view, self._key(t.account), t) for t in tallies}
 
     def recent(self, account: str | None = None, limit: int = 50) -> list[Turn]:
         """The turns owed last, newest first, in any state."""
         with self._store.read() as view:
             if account is None:
                 return [load_turn(data) for _, data in islice(view.last(Table.TURNS), limit)]
-            keys = view.scan(Table.PLACES, self._key(account))
+            keys = view.scan(Table.TURN_INDEX, self._key(account))
             ids = heapq.nlargest(limit, (parse_place(key)[1] for key, _ in keys))
             return [turn_of(view, turn) for turn in ids]
 
@@ -217,7 +216,7 @@ class Ledger:
     def verify(self) -> list[str]:
         """What contradicts itself, in words; nothing if the ledger is sound."""
         with self._store.read() as view:
-            return list(ledger_verify.contradictions(view, self._key))
+            return list(contradictions(view, self._key))
 
     def fill(self) -> tuple[int, int]:
         """Bytes that hold something, and that it may grow to. Raises ``LedgerError``."""

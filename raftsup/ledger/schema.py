@@ -25,12 +25,12 @@ DIGEST_SIZE = 16
 class Table(StrEnum):
     META = "meta"  # META_KEY: Meta; LAST_TURN: the last turn id given out
     TURNS = "turns"  # turn: record
-    PLACES = "places"  # account, phase, end, turn: nothing. Each turn stands in one place
+    TURN_INDEX = "places"  # account, phase, end, turn: nothing. Each turn stands in one place
     SEEN = "seen"  # identity digest: Seen
     SEEN_ORDER = "seen_order"  # account, sequence: identity digest
     MESSAGES = "messages"  # message digest: its open turn
     ATTACHED = "attached"  # open turn, message digest: nothing
-    ACCOUNTS = "accounts"  # account: Tally
+    ACCOUNTS = "accounts"  # account: AccountStats
     LANES = "lanes"  # lane: its health
 
 
@@ -83,7 +83,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Tally:
+class AccountStats:
     """What the ledger keeps of an account besides its turns."""
 
     account: str
@@ -154,14 +154,14 @@ def load_turn(data: bytes) -> Turn:
     return Turn(**{**record, "state": State(record["state"])})
 
 
-def dump_tally(tally: Tally) -> bytes:
+def dump_tally(tally: AccountStats) -> bytes:
     return orjson.dumps({"v": FORMAT, **vars(tally)})
 
 
-def load_tally(data: bytes) -> Tally:
+def load_tally(data: bytes) -> AccountStats:
     record = _record(data)
     parts = {name: Counts(**record[name]) for name in ("counts", "swept")}
-    return Tally(**{**record, **parts})
+    return AccountStats(**{**record, **parts})
 
 
 def dump_lane(lane: str, health: LaneHealth) -> bytes:

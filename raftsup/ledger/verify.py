@@ -48,7 +48,7 @@ def contradictions(view: View, key_of: KeyOf) -> Iterator[str]:
 
 def _places(view: View, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]:
     wanted = {place(key_of(turn.account), turn): turn for turn in turns.values()}
-    found = {key for key, _ in view.scan(Table.PLACES)}
+    found = {key for key, _ in view.scan(Table.TURN_INDEX)}
     for key in wanted.keys() - found:
         yield f"turn {wanted[key].id} is {wanted[key].state} and not listed as that"
     for key in found - wanted.keys():

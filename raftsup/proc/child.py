@@ -1,16 +1,16 @@
 """A kept child: a program that is gone, with all it started, when its owner is gone.
 
-Between the owner (an account's worker, the dispatcher) and the program stands a *keeper*, forked
+Between the owner (an account's worker, the dispatcher) and the program stands a *shim*, forked
 from the owner and joined to it by a socket pair::
 
-    owner ──socket──> keeper ──fork, exec──> program (leader of its own process group)
+    owner ──socket──> shim ──fork, exec──> program (leader of its own process group)
                         ^  adopts every orphan below it
 
-* The owner dies, however: the keeper reads end-of-file and kills everything below it.
-* The program ends: what it left behind is killed, then the keeper ends.
-* The keeper is killed: the kernel kills the program, and the owner kills its group.
+* The owner dies, however: the shim reads end-of-file and kills everything below it.
+* The program ends: what it left behind is killed, then the shim ends.
+* The shim is killed: the kernel kills the program, and the owner kills its group.
 
-So end-of-file at the owner means that nothing of the program runs any more. The keeper reports
+So end-of-file at the owner means that nothing of the program runs any more. The shim reports
 on the socket, one JSON object a line: ``{"started": pid}``, or ``{"failed": "why"}``, then
 ``{"exited": wait status}``. The owner writes ``T`` (SIGTERM to the group) or ``K`` (kill all).
 """
@@ -31,16 +31,16 @@ from raftsup.proc import shim
 
 
 @dataclass
-class Kept:
+class Child:
     """The owner's end. ``control`` is non-blocking; wait for it to become readable."""
 
-    keeper: int
+    shim: int
     control: socket.socket
     #: The program's pid and process group once it is started, else None.
     pid: int | None = None
     #: Why it could not be started, else None.
     failure: str | None = None
-    #: Its wait status once it has ended, else None (also if it was lost with its keeper).
+    #: Its wait status once it has ended, else None (also if it was lost with its shim).
     status: int | None = None
     #: Nothing of it runs any more.
     gone: bool = False
@@ -62,7 +62,7 @@ class Kept:
             self.control.send(word)
 
     def read(self) -> None:
-        """Take in what the keeper says; call whenever ``control`` is readable."""
+        """Take in what the shim says; call whenever ``control`` is readable."""
         while not self.gone:
             try:
                 data = self.control.recv(4096)
@@ -91,11 +91,11 @@ class Kept:
 
     def _bury(self) -> None:
         if self.status is None and self.failure is None and self.pid is not None:
-            # The keeper was killed before its program: finish its work.
+            # The shim was killed before its program: finish its work.
             _kill_group(self.pid)
         self.control.close()
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.keeper, 0)
+            os.waitpid(self.shim, 0)
         self.gone = True
 
 
@@ -124,15 +124,15 @@ def exit_text(status: int | None) -> str:
 
 
 @dataclass
-class Waiting:
-    """A keeper that is forked already and waits to be told what to keep."""
+class Shim:
+    """One that is forked already and waits to be told what to run."""
 
     pid: int
     control: socket.socket
 
 
-def prepare() -> Waiting:
-    """Fork a keeper for later: a fork is cheap early in a process's life, and never later.
+def prepare() -> Shim:
+    """Fork a shim for later: a fork is cheap early in a process's life, and never later.
 
     It ends with its owner, also unused. Raises ``OSError`` if no process is to be had.
     """
@@ -149,7 +149,7 @@ def prepare() -> Waiting:
         finally:
             os._exit(127)
     theirs.close()
-    return Waiting(pid, ours)
+    return Shim(pid, ours)
 
 
 def spawn(
@@ -162,14 +162,14 @@ def spawn(
     stderr: int,
     cwd: str | None = None,
     hold: Sequence[int] = (),
-    waiting: Waiting | None = None,
-) -> Kept:
-    """Start ``argv`` under a keeper: ``waiting``, or one that is forked now. The descriptors stay
+    waiting: Shim | None = None,
+) -> Child:
+    """Start ``argv`` under a shim: ``waiting``, or one that is forked now. The descriptors stay
     the caller's to close.
 
-    ``argv[0]`` is looked up on ``env["PATH"]``. ``hold`` are descriptors that the keeper and
+    ``argv[0]`` is looked up on ``env["PATH"]``. ``hold`` are descriptors that the shim and
     the program keep open, so that a lock on them is held as long as anything of it runs. A
-    program that cannot be started is told through ``Kept.failure``, not raised. Raises
+    program that cannot be started is told through ``Child.failure``, not raised. Raises
     ``OSError`` if no process or descriptor is to be had.
     """
     order = shim.Order(title, tuple(argv), dict(env), cwd)
@@ -187,25 +187,25 @@ def spawn(
         raise
 
 
-def _tell(waiting: Waiting, order: shim.Order, descriptors: list[int]) -> Kept:
+def _tell(waiting: Shim, order: shim.Order, descriptors: list[int]) -> Child:
     data = order.dump()
     sent = socket.send_fds(waiting.control, [data], descriptors)
     waiting.control.sendall(data[sent:])
     waiting.control.setblocking(False)
-    return Kept(keeper=waiting.pid, control=waiting.control)
+    return Child(shim=waiting.pid, control=waiting.control)
 
 
-def _forget(waiting: Waiting) -> None:
+def _forget(waiting: Shim) -> None:
     waiting.control.close()
     with contextlib.suppress(ChildProcessError):
         os.waitpid(waiting.pid, 0)
 
 
-class Spare:
-    """One keeper in waiting, forked while nobody waits for it."""
+class IdleShim:
+    """One shim in waiting, forked while nobody waits for it."""
 
     def __init__(self) -> None:
-        self._waiting: Waiting | None = None
+        self._waiting: Shim | None = None
 
     def refill(self) -> None:
         """Fork one if there is none; a system without room for it costs only the head start."""
@@ -213,7 +213,7 @@ class Spare:
             with contextlib.suppress(OSError):
                 self._waiting = prepare()
 
-    def take(self) -> Waiting | None:
+    def take(self) -> Shim | None:
         waiting, self._waiting = self._waiting, None
         return waiting
 

@@ -1,4 +1,4 @@
-"""The keeper's side of a kept child: see ``kept`` for the whole picture.
+"""The shim's side of a kept child: see ``kept`` for the whole picture.
 
 Forked from its owner, single-threaded, and it never returns into its owner's code. Its words on
 the socket are ``kept``'s reports; the owner's are ``TERM`` and ``KILL``, and its silence for ever
@@ -53,7 +53,7 @@ def wait(owner: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
-    setproctitle("raftsup: keeper")
+    setproctitle("raftsup: shim")
     _close_all_but({owner.fileno()})
     # Its own copies of 0, 1 and 2 would keep somebody's pipe open for as long as it waits.
     null = os.open(os.devnull, os.O_RDWR)
@@ -112,13 +112,13 @@ def _keep(control: int, order: Order, descriptors: Sequence[int], words: bytes) 
 
 def _start(order: Order, stdio: Sequence[int], hold: Sequence[int], control: int) -> int | None:
     failed_read, failed_write = os.pipe()
-    keeper = os.getpid()
+    shim = os.getpid()
     pid = os.fork()
     if pid == 0:
         failing: str | None = None
         try:
             os.setpgid(0, 0)
-            die_with_parent(keeper)
+            die_with_parent(shim)
             reset_signals(before_exec=True)
             for target, number in enumerate(stdio):
                 os.dup2(number, target)  # received descriptors: never 0, 1 or 2 themselves
@@ -167,7 +167,7 @@ def _reap(program: int | None, control: int) -> bool:
 
 
 def _end_all(program: int | None, control: int) -> None:
-    """Kill whatever is below this keeper until nothing is, then end."""
+    """Kill whatever is below this shim until nothing is, then end."""
     if program is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program, signal.SIGKILL)

@@ -35,7 +35,7 @@ async def try_out(agent: Agent, env: Mapping[str, str], device_key: Path) -> lis
 
 
 def _command(agent: CommandAgent | AcpAgent, env: Mapping[str, str]) -> list[Finding]:
-    """Whether the program is there, looked for as a turn's keeper does: after it has gone to the
+    """Whether the program is there, looked for as a turn's shim does: after it has gone to the
     turn's own folder, on the PATH of the turn's own environment.
     """
     usual = "~" if agent.kind == "acp" else "."

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from raftsup.config.model import CommandAgent
-from raftsup.proc import child as proc_child
+from raftsup.proc.child import Child, IdleShim, exit_text, spawn
 from raftsup.runners import Stop, Work, leftovers
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
@@ -21,8 +21,8 @@ PLACEHOLDER = "{notice}"
 
 
 class CommandRunner:
-    def __init__(self, agent: CommandAgent, spare: proc_child.Spare | None = None) -> None:
-        self._agent, self._spare = agent, spare or proc_child.Spare()
+    def __init__(self, agent: CommandAgent, idle: IdleShim | None = None) -> None:
+        self._agent, self._idle = agent, idle or IdleShim()
 
     def unavailable(self) -> str:
         return ""
@@ -50,7 +50,7 @@ class CommandRunner:
         stdin = _filled_pipe("" if by_argument else work.notice)
         output, write_end = os.pipe()
         try:
-            child = proc_child.spawn(
+            child = spawn(
                 argv,
                 title=f"raftsup: turn {work.turn.id} of {work.turn.account}",
                 # The marks are ours: by them a lost process is found.
@@ -60,10 +60,10 @@ class CommandRunner:
                 stdout=write_end,
                 stderr=write_end,
                 hold=(lock,),
-                waiting=self._spare.take(),
+                waiting=self._idle.take(),
             )
-            # The next turn's keeper, once this one is on its way.
-            asyncio.get_running_loop().call_soon(self._spare.refill)
+            # The next turn's shim, once this one is on its way.
+            asyncio.get_running_loop().call_soon(self._idle.refill)
         except OSError:
             os.close(output)
             raise
@@ -75,7 +75,7 @@ class CommandRunner:
         try:
             stopped = await _until_gone(child, stop)
             if child.status is None and child.failure is None:
-                # Without its keeper, what left the program's group is nobody's child.
+                # Without its shim, what left the program's group is nobody's child.
                 await leftovers.until_none(marks)
         finally:
             # Nothing of the turn runs any more, so its output ends.
@@ -85,18 +85,18 @@ class CommandRunner:
         return stopped or _outcome(child)
 
 
-def _outcome(child: proc_child.Kept) -> Outcome:
+def _outcome(child: Child) -> Outcome:
     if child.failure is not None:
         return Outcome(OutcomeKind.FAILED, f"cannot start the agent: {child.failure}")
     if child.status == 0:
         return Outcome(OutcomeKind.SUCCEEDED)
     if child.status is None:
-        return Outcome(OutcomeKind.FAILED, "the agent was killed together with its keeper")
+        return Outcome(OutcomeKind.FAILED, "the agent was killed together with its shim")
     was = "was " if os.WIFSIGNALED(child.status) else ""
-    return Outcome(OutcomeKind.FAILED, f"the agent {was}{proc_child.exit_text(child.status)}")
+    return Outcome(OutcomeKind.FAILED, f"the agent {was}{exit_text(child.status)}")
 
 
-async def _until_gone(child: proc_child.Kept, stop: Stop) -> Outcome | None:
+async def _until_gone(child: Child, stop: Stop) -> Outcome | None:
     """Wait until nothing of the child runs; an outcome if ``stop`` had to end it."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()

@@ -1,6 +1,6 @@
 """One agent process in a lane at a time, also across a dispatcher's death.
 
-The lock is a ``flock`` that the process, its keeper and all that it started inherit: it is free
+The lock is a ``flock`` that the process, its shim and all that it started inherit: it is free
 when they are gone. What closed the lock is found by the marks in its environment.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from raftsup.proc import lockfile
 from raftsup.runners import leftovers
 
-#: Seconds that the keepers of a dead dispatcher are given before their work is done for them.
+#: Seconds that the shims of a dead dispatcher are given before their work is done for them.
 PATIENCE = 3.0
 _EVERY = 0.02
 
@@ -36,7 +36,7 @@ async def take(path: Path, marks: Mapping[str, str], report: Callable[[str], Non
                 deadline = time.monotonic() + PATIENCE
             await asyncio.sleep(_EVERY)
         if left := await leftovers.until_none(marks):
-            report(f"an older agent's keeper was killed; killed what it left: {left}")
+            report(f"an older agent's shim was killed; killed what it left: {left}")
     except BaseException:
         os.close(descriptor)
         raise

@@ -1,4 +1,4 @@
-"""Finding what a killed keeper let go: processes that carry the marks of one attempt, or of the
+"""Finding what a killed shim let go: processes that carry the marks of one attempt, or of the
 agent that stays in a lane.
 """
 

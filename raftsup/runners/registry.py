@@ -53,9 +53,9 @@ class Pool:
         state: StateDir,
         environ: Mapping[str, str],
         changed: Callable[[], None],
-        spare: child.Spare | None = None,
+        idle: child.IdleShim | None = None,
     ) -> None:
-        self._state, self._environ, self._changed, self._spare = state, environ, changed, spare
+        self._state, self._environ, self._changed, self._idle = state, environ, changed, idle
         self._seats: list[_Taken] = []
         #: Those that the config does not have any more, each until its last turn has ended.
         self._leaving: list[_Taken] = []
@@ -116,7 +116,7 @@ class Pool:
 
         match agent:
             case CommandAgent():
-                return CommandRunner(agent, self._spare)
+                return CommandRunner(agent, self._idle)
             case OpenClawAgent():
                 from raftsup.runners.openclaw.connection_pool import Gateways
                 from raftsup.runners.openclaw.runner import OpenClawRunner

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raftsup import exit_codes, hook_token, raft_home
-from raftsup.config.model import Account, Config, Dedupe
+from raftsup.config.model import Account, Config
 from raftsup.dispatcher.control_client import Doorbell
-from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Accepted, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.proc import child, lockfile
 from raftsup.proc.env import clean_env
 from raftsup.raft_errors import Who
-from raftsup.wake import Wake
+from raftsup.wake import Dedupe, Wake
 from raftsup.worker import heartbeat as worker_heartbeat
 from raftsup.worker import probe_key
 from raftsup.worker.activity.subscriber import Feed, Queue
@@ -94,8 +94,8 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     os.environ.update(env)
     state = settings.state
     # Before anything else is in memory and while there is one thread.
-    spare = child.Spare()
-    spare.refill()
+    idle = child.IdleShim()
+    idle.refill()
     try:
         lockfile.take(state.reports / f"{settings.account}.lock", wait=_PREDECESSOR)
     except lockfile.Held as held:
@@ -118,7 +118,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         who,
         _bridge_env(env, token, settings),
         report.bridge,
-        spare,
+        idle,
         Life(failures=report.failures, listened_at=report.listened_at),
         Timings(silence=settings.bridge_silence, restart=settings.bridge_restart),
     )
@@ -127,14 +127,13 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     hooks_key = hook_token.new_key()
     port = 0
 
-    def accept(wake: Wake) -> bool:
+    def accept(wake: Wake) -> Accepted:
         try:
             accepted = ledger.accept(
                 settings.account,
-                wake.identity,
-                wake.message_id,
+                wake,
                 now=time.time(),
-                dedupe=settings.dedupe,
+                memory=settings.dedupe,
                 coalesce=settings.coalesce,
             )
         except LedgerUnavailable as error:
@@ -143,7 +142,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
             raise
         action = "wake.duplicate" if accepted.duplicate else "wake.accepted"
         LOG.info(say(action, turn=accepted.turn or None))
-        return accepted.duplicate
+        return accepted
 
     def ready(listening: int) -> None:
         nonlocal port

@@ -30,7 +30,7 @@ LONG = bool(os.environ.get("RAFTSUP_LONG"))
 SEED = int(os.environ.get("RAFTSUP_SEED", "20261121"))
 MESSAGES, SECONDS = (300, 60.0) if LONG else (60, 12.0)
 #: Whom to kill, how often in comparison.
-WEIGHTS = {"turn": 4, "turn keeper": 2, "bridge": 3, "bridge keeper": 1, "worker": 2,
+WEIGHTS = {"turn": 4, "turn shim": 2, "bridge": 3, "bridge shim": 1, "worker": 2,
            "dispatcher": 2}  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class Target:
 
 
 def targets(parent: int) -> list[Target]:
-    """The host's processes by role, the parent excluded. A keeper's child is what it keeps."""
+    """The host's processes by role, the parent excluded. A shim's child is what it keeps."""
     found = []
     for process in psutil.Process(parent).children():
         title = _title(process)
@@ -49,11 +49,11 @@ def targets(parent: int) -> list[Target]:
         if title.startswith("raftsup: "):
             found.append(Target(role, process))
         with contextlib.suppress(psutil.NoSuchProcess):
-            for keeper in process.children():
-                kept = "bridge" if _title(keeper).startswith("raftsup: bridge") else "turn"
-                found.append(Target(f"{kept} keeper", keeper))
+            for shim in process.children():
+                kept = "bridge" if _title(shim).startswith("raftsup: bridge") else "turn"
+                found.append(Target(f"{kept} shim", shim))
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    found += [Target(kept, child) for child in keeper.children()]
+                    found += [Target(kept, child) for child in shim.children()]
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from raftsup.config.model import Dedupe
 from raftsup.ledger import (
     Accepted,
     Ledger,
 )
 from raftsup.turn import Event
+from raftsup.wake import Dedupe, Wake
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -26,10 +26,9 @@ def accept(
 ) -> Accepted:
     return ledger.accept(
         account,
-        identity,
-        message,
+        Wake(identity, message),
         now=now,
-        dedupe=Dedupe(ttl=ttl, max_entries=most),
+        memory=Dedupe(ttl=ttl, max_entries=most),
         coalesce=coalesce,
     )
 

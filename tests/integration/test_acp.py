@@ -345,7 +345,7 @@ def test_a_death_between_turns_is_noticed_and_the_next_turn_starts_anew(
     assert "the agent was killed by SIGKILL between turns" in caplog.text
 
 
-def test_a_killed_keeper_leaves_nothing_running(lane: Lane) -> None:
+def test_a_killed_shim_leaves_nothing_running(lane: Lane) -> None:
     async def story() -> Outcome:
         async with Seated(lane, "grandchild deaf") as runner:
             running = asyncio.ensure_future(turn(lane, runner))
@@ -355,7 +355,7 @@ def test_a_killed_keeper_leaves_nothing_running(lane: Lane) -> None:
 
     outcome = asyncio.run(story())
     assert outcome.kind is OutcomeKind.FAILED
-    assert outcome.reason.startswith("the agent was killed together with its keeper")
+    assert outcome.reason.startswith("the agent was killed together with its shim")
     assert not any(alive(pid) for pid in lane.noted("pid") + lane.noted("child"))
 
 
@@ -375,9 +375,9 @@ asyncio.run(story())
 """
 
 
-@pytest.mark.parametrize("keeper_too", [False, True])
+@pytest.mark.parametrize("shim_too", [False, True])
 def test_a_dead_dispatchers_agent_is_gone_before_the_next_one_starts(
-    lane: Lane, keeper_too: bool
+    lane: Lane, shim_too: bool
 ) -> None:
     with psutil.Popen(
         [sys.executable, "-c", DISPATCHER, str(lane.state.root), str(lane.cwd)],
@@ -387,12 +387,12 @@ def test_a_dead_dispatchers_agent_is_gone_before_the_next_one_starts(
         assert dispatcher.stdout is not None
         assert dispatcher.stdout.readline() == b"begun\n"
         old = [*lane.noted("pid"), *lane.noted("child")]
-        if keeper_too:
+        if shim_too:
             # Stopped, so that it cannot do its work between the two.
-            keeper = psutil.Process(old[0]).parent()
-            assert keeper is not None
+            shim = psutil.Process(old[0]).parent()
+            assert shim is not None
             dispatcher.suspend()
-            keeper.kill()
+            shim.kill()
         dispatcher.kill()
 
     async def story() -> tuple[Outcome, list[bool]]:

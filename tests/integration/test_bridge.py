@@ -32,7 +32,7 @@ QUICK = Timings(quick=Backoff(base=0.02, cap=0.1), slow=Backoff(base=0.1, cap=0.
 
 
 @dataclass
-class Kept:
+class Child:
     bridge: Bridge
     thread: threading.Thread
     lives: list[Life]
@@ -50,14 +50,14 @@ class Kept:
 @contextmanager
 def kept(
     argv: Sequence[str], env: dict[str, str] | None = None, timings: Timings = QUICK
-) -> Iterator[Kept]:
+) -> Iterator[Child]:
     lives: list[Life] = []
     who = Who("support", agent_id="agent-support", server="http://raft.invalid")
     env = env or {"PATH": os.environ["PATH"]}
     bridge = Bridge("support", who, env, lives.append, timings=timings)
     thread = threading.Thread(target=bridge.run, args=(argv,), daemon=True)
     thread.start()
-    running = Kept(bridge, thread, lives)
+    running = Child(bridge, thread, lives)
     try:
         yield running
     finally:
@@ -329,7 +329,7 @@ def test_what_cannot_be_started_for_want_of_a_process_is_tried_again(
 
     real, refusals = module.spawn, iter([True, True])
 
-    def spawn(*args: Any, **more: Any) -> module.Kept:
+    def spawn(*args: Any, **more: Any) -> module.Child:
         if next(refusals, False):
             raise BlockingIOError(11, "Resource temporarily unavailable")
         return real(*args, **more)
@@ -345,7 +345,7 @@ def test_what_cannot_be_started_for_want_of_a_process_is_tried_again(
 @contextmanager
 def bridged(
     tmp_path: Path, timings: Timings = QUICK, **env: str
-) -> Iterator[tuple[RunningWorkspace, Kept]]:
+) -> Iterator[tuple[RunningWorkspace, Child]]:
     """A bridge that listens, and its server."""
     with running_workspace(["support"], raft_home=tmp_path, keepalive=0.1) as raft:
         given = {

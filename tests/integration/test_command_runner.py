@@ -273,7 +273,7 @@ time.sleep(600)
 """
 
 
-def test_a_killed_keeper_leaves_nothing_running_and_hangs_no_lane(state: StateDir) -> None:
+def test_a_killed_shim_leaves_nothing_running_and_hangs_no_lane(state: StateDir) -> None:
     async def story() -> tuple[Outcome, list[int]]:
         running = asyncio.ensure_future(run_async(state, python(DESERTER)))
         pids = await pids_in(state, 2)
@@ -281,7 +281,7 @@ def test_a_killed_keeper_leaves_nothing_running_and_hangs_no_lane(state: StateDi
         return (await running)[0], pids
 
     outcome, pids = asyncio.run(story())
-    assert outcome.reason == "the agent was killed together with its keeper"
+    assert outcome.reason == "the agent was killed together with its shim"
     assert not any(alive(pid) for pid in pids)
 
 

@@ -231,10 +231,10 @@ def test_no_status_ever_says_ready_while_the_bridge_is_dead(host: Host) -> None:
 def test_a_dead_bridge_of_which_nobody_has_told_yet_is_not_ready_either(host: Host) -> None:
     host.up()
     bridge = psutil.Process(host.ready()["support"]["bridge"]["pid"])
-    # Its keeper, who would tell the worker, is held back.
-    keeper = bridge.parent()
-    assert keeper
-    keeper.suspend()
+    # Its shim, who would tell the worker, is held back.
+    shim = bridge.parent()
+    assert shim
+    shim.suspend()
     try:
         bridge.kill()
         wait_for(lambda: _dead(bridge.pid))
@@ -243,7 +243,7 @@ def test_a_dead_bridge_of_which_nobody_has_told_yet_is_not_ready_either(host: Ho
         assert account["state"] == "degraded"
         assert "just died" in account["reason"]
     finally:
-        keeper.resume()
+        shim.resume()
     host.ready()
 
 

@@ -92,7 +92,7 @@ async def test_words_that_make_no_sense_change_nothing(host: Host) -> None:
     before = host.turn(1), host.turn(2)
     for word, turn in ((dispatcher.cancel, 1), (dispatcher.retry, 1), (dispatcher.retry, 2)):
         with pytest.raises(IllegalMove):
-            word(dispatcher, turn)
+            word(turn)
     assert (host.turn(1), host.turn(2)) == before
     assert set(host.agents.open) == {2}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Counts, Ledger, LedgerError, open_ledger
 from raftsup.ledger.schema import load_tally, load_turn
 from raftsup.turn import TRANSITIONS, Event, State, Turn
+from raftsup.wake import Dedupe, Wake
 
 NOW = 1000.0
 
@@ -31,7 +31,7 @@ def running(ledger: Ledger) -> int:
 
 
 def wake(ledger: Ledger, identity: str, message: str | None = None, *, coalesce: bool) -> Accepted:
-    return ledger.accept("a", identity, message, now=NOW, dedupe=Dedupe(), coalesce=coalesce)
+    return ledger.accept("a", Wake(identity, message), now=NOW, memory=Dedupe(), coalesce=coalesce)
 
 
 def test_a_handle_is_kept_across_a_restart_and_the_last_one_counts(tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raftsup.config.model import Dedupe
 from raftsup.ledger import Latest, Ledger, open_ledger
 from raftsup.turn import Event
+from raftsup.wake import Dedupe, Wake
 
 
 def wake(ledger: Ledger, account: str, identity: str, now: float) -> int:
-    accepted = ledger.accept(account, identity, None, now=now, dedupe=Dedupe(), coalesce=False)
+    accepted = ledger.accept(
+        account, Wake(identity, None), now=now, memory=Dedupe(), coalesce=False
+    )
     return accepted.turn
 
 

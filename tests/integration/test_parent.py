@@ -281,7 +281,7 @@ def test_sigkill_of_the_parent_leaves_no_process_not_even_a_turns_grandchild(hos
     wait_for(lambda: mark.exists() and mark.read_text(), what="the grandchild")
     grandchild = psutil.Process(int(mark.read_text()))
     assert grandchild in host.watch()
-    assert len(host.seen) >= 10  # parent, dispatcher, 2 workers, 2 bridges, 3 keepers, turn
+    assert len(host.seen) >= 10  # parent, dispatcher, 2 workers, 2 bridges, 3 shims, turn
     up.kill()
     up.wait()
     host.gone()

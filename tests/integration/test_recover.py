@@ -62,16 +62,16 @@ def hung(house: House) -> list[int]:
     return pids
 
 
-@pytest.mark.parametrize("keeper_too", [False, True])
+@pytest.mark.parametrize("shim_too", [False, True])
 def test_a_killed_dispatchers_turn_is_gone_before_it_runs_again(
-    house: House, keeper_too: bool
+    house: House, shim_too: bool
 ) -> None:
     first = house.ready()
     turns = [house.owe("a", f"event_{n}") for n in range(3)]
     pids = hung(house)
-    keeper = psutil.Process(pids[0]).ppid()
+    shim = psutil.Process(pids[0]).ppid()
     # Stopped first, so that neither sees the other's death in time to do anything about it.
-    victims = [first.pid, keeper] if keeper_too else [first.pid]
+    victims = [first.pid, shim] if shim_too else [first.pid]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in victims:
             os.kill(pid, number)
@@ -83,7 +83,7 @@ def test_a_killed_dispatchers_turn_is_gone_before_it_runs_again(
         (1, 1), (1, 2), (2, 1), (3, 1)
     ]  # fmt: skip
     assert [note["found"] for note in notes(house)] == [[], [], [], []]
-    assert not any(alive(pid) for pid in [*pids, keeper])
+    assert not any(alive(pid) for pid in [*pids, shim])
     turn = house.ledger.get(1)
     assert (turn.state, turn.attempt, turn.interruptions, turn.failures) == (State.DONE, 2, 1, 0)
 

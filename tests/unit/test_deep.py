@@ -34,9 +34,9 @@ def test_a_worker_under_a_stock_supervisord_is_no_orphan() -> None:
     assert not found(supervisord, (3, 2, ["raftsup: accounts:support"]))
 
 
-def test_a_keeper_whose_owner_is_gone_is_one() -> None:
+def test_a_shim_whose_owner_is_gone_is_one() -> None:
     assert found((1, 0, ["init"]), (4, 1, ["raftsup: bridge of support"])) == [("orphan", 4)]
-    assert found((4, 99, ["raftsup: keeper"])) == [("orphan", 4)]
+    assert found((4, 99, ["raftsup: shim"])) == [("orphan", 4)]
 
 
 def test_a_bridge_is_one_only_if_nothing_listens_at_its_endpoint() -> None:

@@ -17,7 +17,7 @@ from acp.connection import Connection, MethodHandler
 from acp.exceptions import RequestError
 from pydantic import BaseModel, ValidationError
 
-from raftsup.proc import child as proc_child
+from raftsup.proc.child import Child, exit_text, spawn
 from raftsup.runners import leftovers
 from raftsup.runners.acp.errors import AgentGone, AgentTrouble, error_text
 from raftsup.runners.acp.transport import MOST_LINE, Wire
@@ -44,7 +44,7 @@ class Launch:
     handler: MethodHandler
     #: Takes what the agent writes to standard error.
     hear: Callable[[bytes], None]
-    #: By these a process is found whose keeper was killed; none: it is not looked for.
+    #: By these a process is found whose shim was killed; none: it is not looked for.
     marks: Mapping[str, str] = field(default_factory=dict)
     #: Descriptors that all of it keeps open.
     hold: Sequence[int] = ()
@@ -80,7 +80,7 @@ async def start(launch: Launch) -> AgentProcess:
             on_failure.callback(transport.close)
             readers.append((reader, transport, write))
         (output, output_pipe, stdout), (errors, errors_pipe, stderr) = readers
-        child = proc_child.spawn(
+        child = spawn(
             launch.command,
             title=launch.title,
             env=launch.env,
@@ -100,7 +100,7 @@ async def start(launch: Launch) -> AgentProcess:
 class AgentProcess:
     def __init__(
         self,
-        child: proc_child.Kept,
+        child: Child,
         wire: Wire,
         connection: Connection,
         hearing: asyncio.Future[None],
@@ -136,8 +136,8 @@ class AgentProcess:
             return f"the agent {self.wire.trouble}; it was ended"
         status = self._child.status
         if status is None:
-            return "the agent was killed together with its keeper"
-        return f"the agent {'was ' if os.WIFSIGNALED(status) else ''}{proc_child.exit_text(status)}"
+            return "the agent was killed together with its shim"
+        return f"the agent {'was ' if os.WIFSIGNALED(status) else ''}{exit_text(status)}"
 
     async def ask(self, method: str, params: BaseModel, answer: type[M]) -> M:
         """Send a request and wait for its answer.
@@ -177,7 +177,7 @@ class AgentProcess:
         await first_of(self._gone, self.wire.ended, self._asked)
         await self._end_all()
         if self._child.status is None and self._child.failure is None and self._marks:
-            # Without its keeper, what left the program's group is nobody's child.
+            # Without its shim, what left the program's group is nobody's child.
             await leftovers.until_none(self._marks)
         # What it said last is still in the pipes.
         await asyncio.wait({self._hearing, self.wire.ended}, timeout=_LAST_WORDS)

@@ -17,7 +17,7 @@ import orjson
 
 from raftsup import raft_home
 from raftsup.log import say
-from raftsup.proc import child as proc_child
+from raftsup.proc.child import Child, IdleShim, Shim, exit_text, spawn
 from raftsup.raft_errors import Who
 from raftsup.worker.bridge import lockfile, state
 from raftsup.worker.bridge.output import Ears
@@ -47,7 +47,7 @@ class Bridge:
     #: Told of each new life, in the bridge's thread.
     changed: Callable[[Life], None]
     #: Keepers in waiting, filled while the worker was young and had one thread.
-    spare: proc_child.Spare = field(default_factory=proc_child.Spare)
+    idle: IdleShim = field(default_factory=IdleShim)
     life: Life = field(default_factory=Life)
     timings: Timings = field(default_factory=Timings)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -93,7 +93,7 @@ class Bridge:
         """One start and one end; the seconds to the next start."""
         self._lock = None
         try:
-            child, out, err = _spawn(argv, self.account, self.env, self.spare.take())
+            child, out, err = _spawn(argv, self.account, self.env, self.idle.take())
         except OSError as error:
             return self._not_started(str(error))
         said = Ears(self._hear_event, self._hear_diagnostic)
@@ -112,12 +112,12 @@ class Bridge:
         self._become(life)
         return delay
 
-    def _after(self, child: proc_child.Kept, stderr: str, killed: str) -> float:
+    def _after(self, child: Child, stderr: str, killed: str) -> float:
         if self._stopping.is_set() or self.life.pid is None:
             return 0.0  # an end that was asked for is no death, and what never ran has none
         life, delay = state.ended(
             self.life,
-            exit_text=proc_child.exit_text(child.status),
+            exit_text=exit_text(child.status),
             stderr=stderr,
             who=self.who,
             now=time.time(),
@@ -149,7 +149,7 @@ class Bridge:
             delay = lockfile.NEWBORN
         return state.locked_out(life, verdict.why, time.time() + delay), delay
 
-    def _watch(self, child: proc_child.Kept, out: int, err: int, said: Ears) -> str:
+    def _watch(self, child: Child, out: int, err: int, said: Ears) -> str:
         """Follow the child until nothing of it runs; why we ended it for its silence, or "".
 
         It is ended politely when the worker stops, and at once when it has been silent for too
@@ -168,7 +168,7 @@ class Bridge:
                 if descriptor in ready and not hear(_read(descriptor)):
                     poll.unregister(descriptor)
             if control in ready and self._read_control(child):
-                # Not before: a quick bridge speaks before its keeper has told of its start, and
+                # Not before: a quick bridge speaks before its shim has told of its start, and
                 # what one says that has not started does not count.
                 poll.register(out, select.POLLIN)
                 poll.register(err, select.POLLIN)
@@ -206,8 +206,8 @@ class Bridge:
             self._become(state.silent(self.life, time.time()))
         return silence >= self.timings.restart
 
-    def _read_control(self, child: proc_child.Kept) -> bool:
-        """Hear the keeper; whether it has told of the start just now."""
+    def _read_control(self, child: Child) -> bool:
+        """Hear the shim; whether it has told of the start just now."""
         before = child.pid
         child.read()
         if child.pid is None or before is not None:
@@ -266,16 +266,16 @@ def _read(descriptor: int) -> bytes:
 
 
 def _spawn(
-    argv: Sequence[str], account: str, env: Mapping[str, str], waiting: proc_child.Waiting | None
-) -> tuple[proc_child.Kept, int, int]:
-    """Start the bridge under a keeper; its control, and its two streams to read."""
+    argv: Sequence[str], account: str, env: Mapping[str, str], waiting: Shim | None
+) -> tuple[Child, int, int]:
+    """Start the bridge under a shim; its control, and its two streams to read."""
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
     os.set_blocking(out, False)
     os.set_blocking(err, False)
     try:
-        child = proc_child.spawn(
+        child = spawn(
             argv,
             title=f"raftsup: bridge of {account}",
             env=env,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.proc import child as proc_child
+from raftsup.proc.child import Child, IdleShim, exit_text, prepare, spawn
 from tests.processes import alive, until
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -24,12 +24,12 @@ FAMILY = (
 )
 
 
-def start(*argv: str, **more: object) -> tuple[proc_child.Kept, int]:
+def start(*argv: str, **more: object) -> tuple[Child, int]:
     read, write = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
-    child = proc_child.spawn(
+    child = spawn(
         argv,
-        title="keeper",
+        title="shim",
         env=ENV,
         stdin=null,
         stdout=write,
@@ -43,7 +43,7 @@ def start(*argv: str, **more: object) -> tuple[proc_child.Kept, int]:
 
 def family(
     argv: tuple[str, ...] = (sys.executable, "-c", FAMILY),
-) -> tuple[proc_child.Kept, list[int]]:
+) -> tuple[Child, list[int]]:
     child, read = start(*argv)
     with os.fdopen(read) as out:
         return child, [int(word) for word in out.readline().split()]
@@ -52,7 +52,7 @@ def family(
 def test_the_exit_status_of_a_program_reaches_its_owner() -> None:
     child, read = start("sh", "-c", "echo hello; exit 3")
     assert child.wait(10)
-    assert (child.failure, proc_child.exit_text(child.status)) == (None, "exited with 3")
+    assert (child.failure, exit_text(child.status)) == (None, "exited with 3")
     assert os.read(read, 99) == b"hello\n"
     assert os.read(read, 99) == b""  # and its pipes are closed
     os.close(read)
@@ -79,7 +79,7 @@ def test_terminate_reaches_the_whole_group() -> None:
         grandchild = int(out.readline())
     child.terminate()
     assert child.wait(10)
-    assert proc_child.exit_text(child.status) == "killed by SIGTERM"
+    assert exit_text(child.status) == "killed by SIGTERM"
     assert not alive(grandchild)
 
 
@@ -95,16 +95,16 @@ def test_what_a_program_leaves_behind_ends_with_it() -> None:
     with os.fdopen(read) as out:
         left = int(out.readline())
     assert child.wait(10)
-    assert proc_child.exit_text(child.status) == "exited with 0"
+    assert exit_text(child.status) == "exited with 0"
     assert not alive(left)
 
 
-def test_a_killed_keeper_takes_its_program_with_it() -> None:
+def test_a_killed_shim_takes_its_program_with_it() -> None:
     child, read = start("sh", "-c", "sleep 600 & echo $!; wait")
     with os.fdopen(read) as out:
         grandchild = int(out.readline())
     until(lambda: child.read() or child.pid)
-    os.kill(child.keeper, signal.SIGKILL)
+    os.kill(child.shim, signal.SIGKILL)
     assert child.wait(10)
     assert child.status is None
     until(lambda: not alive(grandchild))
@@ -128,11 +128,11 @@ def test_the_lock_is_held_until_everything_is_gone(tmp_path: Path) -> None:
 
 OWNER = f"""
 import os, sys, time
-from raftsup import kept
+from raftsup.proc import child as kept
 null = os.open(os.devnull, os.O_RDWR)
-child = kept.spawn([sys.executable, "-c", {FAMILY!r}], title="keeper", env=dict(os.environ),
+child = kept.spawn([sys.executable, "-c", {FAMILY!r}], title="shim", env=dict(os.environ),
                    stdin=null, stdout=1, stderr=null)
-print(child.keeper, flush=True)
+print(child.shim, flush=True)
 time.sleep(600)
 """
 
@@ -148,32 +148,32 @@ def test_nothing_survives_an_owner_that_is_killed() -> None:
     until(lambda: not any(alive(pid) for pid in pids))
 
 
-def test_a_keeper_in_waiting_keeps_what_it_is_told() -> None:
-    spare = proc_child.Spare()
-    spare.refill()
-    waiting = spare.take()
-    assert waiting is not None and spare.take() is None
+def test_a_shim_in_waiting_keeps_what_it_is_told() -> None:
+    idle = IdleShim()
+    idle.refill()
+    waiting = idle.take()
+    assert waiting is not None and idle.take() is None
     child, read = start("sh", "-c", "exit 3", waiting=waiting)
     os.close(read)
-    assert child.keeper == waiting.pid
+    assert child.shim == waiting.pid
     assert child.wait(10)
-    assert proc_child.exit_text(child.status) == "exited with 3"
+    assert exit_text(child.status) == "exited with 3"
 
 
-def test_a_keeper_that_was_killed_while_it_waited_is_replaced() -> None:
-    waiting = proc_child.prepare()
+def test_a_shim_that_was_killed_while_it_waited_is_replaced() -> None:
+    waiting = prepare()
     os.kill(waiting.pid, signal.SIGKILL)
     os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
     child, read = start("sh", "-c", "exit 3", waiting=waiting)
     os.close(read)
-    assert child.keeper != waiting.pid
+    assert child.shim != waiting.pid
     assert child.wait(10)
-    assert proc_child.exit_text(child.status) == "exited with 3"
+    assert exit_text(child.status) == "exited with 3"
 
 
-def test_an_unused_keeper_ends_with_its_owner() -> None:
+def test_an_unused_shim_ends_with_its_owner() -> None:
     code = (
-        "import time\nfrom raftsup import kept\nwaiting = kept.prepare()\n"
+        "import time\nfrom raftsup.proc import child as kept\nwaiting = kept.prepare()\n"
         "print(waiting.pid, flush=True)\ntime.sleep(600)"
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -206,11 +206,11 @@ def test_a_death_by_a_signal_without_a_name_is_told_by_its_number() -> None:
     child, read = start("sh", "-c", "kill -40 $$")
     os.close(read)
     assert child.wait(10)
-    assert proc_child.exit_text(child.status) == "killed by signal 40"
+    assert exit_text(child.status) == "killed by signal 40"
 
 
-def test_a_keeper_finishes_its_work_though_nobody_hears_its_report() -> None:
-    # The report to a dead owner must not end the keeper (SIGPIPE) before it has killed the rest.
+def test_a_shim_finishes_its_work_though_nobody_hears_its_report() -> None:
+    # The report to a dead owner must not end the shim (SIGPIPE) before it has killed the rest.
     head, _, _ = OWNER.rpartition("time.sleep(600)")
     owner_code = head + "child.wait(0.2)\nos.kill(os.getpid(), 9)\n"
     for _ in range(10):

@@ -15,8 +15,8 @@ import pytest
 from raftsup.proc import lockfile
 
 HOLD = (
-    "import sys; from pathlib import Path; from raftsup import flock\n"
-    "flock.take(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()\n"
+    "import sys; from pathlib import Path; from raftsup.proc import lockfile\n"
+    "lockfile.take(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()\n"
 )
 
 
@@ -102,13 +102,11 @@ def test_two_who_look_at_a_free_lock_do_not_take_each_other_for_its_holder(tmp_p
     assert set(seen) == {None}
 
 
-def test_a_look_at_the_lock_does_not_refuse_who_takes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_look_at_the_lock_does_not_refuse_who_takes_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     os.close(lockfile.take(path))
     look = os.open(path, os.O_RDWR)
     fcntl.flock(look, fcntl.LOCK_SH)
     # The look ends while the taker waits for its next try.
-    monkeypatch.setattr(lockfile.time, "sleep", lambda _: os.close(look))
-    os.close(lockfile.take(path))
+    threading.Timer(0.02, os.close, (look,)).start()
+    os.close(lockfile.take(path, wait=30.0))
