@@ -7,12 +7,15 @@ from the owner and joined to it by a socket pair::
                         ^  adopts every orphan below it
 
 * The owner dies, however: the shim reads end-of-file and kills everything below it.
-* The program ends: what it left behind is killed, then the shim ends.
+* The program ends: what it left behind is killed, then the shim ends, or waits for the next.
 * The shim is killed: the kernel kills the program, and the owner kills its group.
 
 So end-of-file at the owner means that nothing of the program runs any more. The shim reports
 on the socket, one JSON object a line: ``{"started": pid}``, or ``{"failed": "why"}``, then
 ``{"exited": wait status}``. The owner writes ``T`` (SIGTERM to the group) or ``K`` (kill all).
+
+A program that is started again and again has one shim that stays: it says ``{"gone": true}`` where
+others end, and takes the next order. So its owner, which has threads by then, need not fork.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ class Child:
     status: int | None = None
     #: Nothing of it runs any more.
     gone: bool = False
+    #: The shim that waits for the next program now; None: it ended.
+    left: Shim | None = None
     _buffer: bytearray = field(default_factory=bytearray)
 
     def fileno(self) -> int:
@@ -80,6 +85,8 @@ class Child:
                 self.pid = report.get("started", self.pid)
                 self.failure = report.get("failed", self.failure)
                 self.status = report.get("exited", self.status)
+                if report.get("gone"):
+                    self.gone, self.left = True, Shim(self.shim, self.control)
 
     def wait(self, timeout: float) -> bool:
         """Block until nothing of it runs, at most ``timeout`` seconds; whether that is so."""
@@ -163,39 +170,42 @@ def spawn(
     cwd: str | None = None,
     hold: Sequence[int] = (),
     waiting: Shim | None = None,
+    stays: bool = False,
 ) -> Child:
     """Start ``argv`` under a shim: ``waiting``, or one that is forked now. The descriptors stay
-    the caller's to close.
+    the caller's to close. ``stays``: the shim takes another program after it (``Child.left``).
 
     ``argv[0]`` is looked up on ``env["PATH"]``. ``hold`` are descriptors that the shim and
     the program keep open, so that a lock on them is held as long as anything of it runs. A
     program that cannot be started is told through ``Child.failure``, not raised. Raises
     ``OSError`` if no process or descriptor is to be had.
     """
-    order = shim.Order(title, tuple(argv), dict(env), cwd)
+    order = shim.Order(title, tuple(argv), dict(env), cwd, stays)
     descriptors = [stdin, stdout, stderr, *hold]
     if waiting is not None:
         try:
             return _tell(waiting, order, descriptors)
         except OSError:
-            _forget(waiting)  # killed while it waited
+            dismiss(waiting)  # killed while it waited
     waiting = prepare()
     try:
         return _tell(waiting, order, descriptors)
     except OSError:
-        _forget(waiting)
+        dismiss(waiting)
         raise
 
 
 def _tell(waiting: Shim, order: shim.Order, descriptors: list[int]) -> Child:
     data = order.dump()
+    waiting.control.setblocking(True)
     sent = socket.send_fds(waiting.control, [data], descriptors)
     waiting.control.sendall(data[sent:])
     waiting.control.setblocking(False)
     return Child(shim=waiting.pid, control=waiting.control)
 
 
-def _forget(waiting: Shim) -> None:
+def dismiss(waiting: Shim) -> None:
+    """Have it end."""
     waiting.control.close()
     with contextlib.suppress(ChildProcessError):
         os.waitpid(waiting.pid, 0)
@@ -219,4 +229,4 @@ class IdleShim:
 
     def close(self) -> None:
         if (waiting := self.take()) is not None:
-            _forget(waiting)
+            dismiss(waiting)

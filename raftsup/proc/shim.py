@@ -17,6 +17,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import psutil
 from setproctitle import setproctitle
@@ -24,6 +25,7 @@ from setproctitle import setproctitle
 from raftsup.proc.linux import adopt_orphans, die_with_parent, reset_signals
 
 TERM, KILL = b"T", b"K"
+_TITLE = "raftsup: shim"
 _MOST_DESCRIPTORS = 16
 
 
@@ -37,14 +39,17 @@ class Order:
     argv: tuple[str, ...]
     env: dict[str, str]
     cwd: str | None
+    #: Whether the shim waits for another order when nothing of this one runs any more.
+    stays: bool = False
 
     def dump(self) -> bytes:
         # ASCII: what is no UTF-8 in an argument or a variable goes through escaped.
-        return json.dumps([self.title, self.argv, self.env, self.cwd]).encode() + b"\n"
+        order = [self.title, self.argv, self.env, self.cwd, self.stays]
+        return json.dumps(order).encode() + b"\n"
 
 
-def wait(owner: socket.socket) -> None:
-    """Wait for an order on ``owner``, carry it out, and end this process with it."""
+def wait(owner: socket.socket) -> NoReturn:
+    """Wait for an order on ``owner`` and carry it out; end with it, or wait for the next."""
     # Python objects of the owner still refer to descriptors that are closed below: none may be
     # collected, or it would close a descriptor that means something else by then.
     gc.disable()
@@ -53,61 +58,75 @@ def wait(owner: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
-    setproctitle("raftsup: shim")
+    setproctitle(_TITLE)
     _close_all_but({owner.fileno()})
     # Its own copies of 0, 1 and 2 would keep somebody's pipe open for as long as it waits.
     null = os.open(os.devnull, os.O_RDWR)
     for target in (0, 1, 2):
         os.dup2(null, target)
     os.close(null)
-    data, descriptors, _, _ = socket.recv_fds(owner, 1 << 16, _MOST_DESCRIPTORS)
-    while data and b"\n" not in data:
-        more = owner.recv(1 << 16)
-        data = data + more if more else b""
-    if not data:
-        os._exit(0)  # the owner is gone
-    line, _, words = data.partition(b"\n")
-    title, argv, env, cwd = json.loads(line)
-    setproctitle(title)
-    _keep(owner.fileno(), Order(title, tuple(argv), env, cwd), descriptors, words)
-
-
-def _keep(control: int, order: Order, descriptors: Sequence[int], words: bytes) -> None:
-    """``words``: what the owner said right behind its order."""
-    stdio, hold = descriptors[:3], descriptors[3:]
-    for number in (control, *stdio):
-        os.set_inheritable(number, False)
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_read, False)
+    deaths, wake_write = os.pipe()
+    os.set_blocking(deaths, False)
     os.set_blocking(wake_write, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    control = owner.fileno()
+    os.set_inheritable(control, False)
+    while True:
+        order, descriptors, words = _receive(owner)
+        setproctitle(order.title)
+        _run(control, deaths, order, descriptors, words)
+        if not order.stays:
+            os._exit(0)
+        setproctitle(_TITLE)
+        _report(control, {"gone": True})
 
+
+def _receive(owner: socket.socket) -> tuple[Order, list[int], bytes]:
+    """The next order, its descriptors, and what the owner said right behind it."""
+    data, descriptors = b"", list[int]()
+    # What was still said to the last program, when that had ended already, is for nobody.
+    while b"\n" not in (data := data.lstrip(TERM + KILL)):
+        more, sent, _, _ = socket.recv_fds(owner, 1 << 16, _MOST_DESCRIPTORS)
+        descriptors += sent
+        if not more:
+            os._exit(0)  # the owner is gone
+        data += more
+    line, _, words = data.partition(b"\n")
+    title, argv, env, cwd, stays = json.loads(line)
+    return Order(title, tuple(argv), env, cwd, stays), descriptors, words
+
+
+def _run(control: int, deaths: int, order: Order, descriptors: Sequence[int], words: bytes) -> None:
+    """Until nothing of the order's program runs any more."""
+    stdio, hold = descriptors[:3], descriptors[3:]
+    for number in stdio:
+        os.set_inheritable(number, False)
     program = _start(order, stdio, hold, control)
-    if program is None:
-        os._exit(0)
     # The program alone holds its pipes now, so that their readers see its end.
     for number in stdio:
         os.close(number)
-
+    over = program is None
     for word in words:
-        _obey(bytes([word]), program, control)
+        over = over or _obey(bytes([word]), program, control)
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    poll.register(wake_read, select.POLLIN)
-    while True:
+    poll.register(deaths, select.POLLIN)
+    while not over:
         for descriptor, _ in poll.poll():
-            if descriptor == wake_read:
+            if descriptor == deaths:
                 with contextlib.suppress(BlockingIOError):
-                    os.read(wake_read, 512)
+                    os.read(deaths, 512)
                 continue
             try:
                 said = os.read(control, 1)
             except OSError:
                 said = b""
-            _obey(said, program, control)
-        if _reap(program, control):
-            _end_all(None, control)
+            over = _obey(said, program, control) or over
+        over = _reap(program, control) or over
+    _end_all(None, control)
+    for number in hold:
+        os.close(number)
 
 
 def _start(order: Order, stdio: Sequence[int], hold: Sequence[int], control: int) -> int | None:
@@ -144,12 +163,15 @@ def _start(order: Order, stdio: Sequence[int], hold: Sequence[int], control: int
     return pid
 
 
-def _obey(word: bytes, program: int, control: int) -> None:
-    if word == TERM:
+def _obey(word: bytes, program: int | None, control: int) -> bool:
+    """Whether nothing of the program runs any more."""
+    if word != TERM:  # also the owner's end
+        _end_all(program, control)
+        return True
+    if program is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program, signal.SIGTERM)
-    else:
-        _end_all(program, control)
+    return False
 
 
 def _reap(program: int | None, control: int) -> bool:
@@ -167,7 +189,7 @@ def _reap(program: int | None, control: int) -> bool:
 
 
 def _end_all(program: int | None, control: int) -> None:
-    """Kill whatever is below this shim until nothing is, then end."""
+    """Kill whatever is below this shim until nothing is."""
     if program is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program, signal.SIGKILL)
@@ -176,7 +198,7 @@ def _end_all(program: int | None, control: int) -> None:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            os._exit(0)
+            return
         if pid and pid == program:
             _report(control, {"exited": status})
         if pid:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from raftsup.backoff import Backoff
+from raftsup.proc.child import IdleShim
 from raftsup.raft_errors import Who
 from raftsup.sim import timers
 from raftsup.sim.server import RunningWorkspace, running_workspace
@@ -49,12 +51,16 @@ class Child:
 
 @contextmanager
 def kept(
-    argv: Sequence[str], env: dict[str, str] | None = None, timings: Timings = QUICK
+    argv: Sequence[str],
+    env: dict[str, str] | None = None,
+    timings: Timings = QUICK,
+    idle: IdleShim | None = None,
 ) -> Iterator[Child]:
     lives: list[Life] = []
     who = Who("support", agent_id="agent-support", server="http://raft.invalid")
     env = env or {"PATH": os.environ["PATH"]}
-    bridge = Bridge("support", who, env, lives.append, timings=timings)
+    idle = idle or IdleShim()
+    bridge = Bridge("support", who, env, lives.append, idle=idle, timings=timings)
     thread = threading.Thread(target=bridge.run, args=(argv,), daemon=True)
     thread.start()
     running = Child(bridge, thread, lives)
@@ -201,6 +207,26 @@ def test_a_stop_while_it_waits_for_the_next_start_returns_at_once(tmp_path: Path
     with kept(script(tmp_path, "sys.exit(1)\n"), timings=slow) as running:
         running.life(lambda life: life.state is BridgeState.WAITING)
         running.stop()
+
+
+def test_a_restart_forks_nothing_from_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has threads by then: a fork may inherit a lock that nobody gives back."""
+    command = script(tmp_path, "sys.exit(1)\n")
+    idle = IdleShim()
+    idle.refill()
+
+    def fork() -> int:
+        raise AssertionError("forked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fork", fork)
+        with kept(command, idle=idle) as running:
+            running.life(lambda life: life.restarts >= 3)
+            shims = [p for p in psutil.Process().children() if "raftsup: " in " ".join(p.cmdline())]
+    assert shims
+    assert not any(shim.is_running() for shim in shims), "they end with their bridge"
 
 
 def test_an_asked_end_is_not_told_as_a_death(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.proc.child import Child, IdleShim, exit_text, prepare, spawn
+from raftsup.proc.child import Child, IdleShim, dismiss, exit_text, prepare, spawn
 from tests.processes import alive, until
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -222,3 +222,65 @@ def test_a_shim_finishes_its_work_though_nobody_hears_its_report() -> None:
         owner.wait()
         owner.stdout.close()
         until(lambda pids=pids: not any(alive(pid) for pid in pids))  # type: ignore[misc]
+
+
+def test_one_shim_starts_successive_programs_and_nothing_of_one_outlives_it() -> None:
+    waiting, seen = prepare(), []
+    shim = waiting.pid
+    for number in range(3):
+        script = f"sleep 600 & echo $! && exit {number}"
+        child, read = start("sh", "-c", script, waiting=waiting, stays=True)
+        with os.fdopen(read) as out:
+            assert child.wait(10)
+            left = int(out.read())
+        assert child.shim == shim and not alive(left)
+        seen.append(exit_text(child.status))
+        assert child.left is not None
+        waiting = child.left
+    assert seen == ["exited with 0", "exited with 1", "exited with 2"]
+    dismiss(waiting)
+    assert not alive(shim)
+
+
+def test_a_shim_stays_also_where_a_program_cannot_be_started() -> None:
+    child, read = start("/no/such/program", stays=True)
+    os.close(read)
+    assert child.wait(10)
+    assert child.failure and child.left is not None
+    child, read = start("true", waiting=child.left, stays=True)
+    os.close(read)
+    assert child.wait(10) and child.left is not None
+    dismiss(child.left)
+
+
+def test_a_word_to_a_program_that_had_ended_already_does_not_reach_the_next() -> None:
+    child, read = start("true", stays=True)
+    os.close(read)
+    assert child.wait(10)
+    assert child.left is not None
+    child.kill()
+    child.terminate()
+    child, read = start("sh", "-c", "exit 3", waiting=child.left, stays=True)
+    os.close(read)
+    assert child.wait(10)
+    assert exit_text(child.status) == "exited with 3"
+    assert child.left is not None
+    dismiss(child.left)
+
+
+def test_a_lock_that_is_held_for_a_program_is_free_while_its_shim_waits(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = os.open(path, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    child, read = start("sleep", "600", hold=[lock], stays=True)
+    os.close(lock)
+    os.close(read)
+    again = os.open(path, os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    child.kill()
+    assert child.wait(10)
+    fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(again)
+    assert child.left is not None
+    dismiss(child.left)

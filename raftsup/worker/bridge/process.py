@@ -17,7 +17,7 @@ import orjson
 
 from raftsup import raft_home
 from raftsup.log import say
-from raftsup.proc.child import Child, IdleShim, Shim, exit_text, spawn
+from raftsup.proc.child import Child, IdleShim, Shim, dismiss, exit_text, spawn
 from raftsup.raft_errors import Who
 from raftsup.worker.bridge import lockfile, state
 from raftsup.worker.bridge.output import Ears
@@ -46,7 +46,7 @@ class Bridge:
     env: Mapping[str, str]
     #: Told of each new life, in the bridge's thread.
     changed: Callable[[Life], None]
-    #: Keepers in waiting, filled while the worker was young and had one thread.
+    #: A shim in waiting, forked while the worker was young and had one thread.
     idle: IdleShim = field(default_factory=IdleShim)
     life: Life = field(default_factory=Life)
     timings: Timings = field(default_factory=Timings)
@@ -54,6 +54,8 @@ class Bridge:
     _alarm: tuple[int, int] = field(default_factory=lambda: _alarm())
     #: When it said anything last, on the monotonic clock: a suspended host makes nobody deaf.
     _heard_at: float = 0.0
+    #: Waits for the next start: this process has threads, and should not fork.
+    _shim: Shim | None = None
     #: The lock that kept it from starting.
     _lock: Path | None = None
 
@@ -69,6 +71,8 @@ class Bridge:
             signed_in = self._credential()
             delay = self._live_once(argv)
             self._pause(delay, signed_in)
+        if self._shim is not None:
+            dismiss(self._shim)
         self._become(state.stopped(self.life))
 
     def _pause(self, delay: float, signed_in: object) -> None:
@@ -93,7 +97,8 @@ class Bridge:
         """One start and one end; the seconds to the next start."""
         self._lock = None
         try:
-            child, out, err = _spawn(argv, self.account, self.env, self.idle.take())
+            waiting, self._shim = self._shim or self.idle.take(), None
+            child, out, err = _spawn(argv, self.account, self.env, waiting)
         except OSError as error:
             return self._not_started(str(error))
         said = Ears(self._hear_event, self._hear_diagnostic)
@@ -102,6 +107,7 @@ class Bridge:
         finally:
             os.close(out)
             os.close(err)
+        self._shim = child.left
         if child.failure is not None:
             return self._not_started(child.failure)
         return self._after(child, "\n".join(said.last), killed)
@@ -283,6 +289,7 @@ def _spawn(
             stdout=out_write,
             stderr=err_write,
             waiting=waiting,
+            stays=True,
         )
     except OSError:
         os.close(out)
