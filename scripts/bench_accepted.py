@@ -17,7 +17,7 @@ from bench_host import Turns
 from bench_overhead import WARM_UP
 from bench_rows import Case, ms, ratios, row
 
-from raftsup.sim.openclaw import Gateway
+from tests.support.openclaw.gateway import Gateway
 
 _ACCOUNT = "tapped"
 #: Seconds of rest before each run: when one has ended its Gateway is not done with it yet.

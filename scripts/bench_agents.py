@@ -12,7 +12,7 @@ import bench_lanes
 import bench_overhead
 from bench_rows import Case, tell
 
-from raftsup.sim.model import running_model
+from tests.support.openclaw.model import running_model
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from bench_host import PATIENCE
 from bench_rows import BenchError
 
 from raftsup.runners.openclaw import frames
-from raftsup.sim.openclaw import Gateway, GatewayError, running_gateway
+from tests.support.openclaw.gateway import Gateway, GatewayError, running_gateway
 
 AGENT = "main"
 #: The lane that the bare client's session would be of.

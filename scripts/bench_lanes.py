@@ -15,7 +15,7 @@ from bench_host import Host, Turns
 from bench_rows import Case, Row, row
 from bench_start import pss
 
-from raftsup.sim.openclaw import Gateway
+from tests.support.openclaw.gateway import Gateway
 
 _MB = 1e-6
 _ACP_LANES = 10

@@ -18,12 +18,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
+# The Gateway and the model are the tests' own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import bench_accept
 import bench_agents
 import bench_gateway
 import bench_start
 import bench_turns
-import psutil
 from bench_accept import Size
 from bench_rows import BenchError, Case, as_json, table, tell
 

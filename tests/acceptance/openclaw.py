@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
-from raftsup.sim.model import Model, running_model
-from raftsup.sim.openclaw import Gateway
+from tests.support.openclaw.gateway import Gateway
+from tests.support.openclaw.model import Model, running_model
 
 #: What a Gateway 2026.9.6 says when its own workers are in each other's way, seldom and for reasons
 #: that we could not provoke: it begins no run then, some until it is restarted. The host tells it

@@ -10,7 +10,6 @@ from typing import Any
 import psutil
 
 from raftsup.dispatcher import control_client
-from raftsup.sim import model_turn
 from raftsup.turn import State
 from tests.acceptance.openclaw import OpenClaw, installed
 from tests.acceptance.openclaw_host import (
@@ -24,6 +23,7 @@ from tests.acceptance.openclaw_host import (
     turns_of,
 )
 from tests.integration.host import running, wait_for
+from tests.support.openclaw import model_turn
 
 MARKER = "the-quick-brown-marker"
 

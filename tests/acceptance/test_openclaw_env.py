@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from raftsup.sim import wire
-from raftsup.sim.openclaw import GatewayError, marked
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.turn import notice
 from tests.acceptance.openclaw import SCRIPT, OpenClaw
 from tests.integration.sim_bridge import RAFT
 from tests.processes import alive, until
+from tests.support.openclaw.gateway import GatewayError, marked
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ from raftsup.runners.openclaw import check, connect_errors, frames, identity, we
 from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.frames import Challenge
 from raftsup.runners.openclaw.runner import OpenClawRunner
-from raftsup.sim.openclaw_config import environment
 from raftsup.turn import OutcomeKind
 from tests.acceptance.openclaw import OpenClaw, gateway, installed
 from tests.integration.fake_gateway import Manner
 from tests.integration.openclaw_table import Table, begun, hurry, laid, play, ride, until
+from tests.support.openclaw.gateway_config import environment
 
 SCHEMA = Path("node_modules", "@openclaw", "gateway-protocol", "protocol.schema.json")
 #: The definition of each method's parameters.

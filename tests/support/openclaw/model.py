@@ -1,4 +1,4 @@
-"""``python -m raftsup.sim.model``: an OpenAI-style model on loopback that plays an agent.
+"""``python -m tests.support.openclaw.model``: an OpenAI-style model that plays an agent.
 
 ======================== ==================================================================
 ``POST …/completions``   the next answer (see ``model_turn``), whole or as an event stream
@@ -31,9 +31,9 @@ from dataclasses import asdict, dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from raftsup.sim import model_turn, model_wire
-from raftsup.sim.model_runs import DROPPED, FINISHED, Runs
-from raftsup.sim.model_turn import Reply
+from tests.support.openclaw import model_turn, model_wire
+from tests.support.openclaw.model_runs import DROPPED, FINISHED, Runs
+from tests.support.openclaw.model_turn import Reply
 
 #: How often a call that waits looks whether its caller is gone.
 LOOK = 0.01
@@ -202,7 +202,7 @@ def running_model(**behaviour: Any) -> Iterator[Model]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="raftsup.sim.model", description="A fake model.")
+    parser = argparse.ArgumentParser(prog="model", description="A fake model.")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--status", type=int, default=0, help="refuse every call with it")

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from raftsup.sim.model_turn import TOOL, Reply
+from tests.support.openclaw.model_turn import TOOL, Reply
 
 _HEAD = {"id": "chatcmpl-sim", "created": 0, "model": "mock"}
 _USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}

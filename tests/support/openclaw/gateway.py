@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.sim import wire
-from raftsup.sim.openclaw_config import AGENTS, MARK, Place, config_of, environment
+from tests.support.openclaw.gateway_config import AGENTS, MARK, Place, config_of, environment
 
 #: Seconds for a start on a busy machine, for an orderly end, and for what a dead Gateway leaves.
 START, STOP, LEFT = 90.0, 20.0, 5.0

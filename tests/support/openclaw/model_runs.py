@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from raftsup.sim.model_turn import Where
+from tests.support.openclaw.model_turn import Where
 
 FINISHED, DROPPED = "finished", "dropped"
 

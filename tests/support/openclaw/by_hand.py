@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from raftsup.sim.openclaw import (
+from tests.support.openclaw.gateway import (
     STOP,
     Gateway,
     GatewayError,
@@ -21,7 +21,7 @@ from raftsup.sim.openclaw import (
     wait_until,
     write_private,
 )
-from raftsup.sim.openclaw_config import MARK, Place
+from tests.support.openclaw.gateway_config import MARK, Place
 
 
 def start(installed: Path, root: Path) -> str:
@@ -81,8 +81,8 @@ def _model(root: Path) -> str:
     """Start a model that outlives us; its URL."""
     log = root / "model.log"
     write_private(log, "")
-    env = {**os.environ, MARK: str(root), "PYTHONPATH": str(Path(__file__).parents[2])}
-    spawn([sys.executable, "-m", "raftsup.sim.model"], env, log, root)
+    env = {**os.environ, MARK: str(root), "PYTHONPATH": str(Path(__file__).parents[3])}
+    spawn([sys.executable, "-m", "tests.support.openclaw.model"], env, log, root)
     wait_until(log.read_text, STOP, f"the model did not start; see {log}")
     return log.read_text().split()[-1]
 

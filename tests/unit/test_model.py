@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from raftsup.sim import wire
 from raftsup.sim.messages import Line, parse
-from raftsup.sim.model import Model, running_model
-from raftsup.sim.model_runs import Runs
-from raftsup.sim.model_turn import (
+from raftsup.turn import notice
+from tests.processes import until
+from tests.support.openclaw.model import Model, running_model
+from tests.support.openclaw.model_runs import Runs
+from tests.support.openclaw.model_turn import (
     BATCH,
     DONE,
     FAILED,
@@ -31,8 +33,6 @@ from raftsup.sim.model_turn import (
     send_command,
     where,
 )
-from raftsup.turn import notice
-from tests.processes import until
 
 CLI = "raft --profile support"
 RESUMED = "[System] Your previous turn was interrupted by a gateway restart while OpenClaw …"
