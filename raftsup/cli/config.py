@@ -1,4 +1,4 @@
-"""``raftsup config check``: is the config good, what does it say, and do its agents answer."""
+"""``raftsup config``: is it good, what does it say, do its agents answer; what it may say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from raftsup import exit_codes
 from raftsup.cli.arguments import add_action, add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import print_json
+from raftsup.config import schema
 from raftsup.config.describe import describe
 from raftsup.config.model import Account, Config
 from raftsup.ops import live
@@ -29,9 +30,20 @@ def add_arguments(command: Any) -> None:
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.add_argument("--live", action="store_true",
                        help="also try each agent, without a model call")  # fmt: skip
+    add_action(
+        actions, "schema", "what may be in it, as JSON Schema for editors",
+        "raftsup config schema > raftsup.schema.json",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.action == "schema":
+        print_json(schema.document())
+        return exit_codes.OK
+    return _check(arguments)
+
+
+def _check(arguments: argparse.Namespace) -> int:
     config = loader_of(arguments)()
     tried = live.try_all(config, state_of(arguments), os.environ) if arguments.live else []
     if arguments.json:

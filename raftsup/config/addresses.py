@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from raftsup.config.errors import Place, Report, quoted, shown
-from raftsup.config.validators import INVALID, Check, word
+from raftsup.config.validators import INVALID, Check, takes, word
 
 _FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
 
@@ -16,6 +16,7 @@ _FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
 def url(plain: str, secure: str, example: str) -> Check:
     """A URL of either scheme; ``plain`` only on loopback, since a key travels over it."""
 
+    @takes({"type": "string", "examples": [example]})
     def check(value: object, place: Place, report: Report) -> Any:
         address = word(value, place, report)
         if address is INVALID or address is None:
@@ -57,6 +58,7 @@ def is_loopback(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
+@takes({"type": "string"})
 def fingerprint(value: object, place: Place, report: Report) -> Any:
     """The SHA-256 of a certificate, as 64 small hex digits."""
     given = word(value, place, report)

@@ -6,6 +6,7 @@ reported why.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from raftsup.config.addresses import fingerprint, url
 from raftsup.config.errors import Outside, Place, Report, quoted, shown
 from raftsup.config.model import AcpAgent, CommandAgent, OpenAIAgent, OpenClawAgent
 from raftsup.config.tables import mapping, some, table
-from raftsup.config.validators import INVALID, Check, choice, snake, text, word
+from raftsup.config.validators import INVALID, Check, Schema, choice, snake, takes, text, word
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -33,6 +34,7 @@ def argv(example: str) -> Check:
     """A command: a list of texts of which the first names the program."""
     texts = some(text, example)
 
+    @takes({**texts.schema, "examples": [json.loads(example)]})
     def check(value: object, place: Place, report: Report) -> Any:
         words = texts(value, place, report)
         if words is not INVALID and not words[0].strip():
@@ -43,6 +45,7 @@ def argv(example: str) -> Check:
     return check
 
 
+@takes(word.schema)
 def _path(value: object, place: Place, report: Report) -> Any:
     """An absolute path. ``~`` stands for the home folder."""
     path = word(value, place, report)
@@ -56,6 +59,7 @@ def _path(value: object, place: Place, report: Report) -> Any:
     return Outside(expanded, path.written) if isinstance(path, Outside) else expanded
 
 
+@takes(mapping(text).schema)
 def _environment(value: object, place: Place, report: Report) -> Any:
     held = mapping(text)(value, place, report)
     if held is INVALID:
@@ -67,6 +71,7 @@ def _environment(value: object, place: Place, report: Report) -> Any:
     return MappingProxyType(held)
 
 
+@takes(word.schema)
 def _header_name(value: object, place: Place, report: Report) -> Any:
     name = word(value, place, report)
     if isinstance(name, str) and not _is_header_name(name, place, report):
@@ -82,15 +87,7 @@ def _is_header_name(name: str, place: Place, report: Report) -> bool:
     return fits
 
 
-def _headers(value: object, place: Place, report: Report) -> Any:
-    held = mapping(_header_value)(value, place, report)
-    if held is INVALID:
-        return INVALID
-    for name in held:
-        _is_header_name(name, place.at(name), report)
-    return MappingProxyType({name: text for name, text in held.items() if text is not None})
-
-
+@takes(word.schema)
 def _header_value(value: object, place: Place, report: Report) -> Any:
     line = word(value, place, report)
     if isinstance(line, str) and not line.isascii():
@@ -102,6 +99,17 @@ def _header_value(value: object, place: Place, report: Report) -> Any:
     return line
 
 
+@takes({"type": "object", "additionalProperties": word.schema})
+def _headers(value: object, place: Place, report: Report) -> Any:
+    held = mapping(_header_value)(value, place, report)
+    if held is INVALID:
+        return INVALID
+    for name in held:
+        _is_header_name(name, place.at(name), report)
+    return MappingProxyType({name: text for name, text in held.items() if text is not None})
+
+
+@takes({"anyOf": [choice("allow", "deny").schema, some(choice(*TOOL_KINDS), "").schema]})
 def _permissions(value: object, place: Place, report: Report) -> Any:
     if isinstance(value, list) and value:
         kinds = tuple(choice(*TOOL_KINDS)(kind, place.at(i), report)
@@ -114,6 +122,7 @@ def _permissions(value: object, place: Place, report: Report) -> Any:
     return INVALID
 
 
+@takes(word.schema)
 def _secret_file(value: object, place: Place, report: Report) -> Any:
     """The secret in a file of its own, read now."""
     path = _path(value, place, report)
@@ -204,6 +213,13 @@ def checked(kind: str, value: Mapping[str, Any], place: Place, report: Report) -
 
 
 KINDS = tuple(_FIELDS)
+
+
+def schema_of(kind: str) -> Schema:
+    """What an agent of ``kind`` may have."""
+    _, fields, required = _FIELDS[kind]
+    named = table({"kind": Check(text.read, {"const": kind}), **fields})
+    return {**named.schema, "required": ["kind", *required]}
 
 
 def fields_of(kind: str) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raftsup.config.agent_kinds import EITHER, KINDS, checked
+from raftsup.config.agent_kinds import EITHER, KINDS, checked, fields_of, schema_of
 from raftsup.config.errors import Outside, Place, Report, kind, shown
 from raftsup.config.tables import did_you_mean
-from raftsup.config.validators import INVALID
+from raftsup.config.validators import INVALID, VARIABLE, Schema, takes
 
 EXAMPLE = '{ kind: "command", command: ["<your agent>"] }'
 #: OpenClaw's own variable for the Gateway's token.
@@ -42,6 +42,19 @@ class _OwnOnly(Report):
         super().add(place, what, hint)
 
 
+_ANY: dict[str, Schema] = {key: {} for kind in KINDS for key in fields_of(kind)}
+#: Of an account also without a kind: that of ``turns.agent``, changed.
+_SCHEMA: Schema = {
+    "type": "object",
+    "anyOf": [
+        *(schema_of(kind) for kind in KINDS),
+        {"not": {"required": ["kind"]}, "properties": _ANY, "additionalProperties": False},
+        {"properties": {"kind": VARIABLE}, "required": ["kind"]},
+    ],
+}
+
+
+@takes(_SCHEMA)
 def agent(value: object, place: Place, report: Report) -> Any:
     if not isinstance(value, dict):
         report.add(place, f"{kind(value)} is not allowed here", f"write an object like {EXAMPLE}")

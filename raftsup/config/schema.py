@@ -39,48 +39,75 @@ SECTIONS: Final = {
     "turns": Section(
         Turns,
         {
-            "concurrency": whole(1, 10_000),
-            "timeout": duration(_MOMENT),
-            "attempts": whole(1, 1000),
-            "coalesce": choice("none", "queued"),
-            "drain": duration(0),
-            "keep": whole(0, _MANY),
-            "keepFor": duration(0),
-            "transcript": size(1 << 10, 1 << 30),
-            "pause": duration(_MOMENT),
-            "maxPause": duration(_MOMENT),
+            "concurrency": whole(1, 10_000).says("turns at one time, over all lanes"),
+            "timeout": duration(_MOMENT).says(
+                "a longer attempt is ended, with all of its processes"
+            ),
+            "attempts": whole(1, 1000).says("failed attempts after which a turn counts as failed"),
+            "coalesce": choice("none", "queued").says(
+                "queued: wakes that come while a turn is queued share it"
+            ),
+            "drain": duration(0).says("how long a stop waits for running turns"),
+            "keep": whole(0, _MANY).says("ended turns kept to look at, of each account"),
+            "keepFor": duration(0).says("how long they are kept"),
+            "transcript": size(1 << 10, 1 << 30).says(
+                "bytes kept of what an attempt prints; the middle of more is dropped"
+            ),
+            "pause": duration(_MOMENT).says("first pause of a lane whose turns keep failing"),
+            "maxPause": duration(_MOMENT).says("its longest pause"),
         },
     ),
-    "dedupe": Section(Dedupe, {"ttl": duration(_MOMENT), "maxEntries": whole(1, _MANY)}),
-    "ledger": Section(LedgerSettings, {"mapSize": size(1 << 20, 1 << 40)}),
+    "dedupe": Section(
+        Dedupe,
+        {
+            "ttl": duration(_MOMENT).says("how long a delivery is remembered"),
+            "maxEntries": whole(1, _MANY).says("deliveries remembered, of each account"),
+        },
+    ),
+    "ledger": Section(
+        LedgerSettings,
+        {"mapSize": size(1 << 20, 1 << 40).says("the most that the ledger may grow to")},
+    ),
     "supervisor": Section(
         Supervisor,
         {
-            "reload": choice("off", "hot", "restart", "hybrid"),
+            "reload": choice("off", "hot", "restart", "hybrid").says(
+                "what an edit of the file does by itself"
+            ),
             # Shorter, and a busy machine would look like a hung program.
-            "watchdog": duration(4.0, LONGEST),
-            "bridgeSilence": duration(1.0, LONGEST),
-            "bridgeRestart": duration(1.0, LONGEST),
+            "watchdog": duration(4.0, LONGEST).says("a program silent for so long is restarted"),
+            "bridgeSilence": duration(1.0, LONGEST).says(
+                "a bridge silent for so long is degraded; a healthy one speaks every 25 s"
+            ),
+            "bridgeRestart": duration(1.0, LONGEST).says(
+                "a bridge silent for so long is restarted"
+            ),
         },
     ),
 }
 
 #: What an account has; at the top of ``channels.raft`` it is the account ``default``.
 ACCOUNT: Final[dict[str, Check]] = {
-    "name": word,
-    "enabled": boolean,
-    "configWrites": boolean,  # OpenClaw's: taken, so that its files can be pasted, and ignored
-    "profile": word,
-    "agentId": word,
-    "agent": agent,
-    "lane": word,
-    "command": argv('["raft"]'),
-    "activity": choice("off", "turns"),
+    "name": word.says("for people"),
+    "enabled": boolean.says("false: listed, but not run"),
+    "configWrites": boolean.says("OpenClaw's: taken, so that its files can be pasted, and ignored"),
+    "profile": word.says("the Raft CLI's profile; no two accounts share one"),
+    "agentId": word.says("the agent's id in Raft, as `raft auth whoami` tells"),
+    "agent": agent.says(
+        "who takes its turns, in place of turns.agent; without a kind: that, changed"
+    ),
+    "lane": word.says(
+        "accounts that name the same lane take turns one at a time (default: the id)"
+    ),
+    "command": argv('["raft"]').says("the Raft CLI, as the start of a command line"),
+    "activity": choice("off", "turns").says(
+        "turns: Raft shows the agent as busy, and with which tool; never content"
+    ),
 }
 
 CHANNEL: Final[dict[str, Check]] = {
     **ACCOUNT,
-    "defaultAccount": word,
+    "defaultAccount": word.says("the account that is meant where none is named"),
     "accounts": mapping(table(ACCOUNT)),
 }
 
@@ -99,7 +126,12 @@ ROOT: Final = table(
             {"raft": table(CHANNEL, dict.fromkeys(("bind", "host", "port"), _ADDRESS))}
         ),
         **{name: table(section.settings) for name, section in SECTIONS.items()},
-        "turns": table({**SECTIONS["turns"].settings, "agent": agent}),
+        "turns": table(
+            {
+                **SECTIONS["turns"].settings,
+                "agent": agent.says("takes the turns of accounts that have no agent of their own"),
+            }
+        ),
     },
     _FOREIGN,
 )
@@ -108,3 +140,14 @@ ROOT: Final = table(
 def variable(section: str, key: str) -> str:
     """The environment variable of a setting: ``RAFTSUP_TURNS_KEEP_FOR``."""
     return f"RAFTSUP_{section}_{snake(key)}".upper()
+
+
+def document() -> dict[str, Any]:
+    """The whole as JSON Schema, for editors. It takes whatever the loader takes; what it cannot say
+    (two accounts on one profile, an address that is not loopback) the loader refuses.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "raftsup.json5",
+        **ROOT.schema,
+    }

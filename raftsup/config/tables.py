@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from raftsup.config.errors import Place, Report, kind, quoted
-from raftsup.config.validators import INVALID, Check
+from raftsup.config.validators import INVALID, Check, takes
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:
@@ -30,7 +30,9 @@ def table(fields: Mapping[str, Check], foreign: Mapping[str, str] = MappingProxy
 
     ``foreign``: what to do instead about keys that people bring along from elsewhere.
     """
+    properties = {key: check.schema for key, check in fields.items()}
 
+    @takes({"type": "object", "properties": properties, "additionalProperties": False})
     def check(value: object, place: Place, report: Report) -> Any:
         if not isinstance(value, dict):
             report.add(place, f"{kind(value)} is not allowed here", "write an object: {...}")
@@ -48,6 +50,7 @@ def table(fields: Mapping[str, Check], foreign: Mapping[str, str] = MappingProxy
 def mapping(of: Check) -> Check:
     """An object with keys of the reader's own choice."""
 
+    @takes({"type": "object", "additionalProperties": of.schema})
     def check(value: object, place: Place, report: Report) -> Any:
         if not isinstance(value, dict):
             report.add(place, f"{kind(value)} is not allowed here", "write an object: {...}")
@@ -73,6 +76,7 @@ def _checked(
 def some(of: Check, example: str) -> Check:
     """A list of at least one. Gives a tuple, or ``INVALID`` if any entry is."""
 
+    @takes({"type": "array", "items": of.schema, "minItems": 1})
     def check(value: object, place: Place, report: Report) -> Any:
         if not isinstance(value, list) or not value:
             what = "an empty list" if value == [] else kind(value)

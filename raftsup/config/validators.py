@@ -1,7 +1,8 @@
 """Kinds of values: how each is read and how it may be written.
 
 A check takes a value, its place and the report. It returns what the config holds, or
-``INVALID`` after it has reported why not. Text from outside of the file (``Outside``) may
+``INVALID`` after it has reported why not. It also says as JSON Schema what it takes: never less
+than it does. Text from outside of the file (``Outside``) may
 stand for a number or a truth value: variables and flags can hold nothing but text.
 """
 
@@ -9,13 +10,41 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from raftsup.config.errors import Outside, Place, Report, kind, shown
 
-Check = Callable[[object, Place, Report], Any]
+Read = Callable[[object, Place, Report], Any]
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    read: Read
+    schema: Schema
+
+    def __call__(self, value: object, place: Place, report: Report) -> Any:
+        return self.read(value, place, report)
+
+    def says(self, description: str) -> Check:
+        """The same, with a word to people who write it."""
+        return replace(self, schema={**self.schema, "description": description})
+
+
+def takes(schema: Schema) -> Callable[[Read], Check]:
+    return lambda read: Check(read, schema)
+
+
+#: A text that is taken from the environment may come to anything.
+VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
+
+
+def or_variable(*schemas: Schema) -> Schema:
+    return {"anyOf": [*schemas, VARIABLE]}
+
 
 #: Stands for a value whose problem is already reported.
 INVALID: Final = object()
@@ -80,8 +109,10 @@ def _bounded(
     low: float,
     high: float,
     allowed: str,
+    schema: Schema,
     advice: Callable[[object], str] = lambda value: "",
 ) -> Check:
+    @takes(schema)
     def check(value: object, place: Place, report: Report) -> Any:
         number = read(value)
         # Compared before any conversion: an integer can be too large for a float.
@@ -107,7 +138,8 @@ def whole(low: int, high: int) -> Check:
         number = _number(value)
         return int(number) if number is not None and number == math.floor(number) else None
 
-    return _bounded(read, low, high, f"a whole number from {low} to {high}", _unquoted)
+    schema = or_variable({"type": "integer", "minimum": low, "maximum": high})
+    return _bounded(read, low, high, f"a whole number from {low} to {high}", schema, _unquoted)
 
 
 def duration(low: float, high: float = LONGEST) -> Check:
@@ -123,6 +155,7 @@ def duration(low: float, high: float = LONGEST) -> Check:
         read, low, high,
         f'seconds as a number, or a text like "90s" (units: {", ".join(MILLISECONDS)}),'
         f' from "{write_duration(low)}" to "{write_duration(high)}"',
+        or_variable({"type": "number", "minimum": low, "maximum": high}, _with_unit(MILLISECONDS)),
     )  # fmt: skip
 
 
@@ -139,12 +172,20 @@ def size(low: int, high: int) -> Check:
         read, low, high,
         'bytes as a number, or a text like "256KiB" (units: B, kB, MB, GB, TB, KiB, MiB, GiB,'
         f' TiB), from "{write_size(low)}" to "{write_size(high)}"',
+        or_variable({"type": "integer", "minimum": low, "maximum": high}, _with_unit(BYTES)),
     )  # fmt: skip
+
+
+def _with_unit(units: Iterable[str]) -> Schema:
+    number = r"[0-9]{1,15}(\.[0-9]{1,9})?"
+    return {"type": "string", "pattern": rf"^\s*{number}\s*({'|'.join(units)})\s*$"}
 
 
 def choice(*words: str) -> Check:
     """One of ``words``."""
+    spaced = {"type": "string", "pattern": rf"^\s+({'|'.join(words)})\s*$|^({'|'.join(words)})\s+$"}
 
+    @takes(or_variable({"enum": list(words)}, spaced))
     def check(value: object, place: Place, report: Report) -> Any:
         if isinstance(value, str) and value.strip() in words:
             return str(value.strip())
@@ -155,6 +196,7 @@ def choice(*words: str) -> Check:
     return check
 
 
+@takes(or_variable({"type": "boolean"}))
 def boolean(value: object, place: Place, report: Report) -> Any:
     if isinstance(value, Outside):
         value = {"true": True, "false": False}.get(value.strip(), value)
@@ -166,6 +208,7 @@ def boolean(value: object, place: Place, report: Report) -> Any:
     return INVALID
 
 
+@takes({"type": "string"})
 def text(value: object, place: Place, report: Report) -> Any:
     """Any text that a process can be given: in its argv or its environment."""
     if not isinstance(value, str):
@@ -181,6 +224,7 @@ def text(value: object, place: Place, report: Report) -> Any:
     return value
 
 
+@takes({"type": "string"})
 def word(value: object, place: Place, report: Report) -> Any:
     """One line of text, trimmed. A blank one counts as unset: None."""
     checked = text(value, place, report)
