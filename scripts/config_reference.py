@@ -42,11 +42,9 @@ def _lines() -> Iterator[str]:
     for name, section in SECTIONS.items():
         yield from _title(name)
         if name == "turns":
-            yield from [
-                "``agent``",
-                "    an agent, as below: takes the turns of accounts without",
-                "",
-            ]
+            yield "``agent``"
+            yield "    Takes the turns of accounts without one of their own: see the kinds below."
+            yield ""
         defaults = section.model()
         for key, check in section.settings.items():
             default = getattr(defaults, snake(key))

@@ -45,7 +45,7 @@ SECTIONS: Final = {
             ),
             "attempts": whole(1, 1000).says("failed attempts after which a turn counts as failed"),
             "coalesce": choice("none", "queued").says(
-                "queued: wakes that come while a turn is queued share it"
+                "with queued, wakes that come while a turn is queued share it"
             ),
             "drain": duration(0).says("how long a stop waits for running turns"),
             "keep": whole(0, _MANY).says("ended turns kept to look at, of each account"),
@@ -89,7 +89,7 @@ SECTIONS: Final = {
 #: What an account has; at the top of ``channels.raft`` it is the account ``default``.
 ACCOUNT: Final[dict[str, Check]] = {
     "name": word.says("for people"),
-    "enabled": boolean.says("false: listed, but not run"),
+    "enabled": boolean.says("whether it runs; one that does not is listed all the same"),
     "configWrites": boolean.says("OpenClaw's: taken, so that its files can be pasted, and ignored"),
     "profile": word.says("the Raft CLI's profile; no two accounts share one"),
     "agentId": word.says("the agent's id in Raft, as `raft auth whoami` tells"),
@@ -101,7 +101,7 @@ ACCOUNT: Final[dict[str, Check]] = {
     ),
     "command": argv('["raft"]').says("the Raft CLI, as the start of a command line"),
     "activity": choice("off", "turns").says(
-        "turns: Raft shows the agent as busy, and with which tool; never content"
+        "with turns, Raft shows the agent as busy, and with which tool; never content"
     ),
 }
 
