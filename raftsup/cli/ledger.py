@@ -8,7 +8,7 @@ from contextlib import closing
 from raftsup import exit_codes
 from raftsup.cli.context import state_of
 from raftsup.cli.main import complain
-from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Ledger, LedgerError, open_ledger
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.action == "verify":
                 return _verify(ledger)
             ledger.backup(arguments.file)
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         return complain(str(error), exit_codes.FAILED)
     print(f"copied to {arguments.file}")
     return exit_codes.OK

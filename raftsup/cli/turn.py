@@ -12,7 +12,7 @@ from raftsup.cli.context import account_id, state_of
 from raftsup.cli.main import complain
 from raftsup.cli.output import print_json
 from raftsup.dispatcher import control_client
-from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Ledger, LedgerError, open_ledger
 from raftsup.ops import follow, turns
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.action == "list":
                 return _list(arguments, ledger)
             return _show(arguments, ledger, state)
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         return complain(str(error), exit_codes.FAILED)
     except control_client.DispatcherDown as error:
         told = f"no dispatcher answers ({error}); `raftsup up` starts a host"

@@ -33,7 +33,7 @@ from typing import Any
 import orjson
 
 from raftsup.config.load import ConfigError
-from raftsup.ledger import LedgerError, LedgerUnavailable
+from raftsup.ledger import LedgerError
 from raftsup.turn import IllegalMove
 
 #: A longer line is a mistake; the connection is closed.
@@ -115,7 +115,7 @@ class Server:
 def _carry_out(verb: Verb, request: Mapping[str, Any]) -> Answer:
     try:
         return {"ok": True, **verb(request)}
-    except (BadRequest, IllegalMove, LedgerError, LedgerUnavailable, ConfigError) as error:
+    except (BadRequest, IllegalMove, LedgerError, ConfigError) as error:
         return _no(str(error))
 
 

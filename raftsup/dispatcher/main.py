@@ -18,7 +18,7 @@ from raftsup.dispatcher.config_pipe import Inbox, NoHurry
 from raftsup.dispatcher.control_socket import Server
 from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.dispatcher.verbs import verbs_of
-from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Ledger, LedgerError, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.proc import child, lockfile
@@ -54,7 +54,7 @@ def run(
         return exit_codes.ALREADY_RUNNING
     try:
         ledger = open_ledger(state.ledger, config.ledger.map_size)
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         LOG.error(say("ledger.closed", reason=str(error)))
         os.close(lock)
         return exit_codes.FAILED
@@ -162,7 +162,7 @@ async def _serve(
 def _safely(pump: Callable[[], None]) -> None:
     try:
         pump()
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         LOG.error(say("ledger.unreadable", reason=str(error)))
 
 
@@ -182,7 +182,7 @@ async def _sweep(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> Non
         settings = dispatcher.config.turns
         try:
             swept = ledger.sweep(now=time.time(), keep=settings.keep, keep_for=settings.keep_for)
-        except (LedgerError, LedgerUnavailable) as error:
+        except LedgerError as error:
             LOG.error(say("ledger.unavailable", reason=str(error)))
             swept = []
         for turn in swept:

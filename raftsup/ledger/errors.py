@@ -1,13 +1,15 @@
-"""What the ledger says when it cannot."""
+"""What the ledger raises."""
 
 from __future__ import annotations
 
+from raftsup.errors import RaftsupError
 
-class LedgerError(Exception):
+
+class LedgerError(RaftsupError):
     """The ledger cannot be used so: the message says which, why and what to do."""
 
 
-class LedgerUnavailable(Exception):
+class LedgerUnavailable(LedgerError):
     """The ledger cannot take a write now: nothing was recorded. Try again later.
 
     ``lasting``: never in this process; a new one must open the ledger again.

@@ -24,12 +24,12 @@ DIGEST_SIZE = 16
 class Table(StrEnum):
     META = "meta"  # META_KEY: Meta; LAST_TURN: the last turn id given out
     TURNS = "turns"  # turn: record
-    PLACES = "places"  # account, phase, end, turn: nothing. Each turn stands in one place
+    TURN_INDEX = "places"  # account, phase, end, turn: nothing. Each turn stands in one place
     SEEN = "seen"  # identity digest: Seen
     SEEN_ORDER = "seen_order"  # account, sequence: identity digest
     MESSAGES = "messages"  # message digest: its open turn
     ATTACHED = "attached"  # open turn, message digest: nothing
-    ACCOUNTS = "accounts"  # account: Tally
+    ACCOUNTS = "accounts"  # account: AccountStats
     LANES = "lanes"  # lane: its health
 
 
@@ -82,7 +82,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Tally:
+class AccountStats:
     """What the ledger keeps of an account besides its turns."""
 
     account: str
@@ -108,18 +108,18 @@ def unpack_number(data: bytes) -> int:
     return int(struct.unpack(">Q", data)[0])
 
 
-def place(account_key: bytes, turn: Turn) -> bytes:
+def turn_key(account_key: bytes, turn: Turn) -> bytes:
     """Where ``turn`` stands: queued and running ones by id, ended ones by their end."""
     # Big-endian IEEE 754 sorts by value as long as no time is negative.
     end = struct.pack(">dQ", max(turn.ended_at, 0.0), turn.id)
     return account_key + PHASES[turn.state] + end
 
 
-def place_after(account_key: bytes, phase: bytes, turn: int) -> bytes:
+def turn_key_after(account_key: bytes, phase: bytes, turn: int) -> bytes:
     return account_key + phase + struct.pack(">dQ", 0.0, turn + 1)
 
 
-def parse_place(key: bytes) -> tuple[float, int]:
+def parse_turn_key(key: bytes) -> tuple[float, int]:
     """End (Unix seconds) and turn id."""
     end, turn = struct.unpack(">dQ", key[-16:])
     return end, turn
@@ -153,14 +153,14 @@ def load_turn(data: bytes) -> Turn:
     return Turn(**{**record, "state": State(record["state"])})
 
 
-def dump_tally(tally: Tally) -> bytes:
-    return orjson.dumps({"v": FORMAT, **vars(tally)})
+def dump_stats(stats: AccountStats) -> bytes:
+    return orjson.dumps({"v": FORMAT, **vars(stats)})
 
 
-def load_tally(data: bytes) -> Tally:
+def load_stats(data: bytes) -> AccountStats:
     record = _record(data)
     parts = {name: Counts(**record[name]) for name in ("counts", "swept")}
-    return Tally(**{**record, **parts})
+    return AccountStats(**{**record, **parts})
 
 
 def dump_lane(lane: str, health: LaneHealth) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raftsup.dispatcher import control_client
-from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import LedgerError, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
@@ -77,5 +77,5 @@ def _ended(state: StateDir, turns: set[int]) -> set[int]:
     try:
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:
             return {turn for turn in turns if ledger.get(turn).state in ENDED}
-    except (LedgerError, LedgerUnavailable):
+    except LedgerError:
         return set()

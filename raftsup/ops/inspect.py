@@ -11,7 +11,7 @@ from raftsup.config.describe import describe
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
-from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import LedgerError, open_ledger
 from raftsup.ops import bridge_log, status, turns
 from raftsup.ops.logs import files
 from raftsup.paths import StateDir
@@ -97,7 +97,7 @@ def _recent(id_: str, state: StateDir) -> list[dict[str, Any]]:
     try:
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:
             found = ledger.recent(id_, _RECENT)
-    except (LedgerError, LedgerUnavailable, OSError):
+    except (LedgerError, OSError):
         return []
     return [
         {

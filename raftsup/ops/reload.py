@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from raftsup.config.model import Config
-from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import LedgerError, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
@@ -54,7 +54,7 @@ def _left(state: StateDir, program: str) -> dict[str, int]:
     try:
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:
             counts = ledger.counts().get(program.partition(":")[2])
-    except (LedgerError, LedgerUnavailable):
+    except LedgerError:
         return {}
     return {"running": counts.running, "queued": counts.queued} if counts else {}
 

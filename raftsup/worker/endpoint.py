@@ -19,7 +19,7 @@ from gunicorn.http.errors import ParseException
 
 from raftsup import wake
 from raftsup.hook_token import TOKEN_VARIABLE, Run
-from raftsup.ledger import LedgerUnavailable
+from raftsup.ledger import Accepted, LedgerUnavailable
 from raftsup.log import say
 from raftsup.wake import Refused, Wake
 from raftsup.worker import activity_hooks
@@ -59,8 +59,8 @@ class Endpoint:
     port: Callable[[], int]
     #: The name of the running bridge's session, the same for all its wakes.
     runtime_session: Callable[[], str]
-    #: Makes the wake durable. True for a duplicate; raises ``LedgerUnavailable``.
-    accept: Callable[[Wake], bool]
+    #: Makes the wake durable. Raises ``LedgerUnavailable``.
+    accept: Callable[[Wake], Accepted]
     #: The account's state, "ready" or what it lacks.
     state: Callable[[], str]
     #: Whether the worker is on its way out.
@@ -129,14 +129,14 @@ class _Wakes:
             return
         try:
             wake.check_token(req.get_header(TOKEN_HEADER), self.slot.contract.token)
-            duplicate = self._take(req)
+            accepted = self._take(req)
         except Refused as refused:
             self.slot.contract.count("rejected")
             # Not of the wake's steps: a flood of it is summarised. No reason quotes the request.
             log.warning(say("endpoint.refused", status=refused.status, reason=str(refused)))
             raise
         answer: dict[str, Any] = {"ok": True, "accepted": True, "runtimeSession": session}
-        if duplicate:
+        if accepted.duplicate:
             answer["duplicate"] = True
         _reply(resp, 202, answer)
 
@@ -149,10 +149,10 @@ class _Wakes:
             raise Refused(503, "this account's worker is stopping", STOPPING_RETRY_MS)
         return checked
 
-    def _take(self, req: falcon.Request) -> bool:
+    def _take(self, req: falcon.Request) -> Accepted:
         contract, checked = self.slot.contract, self._check(req)
         try:
-            duplicate = contract.accept(checked)
+            accepted = contract.accept(checked)
         except LedgerUnavailable as error:
             # Its text names paths of this host: for the log, not for the answer.
             log.warning(say("ledger.unavailable", reason=str(error)))
@@ -161,9 +161,9 @@ class _Wakes:
                 "the ledger cannot take the wake now; nothing was recorded",
                 error.retry_after_ms,
             ) from error
-        if not duplicate:
+        if not accepted.duplicate:
             self._ring()
-        return duplicate
+        return accepted
 
     def _ring(self) -> None:
         # The wake is on disk: a dispatcher that does not hear the bell finds the turn later.

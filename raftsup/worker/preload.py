@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import falcon
 
+from raftsup.ledger import Accepted
 from raftsup.worker import http_server
 from raftsup.worker.endpoint import Endpoint, Slot, app_for
 
@@ -20,7 +21,7 @@ _NOBODY = Endpoint(
     token="",
     port=lambda: 0,
     runtime_session=lambda: "",
-    accept=lambda wake: True,
+    accept=lambda wake: Accepted(0, duplicate=True),
     state=lambda: "starting",
     stopping=lambda: True,
     count=lambda what: None,

@@ -18,7 +18,7 @@ from typing import Literal
 from raftsup import exit_codes, hook_token, raft_home
 from raftsup.config.model import Account, Config, Dedupe
 from raftsup.dispatcher.control_client import Doorbell
-from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Accepted, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.proc import child, lockfile
@@ -103,7 +103,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         return exit_codes.ALREADY_RUNNING
     try:
         ledger = open_ledger(state.ledger, settings.map_size)
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         LOG.error(say("ledger.closed", reason=str(error)))
         return exit_codes.FAILED
 
@@ -127,14 +127,13 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     hooks_key = hook_token.new_key()
     port = 0
 
-    def accept(wake: Wake) -> bool:
+    def accept(wake: Wake) -> Accepted:
         try:
             accepted = ledger.accept(
                 settings.account,
-                wake.identity,
-                wake.message_id,
+                wake,
                 now=time.time(),
-                dedupe=settings.dedupe,
+                limits=settings.dedupe,
                 coalesce=settings.coalesce,
             )
         except LedgerUnavailable as error:
@@ -143,7 +142,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
             raise
         action = "wake.duplicate" if accepted.duplicate else "wake.accepted"
         LOG.info(say(action, turn=accepted.turn or None))
-        return accepted.duplicate
+        return accepted
 
     def ready(listening: int) -> None:
         nonlocal port

@@ -17,6 +17,7 @@ from raftsup.config.model import Dedupe
 from raftsup.dispatcher.control_client import Doorbell
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
+from raftsup.wake import Wake
 from tests.processes import until
 
 
@@ -72,7 +73,7 @@ class House:
 
     def owe(self, account: str, identity: str) -> int:
         accepted = self.ledger.accept(
-            account, identity, None, now=time.time(), dedupe=Dedupe(), coalesce=False
+            account, Wake(identity, None), now=time.time(), limits=Dedupe(), coalesce=False
         )
         Doorbell(self.state.dispatcher_socket).ring()
         return accepted.turn

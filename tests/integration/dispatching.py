@@ -21,6 +21,7 @@ from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
 from raftsup.runners import Stop, Work
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
+from raftsup.wake import Wake
 
 DONE = Outcome(OutcomeKind.SUCCEEDED)
 
@@ -135,7 +136,7 @@ class Host:
         def accept(name: str) -> int:
             identity = os.urandom(8).hex()
             return self.ledger.accept(
-                name, identity, None, now=self.clock, dedupe=Dedupe(), coalesce=False
+                name, Wake(identity, None), now=self.clock, limits=Dedupe(), coalesce=False
             ).turn
 
         return [accept(name) for name in accounts]

@@ -212,7 +212,7 @@ def _activity() -> Any:
 
 
 def main(events: Path) -> None:
-    from raftsup.ledger import LedgerUnavailable
+    from raftsup.ledger import Accepted, LedgerUnavailable
     from raftsup.wake import Wake
     from raftsup.worker.endpoint import Endpoint, Hooks, make_app
     from raftsup.worker.http_server import Finish, serve
@@ -228,7 +228,7 @@ def main(events: Path) -> None:
         with lock, events.open("a") as file:
             file.write(json.dumps(event) + "\n")
 
-    def accept(wake: Wake) -> bool:
+    def accept(wake: Wake) -> Accepted:
         match wake.identity:
             case "disk full":
                 raise LedgerUnavailable("secret path", retry_after_ms=1234)
@@ -238,7 +238,7 @@ def main(events: Path) -> None:
             duplicate = wake.identity in seen
             seen.add(wake.identity)
         tell("duplicate" if duplicate else "accept", wake.identity, wake.message_id)
-        return duplicate
+        return Accepted(0, duplicate)
 
     def ring() -> None:
         tell("ring")

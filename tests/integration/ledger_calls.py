@@ -8,6 +8,7 @@ from raftsup.ledger import (
     Ledger,
 )
 from raftsup.turn import Event
+from raftsup.wake import Wake
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -26,10 +27,9 @@ def accept(
 ) -> Accepted:
     return ledger.accept(
         account,
-        identity,
-        message,
+        Wake(identity, message),
         now=now,
-        dedupe=Dedupe(ttl=ttl, max_entries=most),
+        limits=Dedupe(ttl=ttl, max_entries=most),
         coalesce=coalesce,
     )
 

@@ -24,6 +24,7 @@ from raftsup.dispatcher.control_client import DispatcherDown, DispatcherRefused,
 from raftsup.dispatcher.control_socket import MAX_BACKLOG, MAX_LINE, Server
 from raftsup.proc import lockfile
 from raftsup.turn import State
+from raftsup.wake import Wake
 from tests.integration.dispatcher_child import House
 from tests.processes import until
 
@@ -164,7 +165,9 @@ def test_a_doorbell_without_a_dispatcher_is_no_error_and_rings_the_next_one(hous
         stream.write(b'{"verb":"subscribe"}\n')
         stream.flush()
         stream.readline()
-        house.ledger.accept("a", "e", None, now=0.0, dedupe=dispatcher_dedupe(), coalesce=False)
+        house.ledger.accept(
+            "a", Wake("e", None), now=0.0, limits=dispatcher_dedupe(), coalesce=False
+        )
         bell.ring()
         assert orjson.loads(stream.readline())["event"] == "turn.started"
 

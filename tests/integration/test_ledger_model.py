@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Counts, LedgerError, open_ledger
 from raftsup.turn import ENDED, TRANSITIONS, Event, LaneHealth, State, Turn, advance
+from raftsup.wake import Wake
 
 accounts = st.sampled_from(["a", "b"])
 names = st.sampled_from([f"n{n}" for n in range(6)])
@@ -70,7 +71,11 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     ) -> None:
         self.now = max(0.0, self.now + step)
         got = self.ledger.accept(
-            account, identity, message, now=self.now, dedupe=Dedupe(TTL, most), coalesce=coalesce
+            account,
+            Wake(identity, message),
+            now=self.now,
+            limits=Dedupe(TTL, most),
+            coalesce=coalesce,
         )
         assert got == self._accept(account, identity, message, most, coalesce)
 

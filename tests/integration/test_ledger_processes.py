@@ -17,6 +17,7 @@ import pytest
 from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.turn import Event, State
+from raftsup.wake import Wake
 
 NOW = 1_800_000_000.0
 DEADLINE = 60.0
@@ -29,11 +30,13 @@ from pathlib import Path
 from raftsup.config.model import Dedupe
 from raftsup.ledger import open_ledger
 from raftsup.turn import Event
+from raftsup.wake import Wake
 ledger, tag, n = open_ledger(Path(sys.argv[1])), sys.argv[2], 0
 while True:
     n += 1
     name = f"{tag}-{n}"
-    got = ledger.accept("support", name, "m" + name, now=1.8e9, dedupe=Dedupe(), coalesce=False)
+    wake = Wake(name, "m" + name)
+    got = ledger.accept("support", wake, now=1.8e9, limits=Dedupe(), coalesce=False)
     print(got.turn, name, flush=True)
     if n % 3 == 0:
         ledger.claim(got.turn, now=1.8e9)
@@ -46,10 +49,11 @@ import sys
 from pathlib import Path
 from raftsup.config.model import Dedupe
 from raftsup.ledger import open_ledger
+from raftsup.wake import Wake
 ledger = open_ledger(Path(sys.argv[1]), int(sys.argv[4]))
 for n in range(int(sys.argv[3])):
     name = f"{sys.argv[2]}-{n}"
-    ledger.accept(sys.argv[2], name, name, now=1.8e9, dedupe=Dedupe(), coalesce=False)
+    ledger.accept(sys.argv[2], Wake(name, name), now=1.8e9, limits=Dedupe(), coalesce=False)
 """
 
 
@@ -63,7 +67,8 @@ def start(program: str, *args: object) -> subprocess.Popen[str]:
 
 
 def accept(ledger: Ledger, name: str, account: str = "support") -> Accepted:
-    return ledger.accept(account, name, "m" + name, now=NOW, dedupe=Dedupe(), coalesce=False)
+    wake = Wake(name, "m" + name)
+    return ledger.accept(account, wake, now=NOW, limits=Dedupe(), coalesce=False)
 
 
 def test_a_killed_process_loses_no_wake_that_it_accepted(tmp_path: Path) -> None:
@@ -99,8 +104,8 @@ def test_a_killed_writer_in_mid_transaction_leaves_no_trace(tmp_path: Path) -> N
     child = start(
         ACCEPT_SOME.replace(
             "for n in",
-            "from raftsup.ledger import seen; import os, signal\n"
-            "seen.forget = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "from raftsup.ledger import dedupe; import os, signal\n"
+            "dedupe.forget = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
             "for n in",
         ),
         tmp_path / "ledger",

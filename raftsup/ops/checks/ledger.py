@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Ledger, LedgerError, open_ledger
 from raftsup.ops.checks.context import Scene
 from raftsup.ops.checks.finding import Finding, bad, good, warning
 from raftsup.paths import StateDir
@@ -49,7 +49,7 @@ def ledger(scene: Scene) -> Iterator[Finding]:
                 return
             contradictions = opened.verify()
             used, size = opened.fill()
-    except (LedgerError, LedgerUnavailable) as error:
+    except LedgerError as error:
         yield unusable(scene.state.ledger, str(error), bool(scene.pid))
         return
     if contradictions:
@@ -98,7 +98,7 @@ def judge_fill(used: int, size: int) -> Finding:
 
 
 def clock(scene: Scene) -> Iterator[Finding]:
-    with contextlib.suppress(LedgerError, LedgerUnavailable), _opened(scene) as opened:
+    with contextlib.suppress(LedgerError), _opened(scene) as opened:
         if opened is not None:
             turns = opened.recent(limit=_RECENT)
             newest = max((max(t.owed_at, t.started_at, t.ended_at) for t in turns), default=0.0)
@@ -122,7 +122,7 @@ def turns(scene: Scene) -> Iterator[Finding]:
     try:
         with _opened(scene) as opened:
             recent = opened.recent(limit=_RECENT) if opened else []
-    except (LedgerError, LedgerUnavailable):
+    except LedgerError:
         return  # told by the ledger's own check
     latest: dict[str, Turn] = {}
     for turn in recent:

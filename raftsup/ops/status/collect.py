@@ -22,7 +22,7 @@ from raftsup import __version__
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
-from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Counts, Latest, LedgerError, open_ledger
 from raftsup.ops import reload
 from raftsup.ops.status import account_state, host_state
 from raftsup.ops.status.account_state import AccountState, Found
@@ -125,7 +125,7 @@ def _past(state: StateDir) -> Past:
         return Past()
     try:
         ledger = open_ledger(state.ledger, readonly=True)
-    except (LedgerError, LedgerUnavailable, OSError) as error:
+    except (LedgerError, OSError) as error:
         return Past(str(error) if _is_there(state.ledger / "data.mdb") else "")
     try:
         return Past("", ledger.counts(), ledger.latest())
