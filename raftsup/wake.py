@@ -73,14 +73,6 @@ class Wake:
     message_id: str | None
 
 
-@dataclass(frozen=True)
-class Dedupe:
-    """How long a delivery is remembered, in seconds, and how many of an account."""
-
-    ttl: float = 86400.0
-    max_entries: int = 10000
-
-
 def check_token(presented: str | None, expected: str) -> None:
     """Raise ``Refused`` 401 unless the header's value is this bridge's token."""
     # Compared as bytes, since compare_digest raises on str that is not ASCII.

@@ -20,13 +20,13 @@ from raftsup.config.model import (
     Agent,
     CommandAgent,
     Config,
+    Dedupe,
     LedgerSettings,
     OpenAIAgent,
     OpenClawAgent,
     Supervisor,
     Turns,
 )
-from raftsup.wake import Dedupe
 
 VERSION = 1
 _AGENTS: Mapping[str, type[Any]] = MappingProxyType(

@@ -9,8 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from raftsup.wake import Dedupe
-
 
 def _secret() -> Any:
     """An optional key: ``repr`` and ``describe`` never show it."""
@@ -137,6 +135,12 @@ class Turns:
 
 
 @dataclass(frozen=True)
+class Dedupe:
+    ttl: float = 86400.0
+    max_entries: int = 10000
+
+
+@dataclass(frozen=True)
 class LedgerSettings:
     #: The most that the ledger's file may grow to. Taken at its first start.
     map_size: int = 1 << 30
@@ -160,7 +164,7 @@ class Config:
     accounts: tuple[Account, ...]
     default_account: str | None = None
     turns: Turns = Turns()
-    dedupe: Dedupe = field(default_factory=Dedupe)
+    dedupe: Dedupe = Dedupe()
     ledger: LedgerSettings = LedgerSettings()
     supervisor: Supervisor = Supervisor()
 

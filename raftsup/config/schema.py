@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from raftsup.config.agent_kinds import argv
 from raftsup.config.agents import agent
-from raftsup.config.model import LedgerSettings, Supervisor, Turns
+from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
 from raftsup.config.tables import mapping, table
 from raftsup.config.validators import (
     LONGEST,
@@ -20,7 +20,6 @@ from raftsup.config.validators import (
     whole,
     word,
 )
-from raftsup.wake import Dedupe
 
 _MOMENT = 0.001
 _MANY = 10**9

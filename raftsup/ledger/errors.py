@@ -1,4 +1,4 @@
-"""What the ledger says when it cannot."""
+"""What the ledger raises."""
 
 from __future__ import annotations
 

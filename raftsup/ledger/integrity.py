@@ -17,7 +17,7 @@ import lmdb
 from raftsup.proc import reexec
 
 #: Seconds for reading all of it.
-_PATIENCE = 20.0
+READ_TIMEOUT_S = 20.0
 
 
 def cut_short(env: lmdb.Environment, path: Path) -> bool:
@@ -30,7 +30,7 @@ def cut_short(env: lmdb.Environment, path: Path) -> bool:
     try:
         done = subprocess.run(
             reexec.argv(__name__, os.fspath(path)), stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=_PATIENCE, check=False,
+            capture_output=True, timeout=READ_TIMEOUT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False  # not known

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from raftsup.errors import RaftsupError
 from raftsup.turn import ENDED, LaneHealth, State, Turn
 
 FORMAT = 1
@@ -41,7 +40,7 @@ QUEUED, RUNNING, OVER = b"q", b"r", b"z"
 PHASES = {State.QUEUED: QUEUED, State.RUNNING: RUNNING} | dict.fromkeys(ENDED, OVER)
 
 
-class WrongFormat(RaftsupError):
+class WrongFormat(Exception):
     """A record is not of the format that this code reads."""
 
 
@@ -109,18 +108,18 @@ def unpack_number(data: bytes) -> int:
     return int(struct.unpack(">Q", data)[0])
 
 
-def place(account_key: bytes, turn: Turn) -> bytes:
+def turn_key(account_key: bytes, turn: Turn) -> bytes:
     """Where ``turn`` stands: queued and running ones by id, ended ones by their end."""
     # Big-endian IEEE 754 sorts by value as long as no time is negative.
     end = struct.pack(">dQ", max(turn.ended_at, 0.0), turn.id)
     return account_key + PHASES[turn.state] + end
 
 
-def place_after(account_key: bytes, phase: bytes, turn: int) -> bytes:
+def turn_key_after(account_key: bytes, phase: bytes, turn: int) -> bytes:
     return account_key + phase + struct.pack(">dQ", 0.0, turn + 1)
 
 
-def parse_place(key: bytes) -> tuple[float, int]:
+def parse_turn_key(key: bytes) -> tuple[float, int]:
     """End (Unix seconds) and turn id."""
     end, turn = struct.unpack(">dQ", key[-16:])
     return end, turn
@@ -154,11 +153,11 @@ def load_turn(data: bytes) -> Turn:
     return Turn(**{**record, "state": State(record["state"])})
 
 
-def dump_tally(tally: AccountStats) -> bytes:
-    return orjson.dumps({"v": FORMAT, **vars(tally)})
+def dump_stats(stats: AccountStats) -> bytes:
+    return orjson.dumps({"v": FORMAT, **vars(stats)})
 
 
-def load_tally(data: bytes) -> AccountStats:
+def load_stats(data: bytes) -> AccountStats:
     record = _record(data)
     parts = {name: Counts(**record[name]) for name in ("counts", "swept")}
     return AccountStats(**{**record, **parts})

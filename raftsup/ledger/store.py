@@ -25,7 +25,7 @@ from raftsup.ledger.schema import (
     load_meta,
     pack_number,
 )
-from raftsup.ledger.transaction import View
+from raftsup.ledger.transaction import Transaction
 
 #: Fixed by the first process that opens the ledger: 50 workers, the dispatcher, tools, with room.
 MAX_READERS = 512
@@ -92,9 +92,9 @@ class Store:
                 known = txn.get(META_KEY, db=tables[Table.META])
                 if known is None:
                     meta = Meta(secrets.token_hex(16), secrets.token_bytes(32))
-                    view = View(txn, tables)
-                    view.add(Table.META, META_KEY, dump_meta(meta))
-                    view.add(Table.META, LAST_TURN, pack_number(0))
+                    tx = Transaction(txn, tables)
+                    tx.add(Table.META, META_KEY, dump_meta(meta))
+                    tx.add(Table.META, LAST_TURN, pack_number(0))
                     return meta, tables
                 return load_meta(bytes(known)), tables
         except WrongFormat as error:
@@ -108,19 +108,19 @@ class Store:
             raise self._unavailable(error) from error
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[View]:
-        """One consistent view. Raises ``LedgerError``."""
+    def read(self) -> Iterator[Transaction]:
+        """One consistent tx. Raises ``LedgerError``."""
         with self._mine():
             try:
                 with self._begin(write=False) as txn:
-                    yield View(txn, self._tables)
+                    yield Transaction(txn, self._tables)
             except lmdb.Error as error:
                 raise LedgerError(f"{self.path}: cannot read the ledger: {error}") from error
             except WrongFormat as error:
                 raise LedgerError(f"{self.path}: a record has {error}") from error
 
     @contextlib.contextmanager
-    def write(self, *, grows: bool = False) -> Iterator[View]:
+    def write(self, *, grows: bool = False) -> Iterator[Transaction]:
         """One transaction, on disk when the block is left; an exception leaves no trace of it.
 
         ``grows``: a new wake, to be refused while there is still room for what is owed already.
@@ -131,10 +131,10 @@ class Store:
         with self._mine():
             try:
                 with self._begin(write=True) as txn:
-                    view = View(txn, self._tables)
-                    if grows and self._full(view):
+                    tx = Transaction(txn, self._tables)
+                    if grows and self._full(tx):
                         raise lmdb.MapFullError("only the reserve is left")
-                    yield view
+                    yield tx
             except lmdb.Error as error:
                 raise self._unavailable(error) from error
             except WrongFormat as error:
@@ -150,13 +150,13 @@ class Store:
             self._env.reader_check()
         return self._env.begin(write=write)
 
-    def _full(self, view: View) -> bool:
+    def _full(self, tx: Transaction) -> bool:
         info = self._env.info()
         size = self._env.stat()["psize"]
         room = info["map_size"] // size
         reserve = max(RESERVE_PAGES, room // RESERVE_SHARE)
         # Pages that were never used say it without counting; freed ones have to be counted.
-        return room - info["last_pgno"] < reserve and room - view.pages() < reserve
+        return room - info["last_pgno"] < reserve and room - tx.pages() < reserve
 
     def _unavailable(self, error: lmdb.Error) -> LedgerUnavailable:
         if isinstance(error, lmdb.MapFullError):
@@ -188,9 +188,9 @@ class Store:
 
     def fill(self) -> tuple[int, int]:
         """Bytes that hold something, and that it may grow to."""
-        with self.read() as view:
+        with self.read() as tx:
             page = self._env.stat()["psize"]
-            return view.pages() * page, self._env.info()["map_size"]
+            return tx.pages() * page, self._env.info()["map_size"]
 
     def backup(self, file: Path) -> None:
         """A compact copy, as one file, 0600. Raises ``LedgerError``; never overwrites."""

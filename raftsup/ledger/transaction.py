@@ -12,7 +12,7 @@ from raftsup.ledger.schema import Table
 
 
 @dataclass(frozen=True)
-class View:
+class Transaction:
     """The ledger as one transaction sees it. Each change checks that it changed something."""
 
     txn: lmdb.Transaction

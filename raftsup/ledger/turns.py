@@ -1,4 +1,4 @@
-"""The records of turns, their places and their account's counts: they change together."""
+"""The records of turns, their index and their account's counts: they change together."""
 
 from __future__ import annotations
 
@@ -13,80 +13,82 @@ from raftsup.ledger.schema import (
     AccountStats,
     Counts,
     Table,
-    dump_tally,
+    dump_stats,
     dump_turn,
-    load_tally,
+    load_stats,
     pack_number,
-    parse_place,
-    place,
+    parse_turn_key,
+    turn_key,
     unpack_number,
 )
-from raftsup.ledger.transaction import View
+from raftsup.ledger.transaction import Transaction
 from raftsup.turn import ENDED, Event, Turn, advance
 
 #: The key of an account, by its id.
 AccountKey = Callable[[str], bytes]
 
 
-def tally_of(view: View, me: bytes, account: str) -> AccountStats:
+def stats_of(tx: Transaction, me: bytes, account: str) -> AccountStats:
     """What is counted of ``account``, whose key is ``me``."""
-    data = view.get(Table.ACCOUNTS, me)
-    return AccountStats(account) if data is None else load_tally(data)
+    data = tx.get(Table.ACCOUNTS, me)
+    return AccountStats(account) if data is None else load_stats(data)
 
 
-def count(view: View, me: bytes, tally: AccountStats, counts: Counts) -> None:
+def count(tx: Transaction, me: bytes, stats: AccountStats, counts: Counts) -> None:
     """``counts`` hold from now on."""
-    view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, counts=counts)))
+    tx.set(Table.ACCOUNTS, me, dump_stats(replace(stats, counts=counts)))
 
 
-def add(view: View, me: bytes, account: str, source: str, now: float) -> Turn:
+def add(tx: Transaction, me: bytes, account: str, source: str, now: float) -> Turn:
     """A new queued turn. The caller counts it."""
-    number = unpack_number(view.get(Table.META, LAST_TURN) or pack_number(0)) + 1
-    view.set(Table.META, LAST_TURN, pack_number(number))
+    number = unpack_number(tx.get(Table.META, LAST_TURN) or pack_number(0)) + 1
+    tx.set(Table.META, LAST_TURN, pack_number(number))
     turn = Turn(number, account, source=source, owed_at=now)
-    view.add(Table.TURNS, pack_number(number), dump_turn(turn))
-    view.add(Table.TURN_INDEX, place(me, turn))
+    tx.add(Table.TURNS, pack_number(number), dump_turn(turn))
+    tx.add(Table.TURN_INDEX, turn_key(me, turn))
     return turn
 
 
-def not_started(view: View, me: bytes) -> int | None:
+def not_started(tx: Transaction, me: bytes) -> int | None:
     """The account's oldest queued turn that never began. One that waits for its next attempt may
     be about to give up: what joins it would be lost with it.
     """
-    for key, _ in view.scan(Table.TURN_INDEX, me + QUEUED):
-        turn = parse_place(key)[1]
-        if turn_of(view, turn).attempt == 0:
+    for key, _ in tx.scan(Table.TURN_INDEX, me + QUEUED):
+        turn = parse_turn_key(key)[1]
+        if turn_of(tx, turn).attempt == 0:
             return turn
     return None
 
 
-def move(view: View, key: AccountKey, turn: int, event: Event, now: float, reason: str) -> Turn:
+def move(
+    tx: Transaction, key: AccountKey, turn: int, event: Event, now: float, reason: str
+) -> Turn:
     """Raises ``IllegalMove``, and ``LedgerError`` where there is no such turn."""
     # A reason may quote what a program printed, and JSON takes no broken characters.
     clean = reason.encode("utf-8", "replace").decode()
-    before = turn_of(view, turn)
+    before = turn_of(tx, turn)
     moved = advance(before, event, now, clean)
     me, number = key(before.account), pack_number(turn)
-    view.set(Table.TURNS, number, dump_turn(moved))
-    view.remove(Table.TURN_INDEX, place(me, before))
-    view.add(Table.TURN_INDEX, place(me, moved))
-    tally = tally_of(view, me, before.account)
-    count(view, me, tally, tally.counts.shifted(before.state, -1).shifted(moved.state, 1))
+    tx.set(Table.TURNS, number, dump_turn(moved))
+    tx.remove(Table.TURN_INDEX, turn_key(me, before))
+    tx.add(Table.TURN_INDEX, turn_key(me, moved))
+    stats = stats_of(tx, me, before.account)
+    count(tx, me, stats, stats.counts.shifted(before.state, -1).shifted(moved.state, 1))
     if moved.state in ENDED:
-        dedupe.close_messages(view, number)
+        dedupe.close_messages(tx, number)
     elif event is Event.REOPEN:
-        dedupe.reopen_messages(view, number)
+        dedupe.reopen_messages(tx, number)
     return moved
 
 
-def sweep(view: View, key: AccountKey, turn: int) -> Turn:
+def sweep(tx: Transaction, key: AccountKey, turn: int) -> Turn:
     """Remove an ended turn; what was counted of it stays."""
-    gone = turn_of(view, turn)
+    gone = turn_of(tx, turn)
     me = key(gone.account)
-    tally = tally_of(view, me, gone.account)
-    view.remove(Table.TURNS, pack_number(turn))
-    view.remove(Table.TURN_INDEX, place(me, gone))
-    dedupe.forget_messages(view, pack_number(turn))
-    swept = tally.swept.shifted(gone.state, 1)
-    view.set(Table.ACCOUNTS, me, dump_tally(replace(tally, swept=swept)))
+    stats = stats_of(tx, me, gone.account)
+    tx.remove(Table.TURNS, pack_number(turn))
+    tx.remove(Table.TURN_INDEX, turn_key(me, gone))
+    dedupe.forget_messages(tx, pack_number(turn))
+    swept = stats.swept.shifted(gone.state, 1)
+    tx.set(Table.ACCOUNTS, me, dump_stats(replace(stats, swept=swept)))
     return gone

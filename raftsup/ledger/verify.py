@@ -11,53 +11,53 @@ from raftsup.ledger.schema import (
     Counts,
     Table,
     load_lane,
-    load_tally,
+    load_stats,
     load_turn,
     pack_number,
-    place,
+    turn_key,
     unpack_number,
     unpack_seen,
 )
-from raftsup.ledger.transaction import View
+from raftsup.ledger.transaction import Transaction
 from raftsup.turn import ENDED, Turn
 
 #: From an account's name to its key.
 KeyOf = Callable[..., bytes]
 
 
-def contradictions(view: View, key_of: KeyOf) -> Iterator[str]:
+def contradictions(tx: Transaction, key_of: KeyOf) -> Iterator[str]:
     """Each in words. Reads the whole ledger."""
     turns: dict[int, Turn] = {}
-    for key, data in view.scan(Table.TURNS):
+    for key, data in tx.scan(Table.TURNS):
         turn = load_turn(data)
         turns[turn.id] = turn
         if key != pack_number(turn.id):
             yield f"turn {turn.id}: its record stands under another number"
-    last = unpack_number(view.get(Table.META, LAST_TURN) or pack_number(0))
+    last = unpack_number(tx.get(Table.META, LAST_TURN) or pack_number(0))
     if turns and max(turns) > last:
         yield f"turn {max(turns)} is above the last number given out, {last}"
-    yield from _places(view, key_of, turns)
-    yield from _messages(view, turns)
-    yield from _seen(view, last)
-    yield from _tallies(view, key_of, turns)
-    for key, data in view.scan(Table.LANES):
+    yield from _turn_index(tx, key_of, turns)
+    yield from _messages(tx, turns)
+    yield from _seen(tx, last)
+    yield from _stats(tx, key_of, turns)
+    for key, data in tx.scan(Table.LANES):
         lane, _ = load_lane(data)
         if key != key_of("", "lane", lane):
             yield f"lane {lane}: its record stands under another name"
 
 
-def _places(view: View, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]:
-    wanted = {place(key_of(turn.account), turn): turn for turn in turns.values()}
-    found = {key for key, _ in view.scan(Table.TURN_INDEX)}
+def _turn_index(tx: Transaction, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]:
+    wanted = {turn_key(key_of(turn.account), turn): turn for turn in turns.values()}
+    found = {key for key, _ in tx.scan(Table.TURN_INDEX)}
     for key in wanted.keys() - found:
         yield f"turn {wanted[key].id} is {wanted[key].state} and not listed as that"
     for key in found - wanted.keys():
         yield f"place {key.hex()}: listed, and no turn stands there"
 
 
-def _messages(view: View, turns: dict[int, Turn]) -> Iterator[str]:
-    opened = {number + message for message, number in view.scan(Table.MESSAGES)}
-    attached = {key for key, _ in view.scan(Table.ATTACHED)}
+def _messages(tx: Transaction, turns: dict[int, Turn]) -> Iterator[str]:
+    opened = {number + message for message, number in tx.scan(Table.MESSAGES)}
+    attached = {key for key, _ in tx.scan(Table.ATTACHED)}
     for key in opened - attached:
         yield f"turn {unpack_number(key[:8])}: an open message is listed only by message"
     for key in attached:
@@ -71,9 +71,9 @@ def _messages(view: View, turns: dict[int, Turn]) -> Iterator[str]:
             yield f"turn {number} is {turns[number].state} and still has an open message"
 
 
-def _seen(view: View, last: int) -> Iterator[str]:
-    ordered = {identity: key for key, identity in view.scan(Table.SEEN_ORDER)}
-    for identity, data in view.scan(Table.SEEN):
+def _seen(tx: Transaction, last: int) -> Iterator[str]:
+    ordered = {identity: key for key, identity in tx.scan(Table.SEEN_ORDER)}
+    for identity, data in tx.scan(Table.SEEN):
         seen = unpack_seen(data)
         key = ordered.pop(identity, None)
         if key is None or unpack_number(key[-8:]) != seen.sequence:
@@ -84,35 +84,35 @@ def _seen(view: View, last: int) -> Iterator[str]:
         yield f"seen entry {identity.hex()}: it has an order and no record"
 
 
-def _tallies(view: View, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]:
+def _stats(tx: Transaction, key_of: KeyOf, turns: dict[int, Turn]) -> Iterator[str]:
     recounted: dict[str, Counts] = {}
     for turn in turns.values():
         recounted[turn.account] = recounted.get(turn.account, Counts()).shifted(turn.state, 1)
-    entries = Counter(key[:-8] for key, _ in view.scan(Table.SEEN_ORDER))
-    ranks = {key[:-8]: unpack_number(key[-8:]) for key, _ in view.scan(Table.SEEN_ORDER)}
-    for key, data in view.scan(Table.ACCOUNTS):
-        tally = load_tally(data)
-        counts = tally.counts
-        if key != key_of(tally.account):
-            yield f"account {tally.account}: its record stands under another name"
-        found = recounted.pop(tally.account, Counts())
+    entries = Counter(key[:-8] for key, _ in tx.scan(Table.SEEN_ORDER))
+    ranks = {key[:-8]: unpack_number(key[-8:]) for key, _ in tx.scan(Table.SEEN_ORDER)}
+    for key, data in tx.scan(Table.ACCOUNTS):
+        stats = load_stats(data)
+        counts = stats.counts
+        if key != key_of(stats.account):
+            yield f"account {stats.account}: its record stands under another name"
+        found = recounted.pop(stats.account, Counts())
         kept = replace(
             counts,
             accepted=0,
             duplicates=0,
             asked=0,
-            done=counts.done - tally.swept.done,
-            failed=counts.failed - tally.swept.failed,
-            cancelled=counts.cancelled - tally.swept.cancelled,
+            done=counts.done - stats.swept.done,
+            failed=counts.failed - stats.swept.failed,
+            cancelled=counts.cancelled - stats.swept.cancelled,
         )
         if kept != found:
-            yield f"account {tally.account}: counts {kept}, its turns say {found}"
+            yield f"account {stats.account}: counts {kept}, its turns say {found}"
         if counts.accepted + counts.asked != counts.queued + counts.running + counts.ended:
-            yield f"account {tally.account}: what it was owed is not the sum of its turns: {counts}"
-        if tally.seen != entries.pop(key, 0):
-            yield f"account {tally.account}: it counts {tally.seen} seen entries, and has others"
-        if ranks.get(key, -1) >= tally.sequence:
-            yield f"account {tally.account}: a seen entry is ahead of its order"
+            yield f"account {stats.account}: what it was owed is not the sum of its turns: {counts}"
+        if stats.seen != entries.pop(key, 0):
+            yield f"account {stats.account}: it counts {stats.seen} seen entries, and has others"
+        if ranks.get(key, -1) >= stats.sequence:
+            yield f"account {stats.account}: a seen entry is ahead of its order"
     for account in recounted:
         yield f"account {account}: it has turns and no record"
     for key in entries:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raftsup import exit_codes, hook_token, raft_home
-from raftsup.config.model import Account, Config
+from raftsup.config.model import Account, Config, Dedupe
 from raftsup.dispatcher.control_client import Doorbell
 from raftsup.ledger import Accepted, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
@@ -24,7 +24,7 @@ from raftsup.paths import StateDir
 from raftsup.proc import child, lockfile
 from raftsup.proc.env import clean_env
 from raftsup.raft_errors import Who
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 from raftsup.worker import heartbeat as worker_heartbeat
 from raftsup.worker import probe_key
 from raftsup.worker.activity.subscriber import Feed, Queue
@@ -133,7 +133,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
                 settings.account,
                 wake,
                 now=time.time(),
-                memory=settings.dedupe,
+                limits=settings.dedupe,
                 coalesce=settings.coalesce,
             )
         except LedgerUnavailable as error:

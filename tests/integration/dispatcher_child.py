@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raftsup.config.model import Dedupe
 from raftsup.dispatcher.control_client import Doorbell
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 from tests.processes import until
 
 
@@ -72,7 +73,7 @@ class House:
 
     def owe(self, account: str, identity: str) -> int:
         accepted = self.ledger.accept(
-            account, Wake(identity, None), now=time.time(), memory=Dedupe(), coalesce=False
+            account, Wake(identity, None), now=time.time(), limits=Dedupe(), coalesce=False
         )
         Doorbell(self.state.dispatcher_socket).ring()
         return accepted.turn

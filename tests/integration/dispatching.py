@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from raftsup.config.model import Account, Agent, CommandAgent, Config, Turns
+from raftsup.config.model import Account, Agent, CommandAgent, Config, Dedupe, Turns
 from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
 from raftsup.runners import Stop, Work
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 
 DONE = Outcome(OutcomeKind.SUCCEEDED)
 
@@ -137,7 +137,7 @@ class Host:
         def accept(name: str) -> int:
             identity = os.urandom(8).hex()
             return self.ledger.accept(
-                name, Wake(identity, None), now=self.clock, memory=Dedupe(), coalesce=False
+                name, Wake(identity, None), now=self.clock, limits=Dedupe(), coalesce=False
             ).turn
 
         return [accept(name) for name in accounts]

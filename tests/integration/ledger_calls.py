@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from raftsup.config.model import Dedupe
 from raftsup.ledger import (
     Accepted,
     Ledger,
 )
 from raftsup.turn import Event
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -28,7 +29,7 @@ def accept(
         account,
         Wake(identity, message),
         now=now,
-        memory=Dedupe(ttl=ttl, max_entries=most),
+        limits=Dedupe(ttl=ttl, max_entries=most),
         coalesce=coalesce,
     )
 

@@ -166,7 +166,7 @@ def test_a_doorbell_without_a_dispatcher_is_no_error_and_rings_the_next_one(hous
         stream.flush()
         stream.readline()
         house.ledger.accept(
-            "a", Wake("e", None), now=0.0, memory=dispatcher_dedupe(), coalesce=False
+            "a", Wake("e", None), now=0.0, limits=dispatcher_dedupe(), coalesce=False
         )
         bell.ring()
         assert orjson.loads(stream.readline())["event"] == "turn.started"

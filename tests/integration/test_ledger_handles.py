@@ -8,10 +8,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Counts, Ledger, LedgerError, open_ledger
-from raftsup.ledger.schema import load_tally, load_turn
+from raftsup.ledger.schema import load_stats, load_turn
 from raftsup.turn import TRANSITIONS, Event, State, Turn
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 
 NOW = 1000.0
 
@@ -31,7 +32,8 @@ def running(ledger: Ledger) -> int:
 
 
 def wake(ledger: Ledger, identity: str, message: str | None = None, *, coalesce: bool) -> Accepted:
-    return ledger.accept("a", Wake(identity, message), now=NOW, memory=Dedupe(), coalesce=coalesce)
+    wake = Wake(identity, message)
+    return ledger.accept("a", wake, now=NOW, limits=Dedupe(), coalesce=coalesce)
 
 
 def test_a_handle_is_kept_across_a_restart_and_the_last_one_counts(tmp_path: Path) -> None:
@@ -105,5 +107,5 @@ def test_records_from_before_there_were_handles_are_read() -> None:
     assert load_turn(orjson.dumps(turn)) == Turn(1, "a", State.RUNNING, attempt=1)
     counts = {"accepted": 2, "duplicates": 0, "queued": 1, "running": 0, "done": 1, "failed": 0,
               "cancelled": 0}  # fmt: skip
-    tally = {"v": 1, "account": "a", "counts": counts, "swept": {}, "seen": 0, "sequence": 0}
-    assert load_tally(orjson.dumps(tally)).counts == Counts(accepted=2, queued=1, done=1)
+    stats = {"v": 1, "account": "a", "counts": counts, "swept": {}, "seen": 0, "sequence": 0}
+    assert load_stats(orjson.dumps(stats)).counts == Counts(accepted=2, queued=1, done=1)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from raftsup.config.model import Dedupe
 from raftsup.ledger import Latest, Ledger, open_ledger
 from raftsup.turn import Event
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 
 
 def wake(ledger: Ledger, account: str, identity: str, now: float) -> int:
-    accepted = ledger.accept(
-        account, Wake(identity, None), now=now, memory=Dedupe(), coalesce=False
-    )
-    return accepted.turn
+    wake = Wake(identity, None)
+    return ledger.accept(account, wake, now=now, limits=Dedupe(), coalesce=False).turn
 
 
 def test_the_last_wake_is_the_newest_that_was_new_and_each_account_has_its_own(

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Counts, LedgerError, open_ledger
 from raftsup.turn import ENDED, TRANSITIONS, Event, LaneHealth, State, Turn, advance
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 
 accounts = st.sampled_from(["a", "b"])
 names = st.sampled_from([f"n{n}" for n in range(6)])
@@ -73,7 +74,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             account,
             Wake(identity, message),
             now=self.now,
-            memory=Dedupe(TTL, most),
+            limits=Dedupe(TTL, most),
             coalesce=coalesce,
         )
         assert got == self._accept(account, identity, message, most, coalesce)

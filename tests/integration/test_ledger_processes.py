@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.turn import Event, State
-from raftsup.wake import Dedupe, Wake
+from raftsup.wake import Wake
 
 NOW = 1_800_000_000.0
 DEADLINE = 60.0
@@ -26,15 +27,16 @@ REPOSITORY = Path(__file__).parents[2]
 ACCEPT_FOR_EVER = """
 import sys
 from pathlib import Path
-from raftsup.wake import Dedupe, Wake
+from raftsup.config.model import Dedupe
 from raftsup.ledger import open_ledger
 from raftsup.turn import Event
+from raftsup.wake import Wake
 ledger, tag, n = open_ledger(Path(sys.argv[1])), sys.argv[2], 0
 while True:
     n += 1
     name = f"{tag}-{n}"
     wake = Wake(name, "m" + name)
-    got = ledger.accept("support", wake, now=1.8e9, memory=Dedupe(), coalesce=False)
+    got = ledger.accept("support", wake, now=1.8e9, limits=Dedupe(), coalesce=False)
     print(got.turn, name, flush=True)
     if n % 3 == 0:
         ledger.claim(got.turn, now=1.8e9)
@@ -45,12 +47,13 @@ while True:
 ACCEPT_SOME = """
 import sys
 from pathlib import Path
-from raftsup.wake import Dedupe, Wake
+from raftsup.config.model import Dedupe
 from raftsup.ledger import open_ledger
+from raftsup.wake import Wake
 ledger = open_ledger(Path(sys.argv[1]), int(sys.argv[4]))
 for n in range(int(sys.argv[3])):
     name = f"{sys.argv[2]}-{n}"
-    ledger.accept(sys.argv[2], Wake(name, name), now=1.8e9, memory=Dedupe(), coalesce=False)
+    ledger.accept(sys.argv[2], Wake(name, name), now=1.8e9, limits=Dedupe(), coalesce=False)
 """
 
 
@@ -64,7 +67,8 @@ def start(program: str, *args: object) -> subprocess.Popen[str]:
 
 
 def accept(ledger: Ledger, name: str, account: str = "support") -> Accepted:
-    return ledger.accept(account, Wake(name, "m" + name), now=NOW, memory=Dedupe(), coalesce=False)
+    wake = Wake(name, "m" + name)
+    return ledger.accept(account, wake, now=NOW, limits=Dedupe(), coalesce=False)
 
 
 def test_a_killed_process_loses_no_wake_that_it_accepted(tmp_path: Path) -> None:

@@ -10,11 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.config.model import Account, CommandAgent, Config, LedgerSettings, Supervisor, Turns
+from raftsup.config.model import (
+    Account,
+    CommandAgent,
+    Config,
+    Dedupe,
+    LedgerSettings,
+    Supervisor,
+    Turns,
+)
 from raftsup.paths import StateDir
 from raftsup.supervisor import config_diff
 from raftsup.supervisor.config_diff import Change, Takes
-from raftsup.wake import Dedupe
 from raftsup.worker.worker import settings_of
 
 STATE = StateDir(Path("/nowhere"))

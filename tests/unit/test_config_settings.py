@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.config.load import ConfigError, load
-from raftsup.config.model import LedgerSettings, Supervisor, Turns
+from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
 from raftsup.config.schema import SECTIONS, snake, variable
 from raftsup.config.validators import parse_duration, parse_size, write_duration, write_size
-from raftsup.wake import Dedupe
 from tests.unit.config_trees import AGENT, config, config_text, problems
 
 CHANNELS = {"raft": {"profile": "p", "agent": AGENT}}
