@@ -9,9 +9,9 @@ from typing import Any
 
 from raftsup import raft_home
 from raftsup.config.agents import EXAMPLE
-from raftsup.config.errors import Place, Report, quoted
+from raftsup.config.errors import ErrorCollector, Location, quoted
 from raftsup.config.model import Account, AcpAgent, Agent, OpenClawAgent
-from raftsup.config.tables import did_you_mean
+from raftsup.config.validators import did_you_mean
 
 DEFAULT = "default"
 
@@ -33,42 +33,44 @@ class _Entry:
     """An account as it is written: its values, and where its own object is."""
 
     values: Mapping[str, Any]
-    place: Place
+    place: Location
     #: Where the profile stands; it may come from the top or from RAFT_PROFILE.
-    profile_place: Place
+    profile_place: Location
 
 
 def accounts(
     channel: Mapping[str, Any],
-    place: Place,
+    place: Location,
     environ: Mapping[str, str],
     fallback_agent: Agent | None,
-    report: Report,
+    errors: ErrorCollector,
 ) -> tuple[Account, ...]:
     """The accounts of a checked ``channels.raft``, disabled and misconfigured ones too.
 
     ``fallback_agent`` (``turns.agent``) takes the turns of an account without one of its own.
     """
-    entries = _with_default(_named(channel, place, report), channel, place, environ)
-    _check_profiles(entries, report)
+    entries = _with_default(_named(channel, place, errors), channel, place, environ)
+    _check_profiles(entries, errors)
     found = tuple(
         _account(id_, entry, channel, place, fallback_agent) for id_, entry in entries.items()
     )
-    _check_lanes(found, entries, report)
+    _check_lanes(found, entries, errors)
     return found
 
 
-def _named(channel: Mapping[str, Any], place: Place, report: Report) -> dict[str, _Entry]:
+def _named(
+    channel: Mapping[str, Any], place: Location, errors: ErrorCollector
+) -> dict[str, _Entry]:
     """What ``accounts`` holds, under normalised ids."""
     entries: dict[str, _Entry] = {}
     for key, values in channel.get("accounts", {}).items():
         own = place.at("accounts", key)
         id_ = normalise_id(key)
         if not id_:
-            report.add(own, "this key leaves no account id",
+            errors.add(own, "this key leaves no account id",
                        "write letters, digits, dashes or underscores")  # fmt: skip
         elif id_ in entries:
-            report.add(own, f"this is the account {quoted(id_)}, as is {entries[id_].place.path}",
+            errors.add(own, f"this is the account {quoted(id_)}, as is {entries[id_].place.path}",
                        "rename or remove one of them")  # fmt: skip
         else:
             entries[id_] = _Entry(values, own, own.at("profile"))
@@ -78,7 +80,7 @@ def _named(channel: Mapping[str, Any], place: Place, report: Report) -> dict[str
 def _with_default(
     entries: dict[str, _Entry],
     channel: Mapping[str, Any],
-    place: Place,
+    place: Location,
     environ: Mapping[str, str],
 ) -> dict[str, _Entry]:
     """Make or fill the account ``default``: its own, then the top's, then the profile that the
@@ -95,7 +97,7 @@ def _with_default(
     named = {entry.values.get("profile") for id_, entry in entries.items() if id_ != DEFAULT}
     if "profile" not in values and selected and selected not in named:
         values["profile"] = selected
-        profile_place = Place(f"{variable} in the environment")
+        profile_place = Location(f"{variable} in the environment")
     if own is None and not values:
         return entries
     made = _Entry(values, own.place if own else place, profile_place)
@@ -109,24 +111,24 @@ def selected_profile(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def check_environment(
-    found: tuple[Account, ...], environ: Mapping[str, str], report: Report
+    found: tuple[Account, ...], environ: Mapping[str, str], errors: ErrorCollector
 ) -> None:
     """What the Raft CLI would refuse, or give to the wrong account."""
     selected = {n: environ[n].strip() for n in raft_home.SELECTED if environ.get(n, "").strip()}
     if len(set(selected.values())) > 1:
-        report.add(Place(" and ".join(selected) + " in the environment"),
+        errors.add(Location(" and ".join(selected) + " in the environment"),
                    "they name different profiles of the Raft CLI", "unset one of them")  # fmt: skip
     wanted = [account.id for account in found if account.runs]
     for name in (*raft_home.SINGLE, raft_home.BRIDGE_STATE):
         if environ.get(name) and len(wanted) > 1:
             of = "bridge" if name == raft_home.BRIDGE_STATE else "profile"
-            report.add(Place(f"{name} in the environment"),
+            errors.add(Location(f"{name} in the environment"),
                        f"it is the folder of one single {of}, and there are {len(wanted)}"
                        f" accounts: {', '.join(wanted)}",
                        "unset it; a folder that holds profiles is named by RAFT_HOME")  # fmt: skip
 
 
-def _check_profiles(entries: Mapping[str, _Entry], report: Report) -> None:
+def _check_profiles(entries: Mapping[str, _Entry], errors: ErrorCollector) -> None:
     """Two accounts on one profile would steal each other's bridge, also once enabled."""
     first: dict[str, _Entry] = {}
     for entry in entries.values():
@@ -134,13 +136,15 @@ def _check_profiles(entries: Mapping[str, _Entry], report: Report) -> None:
         if profile is None:
             continue
         if profile in first:
-            report.add(entry.profile_place,
+            errors.add(entry.profile_place,
                        f"the same Raft CLI profile as {_short(first[profile], entry)}",
                        "give each account a profile of its own, or remove one")  # fmt: skip
         first.setdefault(profile, entry)
 
 
-def _check_lanes(found: tuple[Account, ...], entries: Mapping[str, _Entry], report: Report) -> None:
+def _check_lanes(
+    found: tuple[Account, ...], entries: Mapping[str, _Entry], errors: ErrorCollector
+) -> None:
     """A lane is the order of one agent session: one ACP agent stays in it from turn to turn, and
     a Gateway's session that the config names belongs to one lane.
     """
@@ -152,13 +156,13 @@ def _check_lanes(found: tuple[Account, ...], entries: Mapping[str, _Entry], repo
             case AcpAgent():
                 other = agents.setdefault(account.lane, account)
                 if other.agent != account.agent:
-                    report.add(place, f"the lane {quoted(account.lane)} has another ACP agent,"
+                    errors.add(place, f"the lane {quoted(account.lane)} has another ACP agent,"
                                f" that of {other.id}",
                                "give it a lane of its own, or the same agent")  # fmt: skip
             case OpenClawAgent(url=url, agent_id=agent_id, session_key=str(key)):
                 other = lanes.setdefault((url, agent_id, key), account)
                 if other.lane != account.lane:
-                    report.add(place, f"it shares the Gateway's session {quoted(key)} with"
+                    errors.add(place, f"it shares the Gateway's session {quoted(key)} with"
                                f" {other.id}, which is in the lane {quoted(other.lane)}",
                                f"write lane: {quoted(other.lane)}, or another session")  # fmt: skip
 
@@ -173,7 +177,7 @@ def _account(
     id_: str,
     entry: _Entry,
     channel: Mapping[str, Any],
-    top: Place,
+    top: Location,
     fallback_agent: Agent | None,
 ) -> Account:
     values = entry.values
@@ -202,7 +206,7 @@ def _account(
 
 
 def default_account(
-    channel: Mapping[str, Any], found: tuple[Account, ...], place: Place, report: Report
+    channel: Mapping[str, Any], found: tuple[Account, ...], place: Location, errors: ErrorCollector
 ) -> str | None:
     """The id that ``defaultAccount`` names, if it is set."""
     written = channel.get("defaultAccount")
@@ -211,6 +215,6 @@ def default_account(
     id_ = normalise_id(written)
     ids = [account.id for account in found]
     if id_ not in ids:
-        report.add(place.at("defaultAccount"), f"there is no account {quoted(written)}",
+        errors.add(place.at("defaultAccount"), f"there is no account {quoted(written)}",
                    did_you_mean(id_, ids))  # fmt: skip
     return id_

@@ -14,11 +14,23 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
-from raftsup.config.addresses import fingerprint, url
-from raftsup.config.errors import Outside, Place, Report, quoted, shown
+from raftsup.config.errors import ErrorCollector, ExternalText, Location, quoted, shown
 from raftsup.config.model import AcpAgent, CommandAgent, OpenAIAgent, OpenClawAgent
-from raftsup.config.tables import mapping, some, table
-from raftsup.config.validators import INVALID, Check, Schema, choice, snake, takes, text, word
+from raftsup.config.validators import (
+    INVALID,
+    Check,
+    Schema,
+    choice,
+    fingerprint,
+    list_of,
+    mapping,
+    object_of,
+    snake,
+    takes,
+    text,
+    url,
+    word,
+)
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -32,13 +44,13 @@ TOOL_KINDS = (
 
 def argv(example: str) -> Check:
     """A command: a list of texts of which the first names the program."""
-    texts = some(text, example)
+    texts = list_of(text, example)
 
     @takes({**texts.schema, "examples": [json.loads(example)]})
-    def check(value: object, place: Place, report: Report) -> Any:
-        words = texts(value, place, report)
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
+        words = texts(value, place, errors)
         if words is not INVALID and not words[0].strip():
-            report.add(place.at(0), "the program has no name", f"write a list like {example}")
+            errors.add(place.at(0), "the program has no name", f"write a list like {example}")
             return INVALID
         return words
 
@@ -46,53 +58,53 @@ def argv(example: str) -> Check:
 
 
 @takes(word.schema)
-def _path(value: object, place: Place, report: Report) -> Any:
+def _path(value: object, place: Location, errors: ErrorCollector) -> Any:
     """An absolute path. ``~`` stands for the home folder."""
-    path = word(value, place, report)
+    path = word(value, place, errors)
     if path is INVALID or path is None:
         return path
     expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for ~nobody
     if not PurePath(expanded).is_absolute():
-        report.add(place, f"{shown(value)} is no absolute path",
+        errors.add(place, f"{shown(value)} is no absolute path",
                    'write a path that begins with "/" or "~/"')  # fmt: skip
         return INVALID
-    return Outside(expanded, path.written) if isinstance(path, Outside) else expanded
+    return ExternalText(expanded, path.written) if isinstance(path, ExternalText) else expanded
 
 
 @takes(mapping(text).schema)
-def _environment(value: object, place: Place, report: Report) -> Any:
-    held = mapping(text)(value, place, report)
+def _environment(value: object, place: Location, errors: ErrorCollector) -> Any:
+    held = mapping(text)(value, place, errors)
     if held is INVALID:
         return INVALID
     for name in held:
         if not _VARIABLE_NAME.fullmatch(name):
-            report.add(place.at(name), "is no name of an environment variable",
+            errors.add(place.at(name), "is no name of an environment variable",
                        "write letters, digits and underscores, no digit first")  # fmt: skip
     return MappingProxyType(held)
 
 
 @takes(word.schema)
-def _header_name(value: object, place: Place, report: Report) -> Any:
-    name = word(value, place, report)
-    if isinstance(name, str) and not _is_header_name(name, place, report):
+def _header_name(value: object, place: Location, errors: ErrorCollector) -> Any:
+    name = word(value, place, errors)
+    if isinstance(name, str) and not _is_header_name(name, place, errors):
         return INVALID
     return name
 
 
-def _is_header_name(name: str, place: Place, report: Report) -> bool:
+def _is_header_name(name: str, place: Location, errors: ErrorCollector) -> bool:
     fits = _HEADER_NAME.fullmatch(name) is not None
     if not fits:
-        report.add(place, f"{shown(name)} is no name of an HTTP header",
+        errors.add(place, f"{shown(name)} is no name of an HTTP header",
                    'write one like "x-openclaw-session-key"')  # fmt: skip
     return fits
 
 
 @takes(word.schema)
-def _header_value(value: object, place: Place, report: Report) -> Any:
-    line = word(value, place, report)
+def _header_value(value: object, place: Location, errors: ErrorCollector) -> Any:
+    line = word(value, place, errors)
     if isinstance(line, str) and not line.isascii():
         # Not shown: it may be a key.
-        report.add(place, "an HTTP header cannot carry all of these characters",
+        errors.add(place, "an HTTP header cannot carry all of these characters",
                    "write plain ASCII: letters, digits and signs of an English keyboard",
                    )  # fmt: skip
         return INVALID
@@ -100,46 +112,46 @@ def _header_value(value: object, place: Place, report: Report) -> Any:
 
 
 @takes({"type": "object", "additionalProperties": word.schema})
-def _headers(value: object, place: Place, report: Report) -> Any:
-    held = mapping(_header_value)(value, place, report)
+def _headers(value: object, place: Location, errors: ErrorCollector) -> Any:
+    held = mapping(_header_value)(value, place, errors)
     if held is INVALID:
         return INVALID
     for name in held:
-        _is_header_name(name, place.at(name), report)
+        _is_header_name(name, place.at(name), errors)
     return MappingProxyType({name: text for name, text in held.items() if text is not None})
 
 
-@takes({"anyOf": [choice("allow", "deny").schema, some(choice(*TOOL_KINDS), "").schema]})
-def _permissions(value: object, place: Place, report: Report) -> Any:
+@takes({"anyOf": [choice("allow", "deny").schema, list_of(choice(*TOOL_KINDS), "").schema]})
+def _permissions(value: object, place: Location, errors: ErrorCollector) -> Any:
     if isinstance(value, list) and value:
-        kinds = tuple(choice(*TOOL_KINDS)(kind, place.at(i), report)
+        kinds = tuple(choice(*TOOL_KINDS)(kind, place.at(i), errors)
                       for i, kind in enumerate(value))  # fmt: skip
         return INVALID if INVALID in kinds else kinds
     if isinstance(value, str) and value.strip() in ("allow", "deny"):
         return value.strip()
-    report.add(place, f"{shown(value)} is not known here",
+    errors.add(place, f"{shown(value)} is not known here",
                'write "allow", "deny" or a list of tool kinds like ["read", "search"]')  # fmt: skip
     return INVALID
 
 
 @takes(word.schema)
-def _secret_file(value: object, place: Place, report: Report) -> Any:
+def _secret_file(value: object, place: Location, errors: ErrorCollector) -> Any:
     """The secret in a file of its own, read now."""
-    path = _path(value, place, report)
+    path = _path(value, place, errors)
     if path is INVALID or path is None:
         return path
     try:
         secret = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        report.add(place, f"cannot read {quoted(path)}: {why}",
+        errors.add(place, f"cannot read {quoted(path)}: {why}",
                    "make it a file with the key alone, readable for this user")  # fmt: skip
         return INVALID
     if not secret or any(ord(c) < 0x21 or ord(c) > 0x7E for c in secret):
-        report.add(place, f"{quoted(path)} holds no key: one line of printable characters",
+        errors.add(place, f"{quoted(path)} holds no key: one line of printable characters",
                    "write the key alone into it")  # fmt: skip
         return INVALID
-    return Outside(secret)
+    return ExternalText(secret)
 
 
 _GATEWAY_URL = url("ws", "wss", "ws://127.0.0.1:18789")
@@ -193,17 +205,17 @@ _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
 EITHER = {"openclaw": ("token", "password"), "openai": ("apiKey", "apiKeyFile")}
 
 
-def checked(kind: str, value: Mapping[str, Any], place: Place, report: Report) -> Any:
+def checked(kind: str, value: Mapping[str, Any], place: Location, errors: ErrorCollector) -> Any:
     """The agent of a known ``kind``."""
     model, fields, required = _FIELDS[kind]
-    held = table({"kind": text, **fields})(value, place, report)
+    held = object_of({"kind": text, **fields})(value, place, errors)
     for name, example in required.items():
         if name not in value or held.get(name, "") is None:
-            report.add(place.at(name), "is missing", f"write {example}")
+            errors.add(place.at(name), "is missing", f"write {example}")
             held.pop(name, None)
     one, other = EITHER.get(kind, ("", ""))
     if held.get(one) and held.get(other):
-        report.add(place.at(other), f"{one} is set as well", "keep one of them")
+        errors.add(place.at(other), f"{one} is set as well", "keep one of them")
     if not required.keys() <= held.keys():
         return INVALID
     if key := held.pop("apiKeyFile", None):
@@ -218,7 +230,7 @@ KINDS = tuple(_FIELDS)
 def schema_of(kind: str) -> Schema:
     """What an agent of ``kind`` may have."""
     _, fields, required = _FIELDS[kind]
-    named = table({"kind": Check(text.read, {"const": kind}), **fields})
+    named = object_of({"kind": Check(text.read, {"const": kind}), **fields})
     return {**named.schema, "required": ["kind", *required]}
 
 

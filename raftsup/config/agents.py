@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from raftsup.config.agent_kinds import EITHER, KINDS, checked, fields_of, schema_of
-from raftsup.config.errors import Outside, Place, Report, kind, shown
-from raftsup.config.tables import did_you_mean
-from raftsup.config.validators import INVALID, VARIABLE, Schema, takes
+from raftsup.config.errors import ErrorCollector, ExternalText, Location, kind, shown
+from raftsup.config.validators import INVALID, VARIABLE, Schema, did_you_mean, takes
 
 EXAMPLE = '{ kind: "command", command: ["<your agent>"] }'
 #: OpenClaw's own variable for the Gateway's token.
@@ -25,16 +24,16 @@ class _Changed(dict[str, Any]):
         self.own = own.keys()
 
 
-class _OwnOnly(Report):
+class _OwnOnly(ErrorCollector):
     """Hears what an account's own keys have wrong; what is wrong with the others is told where
     they stand, at ``turns.agent``.
     """
 
-    def __init__(self, whole: Report, place: Place, agent: _Changed) -> None:
+    def __init__(self, whole: ErrorCollector, place: Location, agent: _Changed) -> None:
         super().__init__(whole.problems)
         self._depth, self._agent = len(place.keys), agent
 
-    def add(self, place: Place, what: str, hint: str) -> None:
+    def add(self, place: Location, what: str, hint: str) -> None:
         if place.keys[self._depth] not in self._agent.own:
             return
         if what == "unknown key":
@@ -55,15 +54,15 @@ _SCHEMA: Schema = {
 
 
 @takes(_SCHEMA)
-def agent(value: object, place: Place, report: Report) -> Any:
+def agent(value: object, place: Location, errors: ErrorCollector) -> Any:
     if not isinstance(value, dict):
-        report.add(place, f"{kind(value)} is not allowed here", f"write an object like {EXAMPLE}")
+        errors.add(place, f"{kind(value)} is not allowed here", f"write an object like {EXAMPLE}")
         return INVALID
     if isinstance(value, _Changed):
-        report = _OwnOnly(report, place, value)
+        errors = _OwnOnly(errors, place, value)
     if "kind" not in value:
         common = "" if place.keys[0] == "turns" else ", or write turns.agent, which this changes"
-        report.add(place.at("kind"), "is missing", f"write one of {_known_kinds()}{common}")
+        errors.add(place.at("kind"), "is missing", f"write one of {_known_kinds()}{common}")
         return INVALID
     chosen = value["kind"]
     if chosen is INVALID:
@@ -71,10 +70,10 @@ def agent(value: object, place: Place, report: Report) -> Any:
     if not isinstance(chosen, str) or chosen not in KINDS:
         hint = did_you_mean(chosen, KINDS) if isinstance(chosen, str) else ""
         guess = f" ({hint})" if hint.startswith("did you mean") else ""
-        report.add(place.at("kind"), f"no agent is of the kind {shown(chosen)}",
+        errors.add(place.at("kind"), f"no agent is of the kind {shown(chosen)}",
                    f"write one of {_known_kinds()}{guess}")  # fmt: skip
         return INVALID
-    return checked(chosen, value, place, report)
+    return checked(chosen, value, place, errors)
 
 
 def completed(tree: object, environ: Mapping[str, str]) -> object:
@@ -95,7 +94,7 @@ def completed(tree: object, environ: Mapping[str, str]) -> object:
             held = dict(own)
         token = environ.get(GATEWAY_TOKEN, "").strip()
         if held.get("kind") == "openclaw" and token and not held.keys() & {"token", "password"}:
-            held["token"] = Outside(token, f"${{{GATEWAY_TOKEN}}}")
+            held["token"] = ExternalText(token, f"${{{GATEWAY_TOKEN}}}")
         return held
 
     tree = _changed(tree, ("turns", "agent"), whole)

@@ -7,7 +7,7 @@ from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from raftsup.config.errors import Outside
+from raftsup.config.errors import ExternalText
 from raftsup.config.model import Config
 from raftsup.config.validators import camel
 
@@ -29,7 +29,7 @@ def _plain(value: Any) -> Any:
         return {camel(f.name): _field(f, getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, Outside):
+    if isinstance(value, ExternalText):
         return value.written
     return str(value) if isinstance(value, Path) else value
 
@@ -39,4 +39,4 @@ def _field(field: Field[Any], value: Any) -> Any:
         return _plain(value)
     if isinstance(value, Mapping):
         return dict.fromkeys(value, MASK)
-    return value.written if isinstance(value, Outside) else MASK
+    return value.written if isinstance(value, ExternalText) else MASK

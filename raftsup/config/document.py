@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from raftsup.config.errors import Outside
+from raftsup.config.errors import ExternalText
 from raftsup.config.model import (
     Account,
     AcpAgent,
@@ -55,7 +55,7 @@ def load(body: bytes) -> Config:
 
 def _plain(value: Any) -> Any:
     match value:
-        case Outside():
+        case ExternalText():
             return {"text": str(value), "written": value.written}
         case Path():
             return str(value)
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 def _text(value: Any) -> Any:
     if isinstance(value, dict):
-        return Outside(value["text"], value["written"])
+        return ExternalText(value["text"], value["written"])
     return value
 
 

@@ -36,7 +36,7 @@ class ConfigError(RaftsupError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class Outside(str):
+class ExternalText(str):
     """Text that came from outside of the file and may be a secret.
 
     ``written`` is what stands in its place where people read: the file's own ``${VAR}``.
@@ -44,24 +44,24 @@ class Outside(str):
 
     written: str
 
-    def __new__(cls, value: str, written: str = "***") -> Outside:
+    def __new__(cls, value: str, written: str = "***") -> ExternalText:
         text = super().__new__(cls, value)
         text.written = written
         return text
 
-    def trimmed(self) -> Outside:
-        return Outside(self.strip(), self.written)
+    def trimmed(self) -> ExternalText:
+        return ExternalText(self.strip(), self.written)
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A value's place: ``source`` is the file (or variable, or flag), ``keys`` lead to it."""
 
     source: str
     keys: tuple[str | int, ...] = ()
 
-    def at(self, *keys: str | int) -> Place:
-        return Place(self.source, self.keys + keys)
+    def at(self, *keys: str | int) -> Location:
+        return Location(self.source, self.keys + keys)
 
     @property
     def path(self) -> str:
@@ -81,12 +81,12 @@ class Place:
 
 
 @dataclass
-class Report:
+class ErrorCollector:
     """Collects problems, so that a reader repairs all of them in one go."""
 
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, place: Place, what: str, hint: str) -> None:
+    def add(self, place: Location, what: str, hint: str) -> None:
         self.problems.append(Problem(str(place), what, hint))
 
     def raise_if_any(self) -> None:
@@ -96,7 +96,7 @@ class Report:
 
 def quoted(text: str) -> str:
     """One printable line of quoted text, whatever is in it."""
-    written = text.written if isinstance(text, Outside) else str(text)
+    written = text.written if isinstance(text, ExternalText) else str(text)
     if len(written) > _SHOWN_CHARACTERS:
         written = written[: _SHOWN_CHARACTERS - 3] + "..."
     return json.dumps(written, ensure_ascii=not written.isprintable())

@@ -22,11 +22,11 @@ from raftsup.proc import lockfile
 from raftsup.wait import until
 
 #: Seconds to wait for another command that changes the same file.
-PATIENCE = 10.0
+LOCK_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Rewritten:
+class FileUpdate:
     #: The text before; None if there was no file.
     before: str | None
     after: str
@@ -36,9 +36,12 @@ class Rewritten:
         return self.before != self.after
 
 
-def rewrite(
-    path: Path, change: Callable[[str | None], str], environ: Mapping[str, str]
-) -> Rewritten:
+def update_file(
+    path: Path,
+    change: Callable[[str | None], str],
+    environ: Mapping[str, str],
+    lock_timeout: float = LOCK_TIMEOUT_S,
+) -> FileUpdate:
     """Put ``change`` of the file's text (None: there is no file) in its place.
 
     Follows a symbolic link; keeps mode and owner; a new file is 0600. Raises ``EditRefused``
@@ -48,7 +51,7 @@ def rewrite(
     real = path.resolve()
     try:
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _alone(real):
+        with _alone(real, lock_timeout):
             seen = _state(real)
             before = text_in(path) if seen else None
             after = change(before)
@@ -56,12 +59,12 @@ def rewrite(
                 refuse_worse(before, after, path, environ)
                 refuse_closed(path)
                 _put(real, after, seen)
-            return Rewritten(before, after)
+            return FileUpdate(before, after)
     except OSError as error:
         raise EditRefused(f"{path}: cannot be changed: {error.strerror}") from error
 
 
-def put_back(path: Path, done: Rewritten) -> bool:
+def revert(path: Path, done: FileUpdate) -> bool:
     """Undo ``done``, unless the file has been changed since; whether it was undone."""
     real = path.resolve()
     with contextlib.suppress(OSError), _alone(real):
@@ -120,13 +123,13 @@ def refuse_closed(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(real: Path) -> Iterator[None]:
+def _alone(real: Path, timeout: float = LOCK_TIMEOUT_S) -> Iterator[None]:
     """Hold the file's folder, which leaves nothing behind. Raises ``EditRefused``."""
     descriptor = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not until(lambda: lockfile.try_lock(descriptor), PATIENCE):
+        if not until(lambda: lockfile.try_lock(descriptor), timeout):
             raise EditRefused(
-                f"{real}: another command has been changing it for {PATIENCE:g} s; try again when"
+                f"{real}: another command has been changing it for {timeout:g} s; try again when"
                 " it is done"
             )
         yield

@@ -14,7 +14,7 @@ from raftsup.config.accounts import (
     selected_profile,
 )
 from raftsup.config.agents import EXAMPLE, completed
-from raftsup.config.errors import ConfigError, Place, Problem, Report
+from raftsup.config.errors import ConfigError, ErrorCollector, Location, Problem
 from raftsup.config.model import Config
 from raftsup.config.reader import parse, read, resolve
 from raftsup.config.schema import ROOT
@@ -45,8 +45,8 @@ def load(
     except FileNotFoundError:
         if named or not selected_profile(environ)[1]:
             raise _no_file(file) from None
-        return _check({}, None, Place(str(file)), environ, overrides)
-    return _check(written, file, Place(str(file)), environ, overrides)
+        return _check({}, None, Location(str(file)), environ, overrides)
+    return _check(written, file, Location(str(file)), environ, overrides)
 
 
 def load_text(
@@ -56,13 +56,13 @@ def load_text(
     overrides: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
     """The config of the file ``path`` once ``text`` stands in it. Raises as ``load``."""
-    return _check(parse(text, path), path, Place(str(path)), environ, overrides)
+    return _check(parse(text, path), path, Location(str(path)), environ, overrides)
 
 
 def _no_file(file: Path) -> ConfigError:
     return ConfigError([Problem(
         str(file), "there is no config file",
-        f"let `raftsup setup` write one, or write at the least {_MINIMAL}"
+        f"let `raftsup setup` write one, or write at minimum {_MINIMAL}"
         " (conf/raftsup.example.json5 shows every setting), or name another with"
         " RAFTSUP_CONFIG_PATH",
     )])  # fmt: skip
@@ -71,25 +71,25 @@ def _no_file(file: Path) -> ConfigError:
 def _check(
     written: object,
     path: Path | None,
-    file: Place,
+    file: Location,
     environ: Mapping[str, str],
     flags: Mapping[str, str],
 ) -> Config:
-    report = Report()
-    whole = completed(resolve(written, environ, file, report), environ)
-    tree = ROOT(whole, file, report)
+    errors = ErrorCollector()
+    whole = completed(resolve(written, environ, file, errors), environ)
+    tree = ROOT(whole, file, errors)
     if tree is INVALID:
         tree = {}
-    chosen = settings.collect(tree, file, environ, flags, report)
+    chosen = settings.collect(tree, file, environ, flags, errors)
     place = file.at("channels", "raft")
     channel = tree.get("channels", {}).get("raft", {})
-    found = accounts(channel, place, environ, tree.get("turns", {}).get("agent"), report)
-    default = default_account(channel, found, place, report)
-    check_environment(found, environ, report)
-    if not found and not report.problems:
-        report.add(place.at("accounts"), "there is no account",
+    found = accounts(channel, place, environ, tree.get("turns", {}).get("agent"), errors)
+    default = default_account(channel, found, place, errors)
+    check_environment(found, environ, errors)
+    if not found and not errors.problems:
+        errors.add(place.at("accounts"), "there is no account",
                    'write accounts: { support: { profile: "<Raft CLI profile>" } }')  # fmt: skip
-    report.raise_if_any()
+    errors.raise_if_any()
     return Config(
         path=path,
         accounts=found,

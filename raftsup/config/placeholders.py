@@ -1,6 +1,6 @@
 """Configs read where variables that they name are not set: the host, or its service, has them.
 
-A word of ours stands in for each, so that the rest of the config can be used.
+A placeholder stands for each, so that the rest of the config can be used.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Agent, Config
 from raftsup.config.reader import unset_variable
 
-_WORD = "raftsup-unset-"
+_PREFIX = "raftsup-unset-"
 
 
-def with_stand_ins(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """``environ``, and a word for each of ``names``."""
-    return {**environ, **{name: _WORD + name for name in names}}
+def with_placeholders(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """``environ``, and a placeholder for each of ``names``."""
+    return {**environ, **{name: _PREFIX + name for name in names}}
 
 
-def load_all_the_same(
+def load_with_placeholders(
     load: Callable[[Mapping[str, str]], Config], environ: Mapping[str, str]
 ) -> tuple[Config, tuple[Problem, ...]]:
     """The config within ``environ``, and what is wrong with it there: variables that it names and
     ``environ`` has not.
 
-    Raises ``ConfigError``, without what a stand-in itself is wrong for.
+    Raises ``ConfigError``, without what is wrong with a placeholder itself.
     """
     try:
         return load(environ), ()
@@ -35,7 +35,7 @@ def load_all_the_same(
         if not names:
             raise
         try:
-            return load(with_stand_ins(environ, names)), tuple(error.problems)
+            return load(with_placeholders(environ, names)), tuple(error.problems)
         except ConfigError:
             raise error from None
 
@@ -46,7 +46,7 @@ def unset_names(problems: Iterable[Problem]) -> list[str]:
     return list(dict.fromkeys(name for name in told if name))
 
 
-def unset_in(agent: Agent | None) -> list[str]:
-    """The variables that ``agent`` takes and that have a stand-in, each once."""
+def placeholders_in(agent: Agent | None) -> list[str]:
+    """The variables that ``agent`` takes and that have a placeholder, each once."""
     held = " ".join(str(value) for value in vars(agent).values()) if agent else ""
-    return sorted(set(re.findall(rf"{_WORD}(\w+)", held)))
+    return sorted(set(re.findall(rf"{_PREFIX}(\w+)", held)))

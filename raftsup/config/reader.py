@@ -9,7 +9,7 @@ from typing import Any
 
 import json5
 
-from raftsup.config.errors import ConfigError, Outside, Place, Problem, Report
+from raftsup.config.errors import ConfigError, ErrorCollector, ExternalText, Location, Problem
 from raftsup.config.validators import INVALID
 
 #: The parser is slow (about 80 kB a second): what is larger is some other file.
@@ -88,23 +88,25 @@ def _refused(where: object, what: str, hint: str) -> ConfigError:
     return ConfigError([Problem(str(where), what, hint)])
 
 
-def resolve(value: object, environ: Mapping[str, str], place: Place, report: Report) -> Any:
+def resolve(
+    value: object, environ: Mapping[str, str], place: Location, errors: ErrorCollector
+) -> Any:
     """A copy with ``${VAR}`` filled in from ``environ``; duplicate keys are reported.
 
     A text with an unset or empty variable becomes ``INVALID``: its problem is reported here.
     """
     if isinstance(value, dict):
         for key in sorted(getattr(value, "twice", ())):
-            report.add(place.at(key), "this key is written twice", "keep one of them")
-        return {k: resolve(v, environ, place.at(k), report) for k, v in value.items()}
+            errors.add(place.at(key), "this key is written twice", "keep one of them")
+        return {k: resolve(v, environ, place.at(k), errors) for k, v in value.items()}
     if isinstance(value, list):
-        return [resolve(v, environ, place.at(i), report) for i, v in enumerate(value)]
+        return [resolve(v, environ, place.at(i), errors) for i, v in enumerate(value)]
     if isinstance(value, str):
-        return _fill_in(value, environ, place, report)
+        return _fill_in(value, environ, place, errors)
     return value
 
 
-def _fill_in(text: str, environ: Mapping[str, str], place: Place, report: Report) -> Any:
+def _fill_in(text: str, environ: Mapping[str, str], place: Location, errors: ErrorCollector) -> Any:
     parts: list[str] = []
     start, from_outside, holds = 0, False, True
     for match in _VARIABLE.finditer(text):
@@ -113,12 +115,12 @@ def _fill_in(text: str, environ: Mapping[str, str], place: Place, report: Report
         if match[0] == "$${":
             parts.append("${")
         elif not match[2] or not _NAME.fullmatch(match[1]):
-            report.add(place, "a ${ begins no variable",
+            errors.add(place, "a ${ begins no variable",
                        "write ${NAME}, or $${ for a literal ${")  # fmt: skip
             holds = False
         elif not (filling := environ.get(match[1])):
             state = "empty" if match[1] in environ else "not set"
-            report.add(place, f"the environment variable {match[1]} is {state}",
+            errors.add(place, f"the environment variable {match[1]} is {state}",
                        f"set {match[1]} where raftsup is started, or write the value here"
                        " (and $${ for a literal ${)")  # fmt: skip
             holds = False
@@ -128,7 +130,7 @@ def _fill_in(text: str, environ: Mapping[str, str], place: Place, report: Report
     filled = "".join([*parts, text[start:]])
     if not holds:
         return INVALID
-    return Outside(filled, text) if from_outside else filled
+    return ExternalText(filled, text) if from_outside else filled
 
 
 def unset_variable(problem: Problem) -> str | None:

@@ -8,13 +8,14 @@ from typing import Any, Final
 from raftsup.config.agent_kinds import argv
 from raftsup.config.agents import agent
 from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
-from raftsup.config.tables import mapping, table
 from raftsup.config.validators import (
     LONGEST,
     Check,
     boolean,
     choice,
     duration,
+    mapping,
+    object_of,
     size,
     snake,
     whole,
@@ -107,7 +108,7 @@ ACCOUNT: Final[dict[str, Check]] = {
 CHANNEL: Final[dict[str, Check]] = {
     **ACCOUNT,
     "defaultAccount": word.says("the account that is meant where none is named"),
-    "accounts": mapping(table(ACCOUNT)),
+    "accounts": mapping(object_of(ACCOUNT)),
 }
 
 #: OpenClaw's keys that have no place here, and what to do instead.
@@ -119,13 +120,13 @@ _FOREIGN: Final = {
     ' over what it needs of a Gateway: turns.agent, with kind: "openclaw", its url and its token',
 }
 
-ROOT: Final = table(
+ROOT: Final = object_of(
     {
-        "channels": table(
-            {"raft": table(CHANNEL, dict.fromkeys(("bind", "host", "port"), _ADDRESS))}
+        "channels": object_of(
+            {"raft": object_of(CHANNEL, dict.fromkeys(("bind", "host", "port"), _ADDRESS))}
         ),
-        **{name: table(section.settings) for name, section in SECTIONS.items()},
-        "turns": table(
+        **{name: object_of(section.settings) for name, section in SECTIONS.items()},
+        "turns": object_of(
             {
                 **SECTIONS["turns"].settings,
                 "agent": agent.says("takes the turns of accounts that have no agent of their own"),

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raftsup.config.errors import Outside, Place, Report, quoted
+from raftsup.config.errors import ErrorCollector, ExternalText, Location, quoted
 from raftsup.config.schema import SECTIONS, variable
-from raftsup.config.tables import did_you_mean
-from raftsup.config.validators import INVALID, Check, snake, write_duration
+from raftsup.config.validators import INVALID, Check, did_you_mean, snake, write_duration
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Setting:
     """One value that is not the default, with the place to name if it does not fit."""
 
     value: Any
-    place: Place
+    place: Location
 
 
 Settings = dict[tuple[str, str], Setting]
@@ -25,10 +24,10 @@ Settings = dict[tuple[str, str], Setting]
 
 def collect(
     tree: Mapping[str, Any],
-    file: Place,
+    file: Location,
     environ: Mapping[str, str],
     flags: Mapping[str, str],
-    report: Report,
+    errors: ErrorCollector,
 ) -> Settings:
     """What the file (``tree``, already checked), the environment and the flags set."""
     settings: Settings = {}
@@ -42,18 +41,18 @@ def collect(
             settings[name, key] = Setting(tree[name][key], file.at(name, key))
         written = environ.get(variable(name, key), "")
         if written.strip():
-            place = Place(f"{variable(name, key)} in the environment")
-            _take(settings, (name, key), check, written, place, report)
+            place = Location(f"{variable(name, key)} in the environment")
+            _take(settings, (name, key), check, written, place, errors)
     for path, written in flags.items():
         flag = f"{path}={written}"
-        place = Place(f"--set {flag if flag.isprintable() else quoted(flag)}")
+        place = Location(f"--set {flag if flag.isprintable() else quoted(flag)}")
         if path in paths:
             name, key, check = paths[path]
-            _take(settings, (name, key), check, written, place, report)
+            _take(settings, (name, key), check, written, place, errors)
         else:
-            report.add(place, f"there is no setting {quoted(path)}", did_you_mean(path, paths))
+            errors.add(place, f"there is no setting {quoted(path)}", did_you_mean(path, paths))
     for section, shorter, longer in _ORDERED:
-        _check_order(settings, section, shorter, longer, report)
+        _check_order(settings, section, shorter, longer, errors)
     return settings
 
 
@@ -62,10 +61,10 @@ def _take(
     key: tuple[str, str],
     check: Check,
     written: str,
-    place: Place,
-    report: Report,
+    place: Location,
+    errors: ErrorCollector,
 ) -> None:
-    value = check(Outside(written, written), place, report)
+    value = check(ExternalText(written, written), place, errors)
     if value is not INVALID:
         settings[key] = Setting(value, place)
 
@@ -75,7 +74,7 @@ _ORDERED = (("turns", "pause", "maxPause"), ("supervisor", "bridgeSilence", "bri
 
 
 def _check_order(
-    settings: Settings, section: str, shorter: str, longer: str, report: Report
+    settings: Settings, section: str, shorter: str, longer: str, errors: ErrorCollector
 ) -> None:
     first, second = settings.get((section, shorter)), settings.get((section, longer))
     model = SECTIONS[section].model()
@@ -84,7 +83,7 @@ def _check_order(
     culprit = first or second
     if culprit is not None and low > high:
         one, other = f"{section}.{shorter}", f"{section}.{longer}"
-        report.add(
+        errors.add(
             culprit.place,
             f"{one} ({write_duration(low)}) is longer than {other} ({write_duration(high)})",
             f"make {one} shorter or {other} longer",

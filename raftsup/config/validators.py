@@ -1,23 +1,27 @@
 """Kinds of values: how each is read and how it may be written.
 
-A check takes a value, its place and the report. It returns what the config holds, or
-``INVALID`` after it has reported why not. It also says as JSON Schema what it takes: never less
-than it does. Text from outside of the file (``Outside``) may
-stand for a number or a truth value: variables and flags can hold nothing but text.
+A check takes a value, its place and the collector of errors. It returns what the config holds, or
+``INVALID`` after it has reported why not. Its JSON Schema refuses nothing that the check accepts.
+Text from outside of the file (``ExternalText``) may stand for a number or a truth value: variables
+and flags can hold nothing but text.
 """
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from raftsup.config.errors import Outside, Place, Report, kind, shown
+from raftsup.config.errors import ErrorCollector, ExternalText, Location, kind, quoted, shown
 
-Read = Callable[[object, Place, Report], Any]
+Read = Callable[[object, Location, ErrorCollector], Any]
 Schema = Mapping[str, Any]
 
 
@@ -26,8 +30,8 @@ class Check:
     read: Read
     schema: Schema
 
-    def __call__(self, value: object, place: Place, report: Report) -> Any:
-        return self.read(value, place, report)
+    def __call__(self, value: object, place: Location, errors: ErrorCollector) -> Any:
+        return self.read(value, place, errors)
 
     def says(self, description: str) -> Check:
         """The same, with a word to people who write it."""
@@ -61,6 +65,7 @@ _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 _DURATION = re.compile(rf"{_NUMBER}\s*({'|'.join(MILLISECONDS)})")
 _SIZE = re.compile(rf"{_NUMBER}\s*({'|'.join(BYTES)})")
 _BARE_NUMBER = re.compile(_NUMBER)
+_FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
 
 
 def parse_duration(text: str) -> float | None:
@@ -96,7 +101,7 @@ def write_size(size: int) -> str:
 def _number(value: object) -> int | float | None:
     """A finite number, or text from outside that is one."""
     # What strip() takes for space is more than int() does.
-    text = value.strip() if isinstance(value, Outside) else ""
+    text = value.strip() if isinstance(value, ExternalText) else ""
     if _BARE_NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -113,11 +118,11 @@ def _bounded(
     advice: Callable[[object], str] = lambda value: "",
 ) -> Check:
     @takes(schema)
-    def check(value: object, place: Place, report: Report) -> Any:
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
         number = read(value)
         # Compared before any conversion: an integer can be too large for a float.
         if number is None or not low <= number <= high:
-            report.add(place, f"{shown(value)} is not allowed here",
+            errors.add(place, f"{shown(value)} is not allowed here",
                        f"write {allowed}{advice(value)}")  # fmt: skip
             return INVALID
         return number
@@ -127,7 +132,7 @@ def _bounded(
 
 def _unquoted(value: object) -> str:
     """What a reader who put a number or a truth value in quotes needs to hear."""
-    in_quotes = isinstance(value, str) and not isinstance(value, Outside)
+    in_quotes = isinstance(value, str) and not isinstance(value, ExternalText)
     return ", without quotes" if in_quotes else ""
 
 
@@ -186,36 +191,36 @@ def choice(*words: str) -> Check:
     spaced = {"type": "string", "pattern": rf"^\s+({'|'.join(words)})\s*$|^({'|'.join(words)})\s+$"}
 
     @takes(or_variable({"enum": list(words)}, spaced))
-    def check(value: object, place: Place, report: Report) -> Any:
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
         if isinstance(value, str) and value.strip() in words:
             return str(value.strip())
         allowed = ", ".join(f'"{word}"' for word in words)
-        report.add(place, f"{shown(value)} is not known here", f"write one of {allowed}")
+        errors.add(place, f"{shown(value)} is not known here", f"write one of {allowed}")
         return INVALID
 
     return check
 
 
 @takes(or_variable({"type": "boolean"}))
-def boolean(value: object, place: Place, report: Report) -> Any:
-    if isinstance(value, Outside):
+def boolean(value: object, place: Location, errors: ErrorCollector) -> Any:
+    if isinstance(value, ExternalText):
         value = {"true": True, "false": False}.get(value.strip(), value)
     if isinstance(value, bool):
         return value
-    report.add(
+    errors.add(
         place, f"{shown(value)} is not allowed here", f"write true or false{_unquoted(value)}"
     )
     return INVALID
 
 
 @takes({"type": "string"})
-def text(value: object, place: Place, report: Report) -> Any:
+def text(value: object, place: Location, errors: ErrorCollector) -> Any:
     """Any text that a process can be given: in its argv or its environment."""
     if not isinstance(value, str):
-        report.add(place, f"{kind(value)} is not allowed here", "write a text in quotes")
+        errors.add(place, f"{kind(value)} is not allowed here", "write a text in quotes")
         return INVALID
     if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-        report.add(
+        errors.add(
             place,
             "the text has a NUL character or half a character (a lone surrogate) in it",
             "write text that a command line can carry",
@@ -225,19 +230,160 @@ def text(value: object, place: Place, report: Report) -> Any:
 
 
 @takes({"type": "string"})
-def word(value: object, place: Place, report: Report) -> Any:
+def word(value: object, place: Location, errors: ErrorCollector) -> Any:
     """One line of text, trimmed. A blank one counts as unset: None."""
-    checked = text(value, place, report)
+    checked = text(value, place, errors)
     if checked is INVALID:
         return INVALID
-    trimmed = checked.trimmed() if isinstance(checked, Outside) else checked.strip()
+    trimmed = checked.trimmed() if isinstance(checked, ExternalText) else checked.strip()
     if not trimmed:
         return None
     if any(ord(c) < 0x20 or ord(c) == 0x7F or c in "\x85\u2028\u2029" for c in trimmed):
-        report.add(place, "the text has a line break or control character in it",
+        errors.add(place, "the text has a line break or control character in it",
                    "write one line of plain text")  # fmt: skip
         return INVALID
     return trimmed
+
+
+def url(plain: str, secure: str, example: str) -> Check:
+    """A URL of either scheme; ``plain`` only on loopback, since a key travels over it."""
+
+    @takes({"type": "string", "examples": [example]})
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
+        address = word(value, place, errors)
+        if address is INVALID or address is None:
+            return address
+        if "@" in address or "?" in address or "#" in address:
+            # Not shown: what stands there may be a key.
+            errors.add(place, 'a name, a password or a key stands in the address, or a "?" or "#"',
+                       f'write one like "{example}", and a key as a setting of its own',
+                       )  # fmt: skip
+            return INVALID
+        try:
+            parts = urlsplit(address)
+            host = parts.hostname or ""
+            good = parts.scheme in (plain, secure) and host and parts.port != 0
+        except ValueError:
+            good = False
+        if not good or " " in address:
+            errors.add(place, f"{shown(value)} is no {plain}:// or {secure}:// address",
+                       f'write one like "{example}"')  # fmt: skip
+            return INVALID
+        if parts.scheme == plain and not is_loopback(host):
+            errors.add(place, f"{plain}:// would send the key in the clear to {_host(value, host)}",
+                       f"write {secure}://, or reach it by a tunnel on 127.0.0.1")  # fmt: skip
+            return INVALID
+        return address
+
+    return check
+
+
+def _host(value: object, host: str) -> str:
+    # A host out of a ${VAR} is shown as it is written.
+    return quoted(host) if type(value) is str else shown(value)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+
+
+@takes({"type": "string"})
+def fingerprint(value: object, place: Location, errors: ErrorCollector) -> Any:
+    """The SHA-256 of a certificate, as 64 small hex digits."""
+    given = word(value, place, errors)
+    if given is INVALID or given is None:
+        return given
+    match = _FINGERPRINT.fullmatch(given)
+    if match is None:
+        errors.add(place, f"{shown(value)} is no SHA-256 fingerprint",
+                   "write the 64 hex digits of the certificate's SHA-256")  # fmt: skip
+        return INVALID
+    return match[1].replace(":", "").lower()
+
+
+def did_you_mean(key: str, known: Iterable[str]) -> str:
+    """A hint for an unknown key: the nearest known one, else all of them."""
+    by_squeezed = {_squeezed(name): name for name in known}
+    near = difflib.get_close_matches(_squeezed(key), by_squeezed, n=1)
+    if near:
+        return f"did you mean {quoted(by_squeezed[near[0]])}?"
+    return f"known here: {', '.join(sorted(by_squeezed.values())) or 'none'}"
+
+
+def _squeezed(key: str) -> str:
+    """Without what people mix up: ``keep_for``, ``keep-for`` and ``KeepFor`` are one."""
+    return key.replace("_", "").replace("-", "").lower()
+
+
+def object_of(
+    fields: Mapping[str, Check], foreign: Mapping[str, str] = MappingProxyType({})
+) -> Check:
+    """An object with no other keys than ``fields``. Gives a dict of those that hold.
+
+    ``foreign``: what to do instead about keys that people bring along from elsewhere.
+    """
+    properties = {key: check.schema for key, check in fields.items()}
+
+    @takes({"type": "object", "properties": properties, "additionalProperties": False})
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
+        if not isinstance(value, dict):
+            errors.add(place, f"{kind(value)} is not allowed here", "write an object: {...}")
+            return INVALID
+        for key in value:
+            if key not in fields:
+                hint = foreign.get(key) or did_you_mean(key, fields)
+                errors.add(place.at(key), "unknown key", hint)
+        return _checked({k: (v, fields[k]) for k, v in value.items() if k in fields},
+                        place, errors)  # fmt: skip
+
+    return check
+
+
+def mapping(of: Check) -> Check:
+    """An object with keys of the reader's own choice."""
+
+    @takes({"type": "object", "additionalProperties": of.schema})
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
+        if not isinstance(value, dict):
+            errors.add(place, f"{kind(value)} is not allowed here", "write an object: {...}")
+            return INVALID
+        return _checked({k: (v, of) for k, v in value.items()}, place, errors)
+
+    return check
+
+
+def _checked(
+    entries: Mapping[str, tuple[object, Check]], place: Location, errors: ErrorCollector
+) -> dict[str, Any]:
+    held = {}
+    for key, (value, check) in entries.items():
+        if value is INVALID:
+            continue
+        checked = check(value, place.at(key), errors)
+        if checked is not INVALID:
+            held[key] = checked
+    return held
+
+
+def list_of(of: Check, example: str) -> Check:
+    """A list of at least one. Gives a tuple, or ``INVALID`` if any entry is."""
+
+    @takes({"type": "array", "items": of.schema, "minItems": 1})
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
+        if not isinstance(value, list) or not value:
+            what = "an empty list" if value == [] else kind(value)
+            errors.add(place, f"{what} is not allowed here", f"write a list like {example}")
+            return INVALID
+        checked = tuple(
+            INVALID if item is INVALID else of(item, place.at(index), errors)
+            for index, item in enumerate(value)
+        )
+        return INVALID if INVALID in checked else checked
+
+    return check
 
 
 def snake(key: str) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raftsup.config.errors import ConfigError
-from raftsup.config.file_update import Rewritten, put_back, rewrite, unset_variables
+from raftsup.config.file_update import FileUpdate, revert, unset_variables, update_file
 from raftsup.config.load import load_text
 from raftsup.config.model import Config, Supervisor
-from raftsup.config.placeholders import with_stand_ins
+from raftsup.config.placeholders import with_placeholders
 from raftsup.errors import RaftsupError
 from raftsup.ops import reload, rpc
 from raftsup.paths import StateDir
@@ -40,9 +40,9 @@ def change(
 ) -> Iterator[str]:
     """Rewrite the file and apply it to the running host; a line for each thing done.
 
-    ``tell_host`` False: it is applied to no host. Raises as ``rewrite`` does, and ``Refused``.
+    ``tell_host`` False: it is applied to no host. Raises as ``update_file`` does, and ``Refused``.
     """
-    done = rewrite(target.path, of_text, target.environ)
+    done = update_file(target.path, of_text, target.environ)
     if not done.changed:
         yield f"{target.path}: it says so already, nothing was changed"
         return
@@ -66,7 +66,7 @@ def lenient(text: str, target: Target) -> Config:
     Raises ``ConfigError``.
     """
     names = unset_variables(text, target.path, target.environ)
-    return load_text(text, target.path, with_stand_ins(target.environ, names))
+    return load_text(text, target.path, with_placeholders(target.environ, names))
 
 
 def _other_file(target: Target) -> Path | None:
@@ -84,7 +84,7 @@ def _mode(text: str, target: Target) -> str:
         return Supervisor.reload
 
 
-def _reload(target: Target, done: Rewritten, said: str) -> Iterator[str]:
+def _reload(target: Target, done: FileUpdate, said: str) -> Iterator[str]:
     told = False
     try:
         for step in reload.apply(target.state):
@@ -93,7 +93,7 @@ def _reload(target: Target, done: Rewritten, said: str) -> Iterator[str]:
             told = True
             yield reload.sentence(step)
     except reload.FileRefused as error:
-        kept = "nothing was changed" if put_back(target.path, done) else "the file is changed"
+        kept = "nothing was changed" if revert(target.path, done) else "the file is changed"
         raise Refused(
             f"{kept}: the running host refuses it: {error}. Mend that, or write the file for the"
             " host's next start with --no-reload"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from raftsup.config.agent_kinds import KINDS, TOOL_KINDS, fields_of
 from raftsup.config.describe import describe
-from raftsup.config.errors import Outside
+from raftsup.config.errors import ExternalText
 from raftsup.config.model import AcpAgent, Agent, OpenAIAgent, OpenClawAgent
 from tests.unit.agent_trees import (
     ACP,
@@ -338,7 +338,7 @@ def test_a_key_that_is_written_as_a_variable_is_described_as_it_is_written(
     shown = describe(held)["accounts"][0]["agent"][name]
     assert "${KEY}" in shown
     assert "s3cret" not in shown + repr(held)
-    assert any(isinstance(value, Outside) for value in vars(held.accounts[0].agent).values())
+    assert any(isinstance(value, ExternalText) for value in vars(held.accounts[0].agent).values())
 
 
 def test_accounts_that_share_a_gateways_session_must_share_a_lane() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftsup.config.errors import Outside
+from raftsup.config.errors import ExternalText
 from raftsup.dispatcher.config_pipe import ConfigReceiver, DrainWithoutDeadline, Letter, written
 from tests.unit.config_trees import config, raft
 
@@ -36,7 +36,7 @@ def test_letters_arrive_whole_and_in_order_however_they_are_cut(
         heard += inbox.letters()
     assert heard == sent
     agent = heard[0].accounts[0].agent  # type: ignore[union-attr]
-    assert isinstance(agent.env["KEY"], Outside)  # type: ignore[union-attr]
+    assert isinstance(agent.env["KEY"], ExternalText)  # type: ignore[union-attr]
     assert agent.env["KEY"].written == "${KEY}", "it stays masked"  # type: ignore[union-attr]
     os.close(writing)
 

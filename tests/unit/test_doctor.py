@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from raftsup.config.errors import Outside, Problem
+from raftsup.config.errors import ExternalText, Problem
 from raftsup.config.model import Account, OpenClawAgent
 from raftsup.ops.checks import (
     bridges,
@@ -284,7 +284,7 @@ def test_a_variable_that_only_the_running_host_needs_is_a_warning() -> None:
 
 def test_a_key_in_the_file_itself_is_told_from_one_that_a_variable_gives() -> None:
     written = OpenClawAgent("ws://x", token="t-1")
-    given = OpenClawAgent("ws://x", token=Outside("t-1", "${TOKEN}"))
+    given = OpenClawAgent("ws://x", token=ExternalText("t-1", "${TOKEN}"))
     assert config.holds_key(replace(ACCOUNT, agent=written))
     assert not config.holds_key(replace(ACCOUNT, agent=given))
     assert not config.holds_key(ACCOUNT)

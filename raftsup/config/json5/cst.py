@@ -1,6 +1,6 @@
 """Where the values and keys of a JSON5 text stand, so that one can be changed in its place.
 
-Takes texts that the parser takes (``config/source.py``): what it refuses is not looked for here.
+Takes texts that the parser takes (``config/reader.py``): what it refuses is not looked for here.
 Positions are indexes into the text; an ``end`` is one past the last character.
 """
 
@@ -51,7 +51,7 @@ class Comment:
     end: int
 
 
-def spans(text: str) -> Value:
+def parse_cst(text: str) -> Value:
     """The whole value of a JSON5 text."""
     return _value(text, skip(text, 0))
 

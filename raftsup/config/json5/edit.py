@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftsup.config.errors import Place
-from raftsup.config.json5.cst import Member, Value, spans
+from raftsup.config.errors import Location
+from raftsup.config.json5.cst import Member, Value, parse_cst
 from raftsup.config.json5.insert import insert, replace, take_out
 from raftsup.config.reader import parse
 from raftsup.errors import RaftsupError
@@ -49,10 +49,10 @@ def edited(text: str, edits: Sequence[Edit], path: Path) -> str:
     tree = parse(text, path)
     for edit in edits:
         for step in _steps(tree, edit):
-            text = _apply(text, step, Place(str(path)))
+            text = _apply(text, step, Location(str(path)))
         tree = wanted = meant(tree, edit)
         if not same(parse(text, path), wanted):
-            where = Place(str(path), edit.keys)
+            where = Location(str(path), edit.keys)
             raise EditRefused(f"{where}: cannot be changed here safely; edit the file by hand")
     return text
 
@@ -104,8 +104,8 @@ def _steps(tree: object, edit: Edit) -> Iterator[Edit]:
         yield edit
 
 
-def _apply(text: str, edit: Edit, file: Place) -> str:
-    whole = holder = spans(text)
+def _apply(text: str, edit: Edit, file: Location) -> str:
+    whole = holder = parse_cst(text)
     for depth, key in enumerate(edit.keys):
         if isinstance(edit, Remove) and text[holder.start] != "{":
             return text
@@ -121,7 +121,7 @@ def _apply(text: str, edit: Edit, file: Place) -> str:
     return replace(text, whole, holder, edit.value) if isinstance(edit, Set) else text
 
 
-def _member(text: str, holder: Value, key: str, place: Place) -> Member | None:
+def _member(text: str, holder: Value, key: str, place: Location) -> Member | None:
     if text[holder.start] != "{":
         raise EditRefused(f"{place}: is no object, so there is no {key!r} in it; write {{ }} there")
     found = [member for member in holder.members if member.key == key]

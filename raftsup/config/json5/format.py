@@ -30,7 +30,7 @@ class Style:
         return key if bare else _text(key)
 
 
-def written(
+def formatted(
     value: object, style: Style, indent: str = "", *, room: int | None = 0, spread: int = 0
 ) -> str:
     """``value`` as it stands behind ``indent`` and ``room`` characters of its line.
@@ -48,13 +48,13 @@ def written(
         marks = "{}"
         parts = [
             f"{style.key(k)}: "
-            + written(v, style, inner, room=len(style.key(k)) + 2, spread=max(spread - 1, 0))
+            + formatted(v, style, inner, room=len(style.key(k)) + 2, spread=max(spread - 1, 0))
             for k, v in value.items()
         ]
     else:
         assert isinstance(value, list | tuple)
         marks = "[]"
-        parts = [written(v, style, inner) for v in value]
+        parts = [formatted(v, style, inner) for v in value]
     lines = f",{style.newline}{inner}".join(parts)
     return f"{marks[0]}{style.newline}{inner}{lines}{comma}{style.newline}{indent}{marks[1]}"
 

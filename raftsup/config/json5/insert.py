@@ -7,13 +7,13 @@ directly above it, with no empty line between.
 from __future__ import annotations
 
 from raftsup.config.json5.cst import BREAKS, Comment, Member, Value, comments, is_blank
-from raftsup.config.json5.format import Style, written
+from raftsup.config.json5.format import Style, formatted
 
 
 def replace(text: str, whole: Value, old: Value, value: object) -> str:
     """Another value in place of ``old``."""
     style = style_of(text, whole)
-    new = written(value, style, _indent_at(text, old.start), room=_room(text, old.start))
+    new = formatted(value, style, _indent_at(text, old.start), room=_room(text, old.start))
     return text[: old.start] + new + text[old.end :]
 
 
@@ -35,7 +35,7 @@ def insert(text: str, whole: Value, holder: Value, keys: tuple[str, ...], value:
     if opens or _breaks(text, holder.start, close):
         new = _on_its_line(text, holder, after, style, (keys, value))
     else:
-        member = f"{style.key(keys[0])}: {written(value, style, room=None)}"
+        member = f"{style.key(keys[0])}: {formatted(value, style, room=None)}"
         comma = "," if last and last.comma is not None else ""
         before = "" if is_blank(text[after - 1]) else " "
         behind = " " if after == close and (not last or text[holder.start + 1] == " ") else ""
@@ -54,7 +54,7 @@ def _on_its_line(
     outer = _indent_at(text, holder.start)
     indent = _members_indent(text, holder, outer + style.unit)
     key = style.key(keys[0]) + ": "
-    shown = written(value, style, indent, room=len(key), spread=len(keys) - 1)
+    shown = formatted(value, style, indent, room=len(key), spread=len(keys) - 1)
     last = holder.members[-1] if holder.members else None
     comma = last.comma is not None if last else style.trailing
     rest = text[after : holder.end - 1]

@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-from raftsup.config.errors import Outside, Problem
+from raftsup.config.errors import ExternalText, Problem
 from raftsup.config.model import Account
 from raftsup.config.reader import unset_variable
 from raftsup.ops.checks.context import Scene
@@ -95,7 +95,7 @@ def holds_key(account: Account) -> bool:
     if account.agent is None:
         return False
     secrets = [getattr(account.agent, f.name) for f in fields(account.agent) if f.metadata]
-    return any(isinstance(s, str) and not isinstance(s, Outside) for s in secrets)
+    return any(isinstance(s, str) and not isinstance(s, ExternalText) for s in secrets)
 
 
 def _restrict(path: Path, mode: int) -> str:

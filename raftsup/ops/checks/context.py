@@ -11,7 +11,7 @@ from typing import Any
 
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, Config
-from raftsup.config.placeholders import load_all_the_same
+from raftsup.config.placeholders import load_with_placeholders
 from raftsup.ops import status
 from raftsup.ops.checks.processes import Process, belongs, snapshot
 from raftsup.ops.service import detect, launchd, systemd
@@ -114,7 +114,7 @@ def look_around(state: StateDir, environ: Mapping[str, str], load: Load) -> Scen
 def _read(load: Load, environ: Mapping[str, str]) -> tuple[Config | None, tuple[Problem, ...]]:
     try:
         # Whether the rest is good is another question, and what most checks need.
-        return load_all_the_same(load, environ)
+        return load_with_placeholders(load, environ)
     except ConfigError as error:
         return None, tuple(error.problems)
 

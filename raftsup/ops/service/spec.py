@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raftsup.config.agents import GATEWAY_TOKEN
 from raftsup.config.model import Config, OpenClawAgent
-from raftsup.config.placeholders import load_all_the_same, unset_names
+from raftsup.config.placeholders import load_with_placeholders, unset_names
 from raftsup.paths import default_config_path, default_state_dir, instance
 from raftsup.supervisor.programs import dispatcher_stop
 
@@ -109,7 +109,7 @@ def describe(
         **here.variables(),
         **read_secrets(here.secrets),
     }
-    found, problems = load_all_the_same(lambda env: load(file, env), there)
+    found, problems = load_with_placeholders(lambda env: load(file, env), there)
     if missing := unset_names(problems):
         notes.append(
             f"the config names {', '.join(missing)}: write NAME='value' lines into {here.secrets},"

@@ -10,7 +10,7 @@ from pathlib import Path
 from raftsup.config.errors import ConfigError
 from raftsup.config.file_update import unset_variables
 from raftsup.config.model import Config, OpenClawAgent
-from raftsup.config.placeholders import unset_in
+from raftsup.config.placeholders import placeholders_in
 from raftsup.ops import live
 from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.config_update import Target, lenient
@@ -37,7 +37,9 @@ def try_agents(
         ask.say(f"The agent was not tried: {why}")
         return True
     config = replace(config, accounts=tuple(a for a in config.accounts if a.id in ids))
-    if unset := sorted({name for account in config.accounts for name in unset_in(account.agent)}):
+    if unset := sorted(
+        {name for account in config.accounts for name in placeholders_in(account.agent)}
+    ):
         ask.say(f"The agent was not tried: not set here: {', '.join(unset)}")
         return True
     with tempfile.TemporaryDirectory(prefix="raftsup-") as folder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from raftsup.config.errors import ConfigError, Place, Report
+from raftsup.config.errors import ConfigError, ErrorCollector, Location
 from raftsup.config.file_update import refuse_closed, refuse_worse, unset_variables
 from raftsup.config.json5.edit import Edit, EditRefused, Set, edited, same
 from raftsup.config.reader import parse, resolve, text_in
@@ -211,7 +211,7 @@ def _from_openclaw(
 
 def _filled(profile: str, target: Target) -> str:
     """The profile that the CLI knows: OpenClaw's files may name a variable, as ours."""
-    found = resolve(profile, target.environ, Place(str(target.path)), Report())
+    found = resolve(profile, target.environ, Location(str(target.path)), ErrorCollector())
     return profile if found is INVALID else str(found)
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
-from raftsup.config.placeholders import load_all_the_same, unset_in
+from raftsup.config.placeholders import load_with_placeholders, placeholders_in
 from raftsup.ops import live, raft_cli
 from raftsup.ops.status import lives, selfwake
 from raftsup.paths import StateDir
@@ -49,7 +49,7 @@ def probe(
     within an environment. Raises ``StateDirError``.
     """
     try:
-        config, why = load_all_the_same(load, environ)[0], ""
+        config, why = load_with_placeholders(load, environ)[0], ""
     except ConfigError as error:
         config, why = None, f"not tried: {str(error).splitlines()[0]}"
     with ThreadPoolExecutor(_AT_ONCE, "probe") as pool:
@@ -166,7 +166,7 @@ def _agents(
         return {}
     found: dict[str, Check] = {}
     for account in config.accounts:
-        if names := unset_in(account.agent):
+        if names := placeholders_in(account.agent):
             why = f"not tried: {' and '.join(names)} is not set in this shell; the host may have it"
             found[account.id] = Check("runner", None, why)
     rest = tuple(account for account in config.accounts if account.id not in found)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.config import file_update as module
 from raftsup.config.errors import ConfigError
-from raftsup.config.file_update import put_back, rewrite, unset_variables
+from raftsup.config.file_update import revert, unset_variables, update_file
 from raftsup.config.json5.edit import EditRefused, Set, edited
 
 TEXT = """{
@@ -34,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_the_mode_is_kept_and_nothing_else_is_left_in_the_folder(file: Path) -> None:
     file.chmod(0o640)
-    done = rewrite(file, attempts(5), {})
+    done = update_file(file, attempts(5), {})
     assert done.changed and "// mine" in file.read_text() and "attempts: 5" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert os.listdir(file.parent) == [file.name]
@@ -42,7 +41,7 @@ def test_the_mode_is_kept_and_nothing_else_is_left_in_the_folder(file: Path) -> 
 
 def test_a_new_file_is_private_and_its_folder_is_made(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "raftsup.json5"
-    assert rewrite(path, lambda text: TEXT if text is None else "", {}).before is None
+    assert update_file(path, lambda text: TEXT if text is None else "", {}).before is None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -50,40 +49,40 @@ def test_a_new_file_is_private_and_its_folder_is_made(tmp_path: Path) -> None:
 def test_a_symbolic_link_stays_and_its_target_changes(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.json5"
     link.symlink_to(file)
-    rewrite(link, attempts(5), {})
+    update_file(link, attempts(5), {})
     assert link.is_symlink() and "attempts: 5" in file.read_text()
 
 
 def test_a_file_that_was_closed_to_writing_is_not_replaced(file: Path) -> None:
     file.chmod(0o444)
     with pytest.raises(EditRefused, match="read-only"):
-        rewrite(file, attempts(5), {})
+        update_file(file, attempts(5), {})
     assert file.read_text() == TEXT
-    assert not rewrite(file, str, {}).changed, "nothing was to be written"
+    assert not update_file(file, str, {}).changed, "nothing was to be written"
 
 
 def test_line_breaks_stay_as_they_are(file: Path) -> None:
     file.write_bytes(TEXT.replace("\n", "\r\n").encode())
-    rewrite(file, attempts(5), {})
+    update_file(file, attempts(5), {})
     assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n") > 4
 
 
 def test_a_change_that_makes_a_broken_config_is_refused_and_changes_nothing(file: Path) -> None:
     before = file.stat()
     with pytest.raises(ConfigError, match=r"raftsup.json5: turns.attempts: 0 is not allowed"):
-        rewrite(file, attempts(0), {})
+        update_file(file, attempts(0), {})
     assert file.read_text() == TEXT and file.stat() == before
 
 
 def test_what_was_wrong_before_does_not_forbid_a_change(file: Path) -> None:
     file.write_text(TEXT.replace("{\n", '{\n  dedupe: { ttl: "never" },\n', 1))
-    rewrite(file, attempts(5), {})
+    update_file(file, attempts(5), {})
     assert "attempts: 5" in file.read_text()
 
 
 def test_a_variable_that_only_the_host_has_does_not_forbid_a_change(file: Path) -> None:
     file.write_text(TEXT.replace('["x"]', '["x"], env: { K: "${ONLY_THERE}" }'))
-    rewrite(file, attempts(5), {})
+    update_file(file, attempts(5), {})
     assert unset_variables(file.read_text(), file, {}) == ["ONLY_THERE"]
     assert unset_variables(file.read_text(), file, {"ONLY_THERE": "x"}) == []
 
@@ -96,14 +95,14 @@ def test_two_rewrites_at_once_lose_none(file: Path) -> None:
         assert second_waits.wait(10)
         return attempts(5)(text)  # type: ignore[no-untyped-call,no-any-return]
 
-    slow = threading.Thread(target=rewrite, args=(file, slowly, {}))
+    slow = threading.Thread(target=update_file, args=(file, slowly, {}))
     slow.start()
     assert first_reads.wait(10)
 
     def timeout(text: str | None) -> str:
         return edited(str(text), [Set(("turns", "timeout"), "5m")], file)
 
-    quick = threading.Thread(target=rewrite, args=(file, timeout, {}))
+    quick = threading.Thread(target=update_file, args=(file, timeout, {}))
     quick.start()
     second_waits.set()
     slow.join(10)
@@ -111,10 +110,9 @@ def test_two_rewrites_at_once_lose_none(file: Path) -> None:
     assert "attempts: 5" in file.read_text() and 'timeout: "5m"' in file.read_text()
 
 
-def test_who_waits_too_long_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
+def test_who_waits_too_long_is_told(file: Path) -> None:
     with pytest.raises(EditRefused, match="another command has been changing it"):
-        rewrite(file, lambda text: str(rewrite(file, attempts(5), {})), {})
+        update_file(file, lambda text: str(update_file(file, attempts(5), {}, 0.0)), {})
     assert file.read_text() == TEXT
 
 
@@ -124,13 +122,13 @@ def test_an_editor_that_saves_in_between_is_noticed(file: Path) -> None:
         return attempts(5)(text)  # type: ignore[no-untyped-call,no-any-return]
 
     with pytest.raises(EditRefused, match="was changed by another program just now"):
-        rewrite(file, meanwhile, {})
+        update_file(file, meanwhile, {})
     assert file.read_text() == TEXT + "// saved by an editor\n"
 
 
 def test_a_rewrite_can_be_undone_unless_it_was_changed_since(file: Path) -> None:
-    done = rewrite(file, attempts(5), {})
-    assert put_back(file, done) and file.read_text() == TEXT
-    done = rewrite(file, attempts(5), {})
+    done = update_file(file, attempts(5), {})
+    assert revert(file, done) and file.read_text() == TEXT
+    done = update_file(file, attempts(5), {})
     file.write_text(TEXT + "// mine\n")
-    assert not put_back(file, done) and file.read_text() == TEXT + "// mine\n"
+    assert not revert(file, done) and file.read_text() == TEXT + "// mine\n"
