@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from raftsup.config.agent_kinds import KINDS, fields_of, schema_of
 from raftsup.config.schema import ACCOUNT, SECTIONS, variable
-from raftsup.config.validators import VARIABLE, snake, write_duration, write_size
+from raftsup.config.validators import VARIABLE, write_duration, write_size
 
 _HEAD = """\
 Configuration
@@ -38,39 +39,33 @@ def _lines() -> Iterator[str]:
     yield "``defaultAccount``, there, names the account that is meant where none is named."
     yield ""
     for key, check in ACCOUNT.items():
-        yield from _entry(key, check.schema, None)
+        yield from [*_entry(key, check.schema), ""]
     for name, section in SECTIONS.items():
         yield from _title(name)
         if name == "turns":
             yield "``agent``"
             yield "    Takes the turns of accounts without one of their own: see the kinds below."
             yield ""
-        defaults = section.model()
         for key, check in section.settings.items():
-            default = getattr(defaults, snake(key))
-            yield from _entry(key, check.schema, _written(check.schema, default))
+            yield from _entry(key, check.schema)
             yield f"    ``{variable(name, key)}``, ``--set {name}.{key}=...``"
             yield ""
     for kind in KINDS:
         yield from _title(f'an agent of the kind "{kind}"')
         found = schema_of(kind)
         for key in fields_of(kind):
-            needed = " (needed)" if key in found["required"] else ""
-            yield f"``{key}``{needed}"
-            yield f"    {_kind(found['properties'][key]).capitalize()}."
-            yield ""
+            yield from [*_entry(key, found["properties"][key], key in found["required"]), ""]
 
 
 def _title(text: str) -> Iterator[str]:
     yield from ["", text, "-" * len(text), ""]
 
 
-def _entry(key: str, schema: Mapping[str, Any], default: str | None) -> Iterator[str]:
-    yield f"``{key}``" + (f" (default ``{default}``)" if default else "")
+def _entry(key: str, schema: Mapping[str, Any], required: bool = False) -> Iterator[str]:
+    default = f" (default ``{json.dumps(schema['default'])}``)" if "default" in schema else ""
+    yield f"``{key}``" + (" (required)" if required else default)
     said = schema["description"]
     yield f"    {said[0].upper()}{said[1:]} ({_kind(schema)})."
-    if default is None:
-        yield ""
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
@@ -98,15 +93,6 @@ def _flat(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for one in schema["anyOf"]:
         if one != VARIABLE:
             yield from _flat(one)
-
-
-def _written(schema: Mapping[str, Any], value: Any) -> str:
-    kind = _kind(schema)
-    if kind.startswith("a duration"):
-        return f'"{write_duration(value)}"'
-    if kind.startswith("a size"):
-        return f'"{write_size(value)}"'
-    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 if __name__ == "__main__":

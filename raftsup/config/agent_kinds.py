@@ -22,6 +22,7 @@ from raftsup.config.validators import (
     Schema,
     choice,
     fingerprint,
+    line_of,
     list_of,
     mapping,
     object_of,
@@ -46,7 +47,9 @@ def argv(example: str) -> Check:
     """A command: a list of texts of which the first names the program."""
     texts = list_of(text, example)
 
-    @takes({**texts.schema, "examples": [json.loads(example)]})
+    program = {"type": "string", "pattern": r"\S"}
+
+    @takes({**texts.schema, "prefixItems": [program], "examples": [json.loads(example)]})
     def check(value: object, place: Location, errors: ErrorCollector) -> Any:
         words = texts(value, place, errors)
         if words is not INVALID and not words[0].strip():
@@ -57,7 +60,7 @@ def argv(example: str) -> Check:
     return check
 
 
-@takes(word.schema)
+@takes(line_of("[/~].*"))
 def _path(value: object, place: Location, errors: ErrorCollector) -> Any:
     """An absolute path. ``~`` stands for the home folder."""
     path = word(value, place, errors)
@@ -71,7 +74,7 @@ def _path(value: object, place: Location, errors: ErrorCollector) -> Any:
     return ExternalText(expanded, path.written) if isinstance(path, ExternalText) else expanded
 
 
-@takes(mapping(text).schema)
+@takes({**mapping(text).schema, "propertyNames": {"pattern": f"^{_VARIABLE_NAME.pattern}$"}})
 def _environment(value: object, place: Location, errors: ErrorCollector) -> Any:
     held = mapping(text)(value, place, errors)
     if held is INVALID:
@@ -83,7 +86,7 @@ def _environment(value: object, place: Location, errors: ErrorCollector) -> Any:
     return MappingProxyType(held)
 
 
-@takes(word.schema)
+@takes(line_of(_HEADER_NAME.pattern))
 def _header_name(value: object, place: Location, errors: ErrorCollector) -> Any:
     name = word(value, place, errors)
     if isinstance(name, str) and not _is_header_name(name, place, errors):
@@ -111,7 +114,7 @@ def _header_value(value: object, place: Location, errors: ErrorCollector) -> Any
     return line
 
 
-@takes({"type": "object", "additionalProperties": word.schema})
+@takes({**mapping(word).schema, "propertyNames": {"pattern": f"^{_HEADER_NAME.pattern}$"}})
 def _headers(value: object, place: Location, errors: ErrorCollector) -> Any:
     held = mapping(_header_value)(value, place, errors)
     if held is INVALID:
@@ -134,7 +137,7 @@ def _permissions(value: object, place: Location, errors: ErrorCollector) -> Any:
     return INVALID
 
 
-@takes(word.schema)
+@takes(_path.schema)
 def _secret_file(value: object, place: Location, errors: ErrorCollector) -> Any:
     """The secret in a file of its own, read now."""
     path = _path(value, place, errors)
@@ -154,48 +157,64 @@ def _secret_file(value: object, place: Location, errors: ErrorCollector) -> Any:
     return ExternalText(secret)
 
 
-_GATEWAY_URL = url("ws", "wss", "ws://127.0.0.1:18789")
-_BASE_URL = url("http", "https", "http://127.0.0.1:18789/v1")
+_ENV = _environment.says("variables for it, besides the host's own few: here its keys belong")
 
 _FIELDS: dict[str, tuple[type[Any], dict[str, Check], dict[str, str]]] = {
     "command": (
         CommandAgent,
-        {"command": argv('["claude", "-p"]'), "cwd": _path, "env": _environment},
+        {
+            "command": argv('["claude", "-p"]').says(
+                "program and arguments, without a shell; an argument {notice} becomes the notice,"
+                " which else goes to standard input"
+            ),
+            "cwd": _path.says("its working folder; without it that of the host"),
+            "env": _ENV,
+        },
         {"command": 'a list like ["claude", "-p"]'},
     ),
     "openclaw": (
         OpenClawAgent,
         {
-            "url": _GATEWAY_URL,
-            "agentId": word,
-            "sessionKey": word,
-            "token": word,
-            "password": word,
-            "tlsFingerprint": fingerprint,
+            "url": url("ws", "wss", "ws://127.0.0.1:18789").says(
+                "the Gateway's address: ws:// on loopback, wss:// anywhere"
+            ),
+            "agentId": word.says("which of its agents; without it the Gateway's default one"),
+            "sessionKey": word.says("which session; without it one for each lane"),
+            "token": word.says("the Gateway's token; without one OPENCLAW_GATEWAY_TOKEN counts"),
+            "password": word.says("its password, in place of a token"),
+            "tlsFingerprint": fingerprint.says(
+                "SHA-256 of the certificate that it must show, for one of no known issuer"
+            ),
         },
         {"url": 'the Gateway\'s address, like "ws://127.0.0.1:18789"'},
     ),
     "acp": (
         AcpAgent,
         {
-            "command": argv('["npx", "-y", "@agentclientprotocol/claude-agent-acp"]'),
-            "cwd": _path,
-            "env": _environment,
-            "permissions": _permissions,
+            "command": argv('["npx", "-y", "@agentclientprotocol/claude-agent-acp"]').says(
+                "program and arguments, without a shell: one process for each lane"
+            ),
+            "cwd": _path.says("its working folder; without it the home folder"),
+            "env": _ENV,
+            "permissions": _permissions.says(
+                "the answer when it asks for a permission, or the kinds of tools that are allowed"
+            ).defaults(AcpAgent.permissions),
         },
         {"command": 'a list like ["gemini", "--experimental-acp"]'},
     ),
     "openai": (
         OpenAIAgent,
         {
-            "baseUrl": _BASE_URL,
-            "model": word,
-            "api": choice("responses", "chat"),
-            "apiKey": _header_value,
-            "apiKeyFile": _secret_file,
-            "session": word,
-            "sessionHeader": _header_name,
-            "headers": _headers,
+            "baseUrl": url("http", "https", "http://127.0.0.1:18789/v1").says(
+                "what /responses or /chat/completions is appended to; https:// to another host"
+            ),
+            "model": word.says("the model's name"),
+            "api": choice("responses", "chat").says("which API").defaults(OpenAIAgent.api),
+            "apiKey": _header_value.says("sent as a bearer token"),
+            "apiKeyFile": _secret_file.says("a file that holds the key alone, in place of apiKey"),
+            "session": word.says("a name for the session (the field user), one for each lane else"),
+            "sessionHeader": _header_name.says("a header that carries the session besides"),
+            "headers": _headers.says("more headers for each request"),
         },
         {"baseUrl": 'an address like "http://127.0.0.1:18789/v1"', "model": "the model's name"},
     ),
@@ -234,6 +253,10 @@ def schema_of(kind: str) -> Schema:
     return {**named.schema, "required": ["kind", *required]}
 
 
+def checks_of(kind: str) -> dict[str, Check]:
+    """What an agent of ``kind`` may have besides its kind, by key."""
+    return _FIELDS[kind][1]
+
+
 def fields_of(kind: str) -> tuple[str, ...]:
-    """The keys that an agent of ``kind`` may have, besides its kind."""
-    return tuple(_FIELDS[kind][1])
+    return tuple(checks_of(kind))

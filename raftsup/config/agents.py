@@ -48,7 +48,11 @@ _SCHEMA: Schema = {
     "anyOf": [
         *(schema_of(kind) for kind in KINDS),
         {"not": {"required": ["kind"]}, "properties": _ANY, "additionalProperties": False},
-        {"properties": {"kind": VARIABLE}, "required": ["kind"]},
+        {
+            "properties": {**_ANY, "kind": VARIABLE},
+            "required": ["kind"],
+            "additionalProperties": False,
+        },
     ],
 }
 

@@ -34,6 +34,11 @@ class Section:
     model: type[Any]
     settings: dict[str, Check]
 
+    def __post_init__(self) -> None:
+        defaults = self.model()
+        for key, check in self.settings.items():
+            self.settings[key] = check.defaults(getattr(defaults, snake(key)))
+
 
 SECTIONS: Final = {
     "turns": Section(
@@ -89,7 +94,7 @@ SECTIONS: Final = {
 #: What an account has; at the top of ``channels.raft`` it is the account ``default``.
 ACCOUNT: Final[dict[str, Check]] = {
     "name": word.says("for people"),
-    "enabled": boolean.says("whether it runs; one that does not is listed all the same"),
+    "enabled": boolean.says("whether it runs; one that does not is listed").defaults(True),
     "configWrites": boolean.says("OpenClaw's: taken, so that its files can be pasted, and ignored"),
     "profile": word.says("the Raft CLI's profile; no two accounts share one"),
     "agentId": word.says("the agent's id in Raft, as `raft auth whoami` tells"),
@@ -97,12 +102,14 @@ ACCOUNT: Final[dict[str, Check]] = {
         "who takes its turns, in place of turns.agent; without a kind: that, changed"
     ),
     "lane": word.says(
-        "accounts that name the same lane take turns one at a time (default: the id)"
+        "accounts that name the same lane take turns one at a time; without it, its id"
     ),
-    "command": argv('["raft"]').says("the Raft CLI, as the start of a command line"),
-    "activity": choice("off", "turns").says(
-        "with turns, Raft shows the agent as busy, and with which tool; never content"
-    ),
+    "command": argv('["raft"]')
+    .says("the Raft CLI, as the start of a command line")
+    .defaults(["raft"]),
+    "activity": choice("off", "turns")
+    .says("with turns, Raft shows the agent as busy, and with which tool; never content")
+    .defaults("off"),
 }
 
 CHANNEL: Final[dict[str, Check]] = {

@@ -29,6 +29,8 @@ Schema = Mapping[str, Any]
 class Check:
     read: Read
     schema: Schema
+    #: How the file has a value: a default of so many seconds as "10m".
+    write: Callable[[Any], object] = lambda value: value
 
     def __call__(self, value: object, place: Location, errors: ErrorCollector) -> Any:
         return self.read(value, place, errors)
@@ -36,6 +38,10 @@ class Check:
     def says(self, description: str) -> Check:
         """The same, with a word to people who write it."""
         return replace(self, schema={**self.schema, "description": description})
+
+    def defaults(self, value: object) -> Check:
+        """The same, with what holds where it is not written."""
+        return replace(self, schema={**self.schema, "default": self.write(value)})
 
 
 def takes(schema: Schema) -> Callable[[Read], Check]:
@@ -48,6 +54,11 @@ VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 
 def or_variable(*schemas: Schema) -> Schema:
     return {"anyOf": [*schemas, VARIABLE]}
+
+
+def line_of(pattern: str) -> Schema:
+    """A text that is trimmed, matches ``pattern`` or is blank; or holds a variable."""
+    return {"type": "string", "pattern": rf"^\s*({pattern})?\s*$|{VARIABLE['pattern']}"}
 
 
 #: Stands for a value whose problem is already reported.
@@ -156,12 +167,13 @@ def duration(low: float, high: float = LONGEST) -> Check:
             number = _number(value)
         return float(number) if number is not None and abs(number) <= LONGEST else None
 
-    return _bounded(
+    check = _bounded(
         read, low, high,
         f'seconds as a number, or a text like "90s" (units: {", ".join(MILLISECONDS)}),'
         f' from "{write_duration(low)}" to "{write_duration(high)}"',
         or_variable({"type": "number", "minimum": low, "maximum": high}, _with_unit(MILLISECONDS)),
     )  # fmt: skip
+    return replace(check, write=write_duration)
 
 
 def size(low: int, high: int) -> Check:
@@ -173,12 +185,13 @@ def size(low: int, high: int) -> Check:
             number = _number(value)
         return int(number) if number is not None and number == math.floor(number) else None
 
-    return _bounded(
+    check = _bounded(
         read, low, high,
         'bytes as a number, or a text like "256KiB" (units: B, kB, MB, GB, TB, KiB, MiB, GiB,'
         f' TiB), from "{write_size(low)}" to "{write_size(high)}"',
         or_variable({"type": "integer", "minimum": low, "maximum": high}, _with_unit(BYTES)),
     )  # fmt: skip
+    return replace(check, write=write_size)
 
 
 def _with_unit(units: Iterable[str]) -> Schema:
@@ -248,7 +261,9 @@ def word(value: object, place: Location, errors: ErrorCollector) -> Any:
 def url(plain: str, secure: str, example: str) -> Check:
     """A URL of either scheme; ``plain`` only on loopback, since a key travels over it."""
 
-    @takes({"type": "string", "examples": [example]})
+    scheme = "".join(f"[{c}{c.upper()}]" for c in plain)
+
+    @takes({**line_of(rf"{scheme}[sS]?://[^@?#]+"), "examples": [example]})
     def check(value: object, place: Location, errors: ErrorCollector) -> Any:
         address = word(value, place, errors)
         if address is INVALID or address is None:
@@ -290,7 +305,7 @@ def is_loopback(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
-@takes({"type": "string"})
+@takes(line_of(_FINGERPRINT.pattern))
 def fingerprint(value: object, place: Location, errors: ErrorCollector) -> Any:
     """The SHA-256 of a certificate, as 64 small hex digits."""
     given = word(value, place, errors)

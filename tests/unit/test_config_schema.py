@@ -9,12 +9,17 @@ from typing import Any
 import json5
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raftsup.cli.main import main
 from raftsup.config import schema
+from raftsup.config.agent_kinds import KINDS, checks_of, schema_of
+from raftsup.config.errors import ErrorCollector, Location
 from raftsup.config.load import ConfigError
+from raftsup.config.reader import resolve
 from raftsup.config.schema import ACCOUNT, SECTIONS
+from raftsup.config.validators import INVALID
 from scripts.config_reference import page
 from tests.unit.config_trees import config, raft
 from tests.unit.test_config_secrets import ENVIRON, _nearly, _right, relaxed
@@ -22,6 +27,8 @@ from tests.unit.test_config_secrets import ENVIRON, _nearly, _right, relaxed
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft202012Validator(schema.document())
 COMMAND = {"kind": "command", "command": ["agent"]}
+OPENCLAW = {"kind": "openclaw", "url": "wss://gateway"}
+OPENAI = {"kind": "openai", "baseUrl": "https://a/v1", "model": "m"}
 
 
 @relaxed
@@ -55,6 +62,16 @@ def test_what_the_loader_takes_the_schema_takes(tree: Any) -> None:
         raft({"profile": "p", "agent": {**COMMAND, "url": "ws://127.0.0.1:1"}}),
         raft({"profile": "p", "agent": {"kind": "acp", "command": ["a"], "permissions": ["fly"]}}),
         raft({"accounts": {"a": {"profile": "p", "bind": "0.0.0.0"}}}),
+        raft({"profile": "p", "command": [" "]}),
+        raft({"profile": "p", "agent": {**COMMAND, "cwd": "work"}}),
+        raft({"profile": "p", "agent": {**COMMAND, "env": {"1A": "x"}}}),
+        raft({"profile": "p", "agent": {"kind": "openclaw", "url": "http://127.0.0.1:1"}}),
+        raft({"profile": "p", "agent": {"kind": "openclaw", "url": "ws://me@127.0.0.1"}}),
+        raft({"profile": "p", "agent": {**OPENCLAW, "tlsFingerprint": "ab"}}),
+        raft({"profile": "p", "agent": {**OPENAI, "sessionHeader": "x y"}}),
+        raft({"profile": "p", "agent": {**OPENAI, "headers": {"x y": "1"}}}),
+        raft({"profile": "p", "agent": {**OPENAI, "api": "completions"}}),
+        raft({"profile": "p", "agent": {"kind": "${SECRET}", "comand": ["a"]}}),
         [],
     ],
 )
@@ -68,7 +85,9 @@ def test_the_example_config_fits_and_each_setting_is_described() -> None:
     example = json5.loads((ROOT / "conf/raftsup.example.json5").read_text())
     assert list(VALIDATOR.iter_errors(example)) == []
     checks = [*ACCOUNT.values(), *(c for s in SECTIONS.values() for c in s.settings.values())]
-    assert all(check.schema.get("description") for check in checks)
+    told = [check.schema for check in checks]
+    told += [schema_of(kind)["properties"][key] for kind in KINDS for key in checks_of(kind)]
+    assert all(one.get("description") for one in told)
 
 
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,3 +98,33 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_reference_is_up_to_date() -> None:
     """``python scripts/config_reference.py > docs/configuration.rst`` makes it anew."""
     assert (ROOT / "docs/configuration.rst").read_text() == page()
+
+
+_edges = st.sampled_from(["", " ", "\t", "\n", "\x85", "${SECRET}", "$${", "~", "/", "@"])
+_written = (
+    st.sampled_from(["10m", "1.5 GiB", "off", "true", "4", "/a b", "~/x", "~", "ws://[::1]:1/x"])
+    | st.sampled_from(["WSS://a", "https://a/v1", "hTTp://localhost", "sha256:" + "aB:" * 32])
+    | st.sampled_from(["x-key", "A", "ab" * 32, "read", "allow"])
+    | st.text(max_size=6)
+)
+_texts = st.tuples(_edges, _written, _edges).map("".join)
+_values = (
+    _texts | st.integers(-2, 1 << 41) | st.floats() | st.booleans() | st.lists(_texts, max_size=2)
+    | st.dictionaries(_texts, _texts, max_size=2)
+)  # fmt: skip
+_CHECKS = {
+    **{f"{name}.{key}": c for name, s in SECTIONS.items() for key, c in s.settings.items()},
+    **{key: check for key, check in ACCOUNT.items() if key != "agent"},
+    **{f"{kind}.{key}": check for kind in KINDS for key, check in checks_of(kind).items()},
+}
+
+
+@pytest.mark.parametrize("name", _CHECKS)
+@settings(deadline=None, max_examples=100)
+@given(_values)
+def test_what_each_check_takes_its_schema_takes(name: str, value: object) -> None:
+    check, errors = _CHECKS[name], ErrorCollector()
+    held = check(resolve(value, ENVIRON, Location("f"), errors), Location("f"), errors)
+    if not errors.problems:
+        assert held is not INVALID
+        assert list(jsonschema.Draft202012Validator(check.schema).iter_errors(value)) == []

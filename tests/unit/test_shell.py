@@ -58,6 +58,7 @@ def test_bash_completes_commands_options_actions_and_accounts(tmp_path: Path) ->
     assert bash(str(script), "raftsup st", env) == {"start", "stop", "status"}
     assert "--transcript" in bash(str(script), "raftsup turn show --", env)
     assert {"list", "show"} <= bash(str(script), "raftsup turn ", env)
+    assert {"check", "schema"} <= bash(str(script), "raftsup config ", env)
     assert bash(str(script), "raftsup turn run s", env) == {"support", "sales"}
 
 
