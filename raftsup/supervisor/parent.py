@@ -28,7 +28,7 @@ from raftsup.supervisor._compat import (
 from raftsup.supervisor.drain import Drain
 from raftsup.supervisor.options import Options
 from raftsup.supervisor.reload import Reloads
-from raftsup.worker.preload import preload
+from raftsup.worker.worker import preload
 
 #: Seconds that the main loop sleeps while something is about to change, and otherwise.
 _BUSY_POLL_S, _IDLE_POLL_S = 0.05, 0.5

@@ -6,6 +6,8 @@ endpoint closes. So a bridge never outlives its endpoint, and never meets one th
 
 from __future__ import annotations
 
+import functools
+import io
 import logging
 import os
 import secrets
@@ -13,34 +15,36 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import falcon
 
 from raftsup import exit_codes, hook_token, raft_home
 from raftsup.config.model import Account, Config, Dedupe
 from raftsup.dispatcher.control_client import Doorbell
-from raftsup.ledger import Accepted, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import Accepted, Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.proc import child, lockfile
+from raftsup.proc import lockfile
+from raftsup.proc.child import IdleShim
 from raftsup.proc.env import clean_env
 from raftsup.raft_errors import Who
 from raftsup.wake import Wake
-from raftsup.worker import heartbeat as worker_heartbeat
-from raftsup.worker import probe_key
+from raftsup.worker import heartbeat, http_server, probe_key
 from raftsup.worker.activity.subscriber import Feed, Queue
 from raftsup.worker.bridge.process import Bridge, argv_of
 from raftsup.worker.bridge.state import Life, Timings
-from raftsup.worker.endpoint import Endpoint, Hooks
+from raftsup.worker.endpoint import Endpoint, Hooks, Slot, app_for
 from raftsup.worker.http_server import Finish, serve
-from raftsup.worker.preload import application
 from raftsup.worker.status_file import Report
 
 LOG = logging.getLogger("raftsup.worker")
 #: Whole seconds for requests under way once the bridge is gone.
-_GRACE = 2
+_GRACE_S = 2
 #: The longest that a worker takes to stop by itself, in seconds.
-STOP_BUDGET = round(Timings().term_grace * 2 + _GRACE)
-_PREDECESSOR = 5.0
+STOP_BUDGET = round(Timings().term_grace * 2 + _GRACE_S)
+#: Seconds that a predecessor may take to let go of the lock.
+_PREDECESSOR_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -92,44 +96,80 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
     env = clean_env(environ)
     os.environ.clear()
     os.environ.update(env)
-    state = settings.state
     # Before anything else is in memory and while there is one thread.
-    idle = child.IdleShim()
+    idle = IdleShim()
     idle.refill()
     try:
-        lockfile.take(state.reports / f"{settings.account}.lock", wait=_PREDECESSOR)
+        lockfile.take(settings.state.reports / f"{settings.account}.lock", wait=_PREDECESSOR_S)
     except lockfile.Held as held:
         LOG.error(say("worker.refused", reason=f"another worker of this account runs: {held}"))
-        return exit_codes.ALREADY_RUNNING
+        return held.exit_code
     try:
-        ledger = open_ledger(state.ledger, settings.map_size)
+        ledger = open_ledger(settings.state.ledger, settings.map_size)
     except LedgerError as error:
         LOG.error(say("ledger.closed", reason=str(error)))
-        return exit_codes.FAILED
+        return error.exit_code
+    Worker(settings, env, ledger, idle).serve()
+    return exit_codes.OK
 
-    token, session = secrets.token_hex(32), f"raftsup-{settings.account}-{secrets.token_hex(4)}"
-    stopping, finish, doorbell = threading.Event(), Finish(), Doorbell(state.dispatcher_socket)
-    report = Report(state.report(settings.account), settings.account, settings.profile)
-    report.adopt()
-    who = _who(settings, env)
-    report.bridge_log = _log_of(who, env)
-    bridge = Bridge(
-        settings.account,
-        who,
-        _bridge_env(env, token, settings),
-        report.bridge,
-        idle,
-        Life(failures=report.failures, listened_at=report.listened_at),
-        Timings(silence=settings.bridge_silence, restart=settings.bridge_restart),
-    )
-    waiting = Queue()
-    feed = _feed(settings, session, waiting, stopping)
-    hooks_key = hook_token.new_key()
-    port = 0
 
-    def accept(wake: Wake) -> Accepted:
+class Worker:
+    """One account's endpoint, bridge and activity, and their threads."""
+
+    def __init__(
+        self, settings: Settings, env: Mapping[str, str], ledger: Ledger, idle: IdleShim
+    ) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._session = f"raftsup-{settings.account}-{secrets.token_hex(4)}"
+        self._token, self._hooks_key = secrets.token_hex(32), hook_token.new_key()
+        self._stopping, self._finish = threading.Event(), Finish()
+        self._doorbell = Doorbell(settings.state.dispatcher_socket)
+        self._report = Report(
+            settings.state.report(settings.account), settings.account, settings.profile
+        )
+        self._report.adopt()
+        who = _who(settings, env)
+        self._report.bridge_log = _log_of(who, env)
+        self._bridge = Bridge(
+            settings.account,
+            who,
+            _bridge_env(env, self._token, settings),
+            self._report.bridge,
+            idle,
+            Life(failures=self._report.failures, listened_at=self._report.listened_at),
+            Timings(silence=settings.bridge_silence, restart=settings.bridge_restart),
+        )
+        self._bridging: threading.Thread | None = None
+        self._events = Queue()
+        self._feed = self._make_feed()
+        self._port = 0
+
+    def serve(self) -> None:
+        """Until SIGTERM, or until the parent is gone."""
+        state, account = self._settings.state, self._settings.account
+        app, slot = application()
+        slot.contract = Endpoint(
+            token=self._token,
+            port=lambda: self._port,
+            runtime_session=lambda: self._session,
+            accept=self._accept,
+            state=self._report.state,
+            stopping=self._stopping.is_set,
+            count=self._report.count,
+            ring=self._doorbell.ring,
+            drain=self._events.drain,
+            probe_key=probe_key.new_key(state.probe_key(account)),
+            hooks=self._hooks(),
+        )
+        serve(app, ready=self._ready, on_term=self._on_term, finish=self._finish, grace=_GRACE_S)
+        if not self._stopping.is_set():
+            LOG.warning(say("worker.orphaned", reason="its parent is gone"))
+        LOG.info(say("worker.stopped"))
+
+    def _accept(self, wake: Wake) -> Accepted:
+        settings = self._settings
         try:
-            accepted = ledger.accept(
+            accepted = self._ledger.accept(
                 settings.account,
                 wake,
                 now=time.time(),
@@ -138,90 +178,70 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
             )
         except LedgerUnavailable as error:
             if error.lasting:
-                on_term()  # only a new process can open the ledger again
+                self._on_term()  # only a new process can open the ledger again
             raise
         action = "wake.duplicate" if accepted.duplicate else "wake.accepted"
         LOG.info(say(action, turn=accepted.turn or None))
         return accepted
 
-    def ready(listening: int) -> None:
-        nonlocal port
-        port = listening
+    def _ready(self, port: int) -> None:
+        settings, report = self._settings, self._report
+        self._port = port
         report.url = f"http://127.0.0.1:{port}/wake"
         LOG.info(say("endpoint.listening", url=report.url, pid=os.getpid()))
         argv = argv_of(settings.command, settings.profile, report.url)
-        threads.append(_thread("bridge", lambda: bridge.run(argv)))
-        heartbeat = state.heartbeat(heartbeat_name(settings.account))
-        every = worker_heartbeat.interval(settings.watchdog)
+        self._bridging = _thread("bridge", lambda: self._bridge.run(argv))
+        path = settings.state.heartbeat(heartbeat_name(settings.account))
+        every = heartbeat.interval(settings.watchdog)
         _thread(
-            "pulse", lambda: worker_heartbeat.beat(port, heartbeat, every, stopping, report.write)
+            "heartbeat",
+            lambda: heartbeat.beat(port, path, every, self._stopping, report.write),
         )
-        _follow_turns(settings, feed, f"http://127.0.0.1:{port}/activity", hooks_key)
+        self._follow_turns()
 
-    def on_term() -> None:
-        if not stopping.is_set():
-            stopping.set()
-            _thread("stop", end)
+    def _on_term(self) -> None:
+        if not self._stopping.is_set():
+            self._stopping.set()
+            _thread("stop", self._end)
 
-    def end() -> None:
+    def _end(self) -> None:
         LOG.info(say("worker.stopping"))
-        bridge.stop()
-        for thread in threads:
-            thread.join()
-        report.write()
-        finish()
+        self._bridge.stop()
+        if self._bridging is not None:
+            self._bridging.join()
+        self._report.write()
+        self._finish()
 
-    threads: list[threading.Thread] = []
-    app, slot = application()
-    slot.contract = Endpoint(
-        token=token,
-        port=lambda: port,
-        runtime_session=lambda: session,
-        accept=accept,
-        state=report.state,
-        stopping=stopping.is_set,
-        count=report.count,
-        ring=doorbell.ring,
-        drain=waiting.drain,
-        probe_key=probe_key.new_key(state.probe_key(settings.account)),
-        hooks=_hooks(feed, hooks_key),
-    )
-    serve(app, ready=ready, on_term=on_term, finish=finish, grace=_GRACE)
-    if not stopping.is_set():
-        LOG.warning(say("worker.orphaned", reason="its parent is gone"))
-    LOG.info(say("worker.stopped"))
-    return exit_codes.OK
+    # -- activity
 
+    def _make_feed(self) -> Feed | None:
+        settings = self._settings
+        if settings.activity == "off":
+            return None
+        socket = settings.state.dispatcher_socket
+        return Feed(socket, settings.account, self._session, self._events.put, self._stopping)
 
-def _feed(
-    settings: Settings, session: str, waiting: Queue, stopping: threading.Event
-) -> Feed | None:
-    if settings.activity == "off":
-        return None
-    socket = settings.state.dispatcher_socket
-    return Feed(socket, settings.account, session, waiting.put, stopping)
-
-
-def _hooks(feed: Feed | None, key: str) -> Hooks | None:
-    if feed is None:
-        return None
-    return Hooks(
-        run_of=lambda presented: hook_token.run_of(presented, key, feed.running()),
-        take=feed.hook,
-    )
-
-
-def _follow_turns(settings: Settings, feed: Feed | None, url: str, key: str) -> None:
-    path = settings.state.hooks(settings.account)
-    try:
+    def _hooks(self) -> Hooks | None:
+        feed, key = self._feed, self._hooks_key
         if feed is None:
-            hook_token.withdraw(path)
-        else:
-            _thread("activity", feed.run)
-            hook_token.publish(path, url, key)
-    except OSError as error:
-        # Raft then sees the turns without their tools.
-        LOG.warning(say("activity.no_hooks", path=path, reason=error.strerror))
+            return None
+        return Hooks(
+            run_of=lambda presented: hook_token.run_of(presented, key, feed.running()),
+            take=feed.hook,
+        )
+
+    def _follow_turns(self) -> None:
+        path = self._settings.state.hooks(self._settings.account)
+        try:
+            if self._feed is None:
+                hook_token.withdraw(path)
+            else:
+                _thread("activity", self._feed.run)
+                url = f"http://127.0.0.1:{self._port}/activity"
+                hook_token.publish(path, url, self._hooks_key)
+        except OSError as error:
+            # Raft then sees the turns without their tools.
+            LOG.warning(say("activity.no_hooks", path=path, reason=error.strerror))
 
 
 def _who(settings: Settings, env: Mapping[str, str]) -> Who:
@@ -258,3 +278,54 @@ def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=guarded, name=name, daemon=True)
     thread.start()
     return thread
+
+
+# What every worker would build for itself is built once in the parent and shared by all: the
+# application, gunicorn's settings, and what the first request loads and caches. Some milliseconds
+# and megabytes for each account. Nothing of it opens a file, a socket or a thread.
+
+#: Refuses everything; never served.
+_NOBODY = Endpoint(
+    token="",
+    port=lambda: 0,
+    runtime_session=lambda: "",
+    accept=lambda wake: Accepted(0, duplicate=True),
+    state=lambda: "starting",
+    stopping=lambda: True,
+    count=lambda what: None,
+    ring=lambda: None,
+    drain=lambda most: ([], 0),
+)
+
+
+@functools.cache
+def application() -> tuple[falcon.App[Any, Any], Slot]:
+    """The application, and the slot for the contract that it is to serve."""
+    slot = Slot(_NOBODY)
+    return app_for(slot), slot
+
+
+def preload() -> None:
+    """Build it all now. For the parent, before it forks."""
+    http_server.config()
+    app, _ = application()
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/health",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "0",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "127.0.0.1:0",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+    }
+    # Falcon compiles its routes at the first request.
+    list(app(environ, _start_response))
+
+
+def _start_response(
+    status: str, headers: object, exc_info: object = None
+) -> Callable[[bytes], object]:
+    return lambda data: None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.wake import BODY_LIMIT, Refused
-from raftsup.worker.intake import nothing_after
+from raftsup.worker.http_server import nothing_after
 from raftsup.worker.request_buffer import HEAD_LIMIT, RAW_LIMIT, Arrival
 
 HEAD = b"POST /wake HTTP/1.1\r\nhost: x\r\n"

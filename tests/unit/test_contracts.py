@@ -1,8 +1,7 @@
 """What raftsup takes from inside supervisor and gunicorn is still there, and still looks the same.
 
 Each of these packages may change its internals with any version. A failure here says what moved;
-who leans on it is ``raftsup.supervisor._compat``, and ``raftsup.worker.http_server`` with
-``intake``.
+who leans on it is ``raftsup.supervisor._compat``, and ``raftsup.worker.http_server``.
 """
 
 from __future__ import annotations
