@@ -14,7 +14,7 @@ from raftsup.cli.context import account_id, state_of
 from raftsup.cli.output import complain, print_json
 from raftsup.dispatcher import control_client
 from raftsup.ledger import Ledger, open_ledger
-from raftsup.ops import follow, turns
+from raftsup.ops import turns
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
 
@@ -95,7 +95,7 @@ def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
             print(f"turn {turn.id} has no transcript: {_without(turn)}", file=sys.stderr)
     else:
         waits = turn.state is State.QUEUED
-        print(turns.page(turn, state, follow.held_by(turn, state) if waits else ""), end="")
+        print(turns.page(turn, state, turns.held_by(turn, state) if waits else ""), end="")
     return exit_codes.OK
 
 
@@ -137,7 +137,7 @@ def _run(arguments: argparse.Namespace, state: StateDir) -> int:
         return exit_codes.OK
     try:
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:
-            for now, why in follow.follow(turn, ledger, state):
+            for now, why in turns.follow(turn, ledger, state):
                 print(turns.progress(now, why), flush=True)
     except KeyboardInterrupt:
         print(f"\nturn {turn} goes on; `raftsup turn cancel {turn}` ends it", file=sys.stderr)

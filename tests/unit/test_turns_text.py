@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.ops.follow import why_queued
-from raftsup.ops.turns import for_terminal, line, page, progress, transcripts
+from raftsup.ops.turns import for_terminal, line, page, progress, transcripts, why_queued
 from raftsup.paths import StateDir
 from raftsup.turn import State, Turn
 
