@@ -12,7 +12,7 @@ from raftsup.config.model import Account, CommandAgent, Turns
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.proc.env import clean_env
-from raftsup.runners import Runner, Step, Stop, Work
+from raftsup.runners.base import AttemptSpec, Runner, Step, Stop
 from raftsup.turn import Outcome, OutcomeKind, Turn, notice
 
 LOG = logging.getLogger("raftsup.dispatcher")
@@ -69,9 +69,9 @@ def work_of(
     seconds: float,
     remember: Callable[[str], Awaitable[None]],
     report: Callable[[Step], None],
-) -> Work:
+) -> AttemptSpec:
     profile = account.profile or ""
-    return Work(
+    return AttemptSpec(
         turn=turn,
         profile=profile,
         notice=notice(account.command, profile),
@@ -91,7 +91,7 @@ def work_of(
     )
 
 
-async def run(runner: Runner, work: Work, stop: Stop, timeout: float) -> Outcome:
+async def run(runner: Runner, work: AttemptSpec, stop: Stop, timeout: float) -> Outcome:
     """Run ``work``, ended as TIMED_OUT when its seconds are over. Never raises.
 
     ``timeout``: turns.timeout, of which a predecessor may have used a part.

@@ -25,7 +25,7 @@ from raftsup.dispatcher.scheduler import TurnQueue
 from raftsup.ledger import Ledger, LedgerUnavailable
 from raftsup.log import say
 from raftsup.paths import StateDir
-from raftsup.runners import Lender, Step
+from raftsup.runners.base import RunnerProvider, Step
 from raftsup.turn import ENDED, Event, LaneHealth, Outcome, OutcomeKind, State, Turn, judge
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Dispatcher:
         state: StateDir,
         environ: Mapping[str, str],
         *,
-        pool: Lender,
+        pool: RunnerProvider,
         publish: Callable[[dict[str, object]], None] = lambda event: None,
         now: Callable[[], float] = time.time,
         retry_s: float = RETRY_S,

@@ -21,7 +21,7 @@ from raftsup.ledger import Ledger, LedgerError, open_ledger
 from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.proc import child, lockfile
-from raftsup.runners.registry import Pool
+from raftsup.runners.registry import RunnerRegistry
 
 LOG = logging.getLogger("raftsup.dispatcher")
 #: The heartbeat's name, and the program's in supervisorctl.
@@ -101,7 +101,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     server = Server(lambda: _safely(dispatcher.pump))
-    pool = Pool(state, environ, lambda: _safely(dispatcher.pump), idle)
+    pool = RunnerRegistry(state, environ, lambda: _safely(dispatcher.pump), idle)
     dispatcher = Dispatcher(
         config,
         ledger,

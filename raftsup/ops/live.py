@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from raftsup.config.model import Agent, Config
 from raftsup.paths import StateDir
 from raftsup.proc.env import clean_env
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 from raftsup.runners.check import try_out
 
 

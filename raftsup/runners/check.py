@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raftsup.config.model import AcpAgent, Agent, CommandAgent, OpenAIAgent, OpenClawAgent
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 
 
 async def try_out(agent: Agent, env: Mapping[str, str], device_key: Path) -> list[Finding]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from raftsup.config.model import CommandAgent
 from raftsup.proc.child import Child, IdleShim, exit_text, spawn
-from raftsup.runners import Stop, Work, leftovers
+from raftsup.runners import leftovers
+from raftsup.runners.base import AttemptSpec, Stop
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 from raftsup.wait import first_of
@@ -30,7 +31,7 @@ class CommandRunner:
     async def close(self) -> None:
         pass
 
-    async def run(self, work: Work, stop: Stop) -> Outcome:
+    async def run(self, work: AttemptSpec, stop: Stop) -> Outcome:
         lock = locked(work.transcript)
         if isinstance(lock, Outcome):
             return lock
@@ -42,7 +43,7 @@ class CommandRunner:
         finally:
             os.close(lock)
 
-    async def _run(self, work: Work, stop: Stop, lock: int) -> Outcome:
+    async def _run(self, work: AttemptSpec, stop: Stop, lock: int) -> Outcome:
         argv = [word.replace(PLACEHOLDER, work.notice) for word in self._agent.command]
         by_argument = argv != list(self._agent.command)
         cwd = str(Path(self._agent.cwd).expanduser()) if self._agent.cwd else None

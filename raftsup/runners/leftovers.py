@@ -1,14 +1,22 @@
-"""Finding what a killed shim let go: processes that carry the marks of one attempt, or of the
-agent that stays in a lane.
+"""What a dead dispatcher left running: found by its marks, waited for by its locks, and killed.
+
+A lane's lock is a ``flock`` that the agent's process, its shim and all that it started inherit: it
+is free when they are gone. What closed the lock, or was let go by a killed shim, is found by the
+marks in its environment: those of one attempt, or of the agent that stays in a lane.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import psutil
+
+from raftsup.proc import lockfile
 
 #: The environment variables that together name one attempt of one host. Every process of the
 #: attempt has them, unless it cleaned its environment itself.
@@ -17,6 +25,9 @@ MARKS = ("RAFTSUP_STATE_DIR", "RAFTSUP_TURN", "RAFTSUP_ATTEMPT")
 LANE_MARKS = ("RAFTSUP_STATE_DIR", "RAFTSUP_LANE")
 #: Seconds that the kernel is given to bury the killed before the next look.
 _BURIAL = 0.005
+#: Seconds that the shims of a dead dispatcher are given before their work is done for them.
+TIMEOUT_S = 3.0
+_POLL_S = 0.02
 
 
 def marks_in(env: Mapping[str, str]) -> dict[str, str]:
@@ -44,3 +55,26 @@ async def until_none(marks: Mapping[str, str]) -> list[int]:
         killed.update(found)
         await asyncio.sleep(_BURIAL)
     return sorted(killed)
+
+
+async def take_lane(path: Path, marks: Mapping[str, str], report: Callable[[str], None]) -> int:
+    """Wait until no process of the lane runs, and lock ``path``; the descriptor, to hand on.
+
+    ``report`` is told, in words, when something had to be killed for it. Raises ``OSError`` if
+    the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not lockfile.try_lock(descriptor):
+            if time.monotonic() > deadline:
+                killed = kill_marked(marks)
+                report(f"{path} is locked by an older agent; killed {killed or 'nothing'}")
+                deadline = time.monotonic() + TIMEOUT_S
+            await asyncio.sleep(_POLL_S)
+        if left := await until_none(marks):
+            report(f"an older agent's shim was killed; killed what it left: {left}")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

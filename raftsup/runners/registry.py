@@ -25,7 +25,7 @@ from raftsup.log import say
 from raftsup.paths import StateDir
 from raftsup.proc import child
 from raftsup.proc.env import clean_env
-from raftsup.runners import Runner, Seat
+from raftsup.runners.base import Runner, RunnerContext
 from raftsup.runners.command import CommandRunner
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Taken:
     turns: int = 0
 
 
-class Pool:
+class RunnerRegistry:
     """Lends runners to turns. ``changed`` is called when an unavailable one may be back."""
 
     def __init__(
@@ -111,8 +111,8 @@ class Pool:
     def _open(self, lane: str, agent: Agent) -> Runner:
         env = clean_env(self._environ)
 
-        def seat(agent: A) -> Seat[A]:
-            return Seat(agent, lane, env, self._state, self._changed)
+        def seat(agent: A) -> RunnerContext[A]:
+            return RunnerContext(agent, lane, env, self._state, self._changed)
 
         match agent:
             case CommandAgent():

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from raftsup.config.model import OpenClawAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Seat
+from raftsup.runners.base import RunnerContext
 from raftsup.runners.openclaw import check, connect_errors, frames, identity, websocket
 from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.frames import Challenge
@@ -224,7 +224,7 @@ def test_a_host_from_elsewhere_names_its_request_and_works_once_it_is_approved(
         async with proxy(proxied.gateway.port) as port, laid(state) as table:
             agent = agent_of(proxied, url=f"ws://127.0.0.1:{port}")
             gateways = Gateways(state.device_key, lambda: None)
-            seat = OpenClawRunner(Seat(agent, "support", {}, state), gateways)
+            seat = OpenClawRunner(RunnerContext(agent, "support", {}, state), gateways)
             try:
                 told = re.compile(r"run `openclaw devices approve (\S+)` on the Gateway's host")
                 text = await _first(lambda: seat.unavailable() * bool(

@@ -13,8 +13,8 @@ from typing import Any
 
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Seat, Step, Stop, Work
 from raftsup.runners.acp.runner import AcpRunner
+from raftsup.runners.base import AttemptSpec, RunnerContext, Step, Stop
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
 
 AGENT = str(Path(__file__).with_name("acp_agent.py"))
@@ -54,13 +54,13 @@ class Lane:
             self.changes += 1
 
         env = {"PATH": os.environ["PATH"], "HOME": str(self.cwd), "OF_THE_SEAT": "1"}
-        return AcpRunner(Seat(agent, "lane / one", env, self.state, changed))
+        return AcpRunner(RunnerContext(agent, "lane / one", env, self.state, changed))
 
-    def work(self) -> Work:
+    def work(self) -> AttemptSpec:
         self.turns += 1
         turn = Turn(self.turns, "support", State.RUNNING, attempt=1)
         transcript = self.state.transcript(turn.id, 1)
-        return Work(
+        return AttemptSpec(
             turn, "profile", NOTICE, transcript, 10_000, {}, report=lambda s: self.steps.append(s)
         )
 

@@ -19,7 +19,7 @@ from raftsup.config.model import Account, Agent, CommandAgent, Config, Dedupe, T
 from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
-from raftsup.runners import Stop, Work
+from raftsup.runners.base import AttemptSpec, Stop
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
 from raftsup.wake import Wake
 
@@ -60,12 +60,12 @@ class Agents:
     open: dict[int, asyncio.Future[Outcome]] = field(default_factory=dict)
     together: list[set[int]] = field(default_factory=list)
     #: Ends every run of a turn at once, where it gives an outcome.
-    reply: Callable[[Work], Outcome | None] = lambda work: None
+    reply: Callable[[AttemptSpec], Outcome | None] = lambda work: None
     #: By lane: why its agent cannot be had.
     away: dict[str, str] = field(default_factory=dict)
     #: What a run's handle begins with, where runs go on without their dispatcher.
     elsewhere: str = ""
-    works: list[Work] = field(default_factory=list)
+    works: list[AttemptSpec] = field(default_factory=list)
 
     def serve(self, accounts: Iterable[Account]) -> None:
         pass
@@ -80,7 +80,7 @@ class Agents:
     async def close(self) -> None:
         pass
 
-    async def run(self, work: Work, stop: Stop) -> Outcome:
+    async def run(self, work: AttemptSpec, stop: Stop) -> Outcome:
         turn = work.turn.id
         assert turn not in self.open, "two attempts of one turn at once"
         self.begun.append((turn, work.turn.attempt))

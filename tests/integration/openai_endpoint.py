@@ -13,7 +13,7 @@ from aiohttp import web
 
 from raftsup.config.model import OpenAIAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Seat, Stop, Work
+from raftsup.runners.base import AttemptSpec, RunnerContext, Stop
 from raftsup.runners.openai.runner import OpenAIRunner
 from raftsup.runners.transcript import is_free
 from raftsup.turn import Outcome, State, Turn, notice
@@ -108,14 +108,16 @@ def agent_at(url: str, **more: Any) -> OpenAIAgent:
     return OpenAIAgent(url, "openclaw/main", **{"api_key": KEY, **more})
 
 
-def work_in(state: StateDir, **more: Any) -> Work:
+def work_in(state: StateDir, **more: Any) -> AttemptSpec:
     turn = Turn(7, "support", State.RUNNING, attempt=2)
     path = state.transcript(7, 2)
-    return dataclasses.replace(Work(turn, "two words", NOTICE, path, 10_000, {}), **more)
+    return dataclasses.replace(AttemptSpec(turn, "two words", NOTICE, path, 10_000, {}), **more)
 
 
-def seat_in(state: StateDir, agent: OpenAIAgent, changed: Callable[[], None]) -> Seat[OpenAIAgent]:
-    return Seat(agent, "support", {}, state, changed)
+def seat_in(
+    state: StateDir, agent: OpenAIAgent, changed: Callable[[], None]
+) -> RunnerContext[OpenAIAgent]:
+    return RunnerContext(agent, "support", {}, state, changed)
 
 
 async def run(

@@ -15,7 +15,7 @@ import pytest
 from raftsup.backoff import Backoff
 from raftsup.config.model import OpenClawAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Seat, Step, Stop, Work
+from raftsup.runners.base import AttemptSpec, RunnerContext, Step, Stop
 from raftsup.runners.openclaw import connect_errors, connection, runner
 from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.runner import OpenClawRunner
@@ -57,7 +57,7 @@ class Table:
         self.changes += 1
 
     def seat(self, lane: str = "support", **more: Any) -> OpenClawRunner:
-        taken = Seat(self.agent(**more), lane, {}, self.state, self.changed)
+        taken = RunnerContext(self.agent(**more), lane, {}, self.state, self.changed)
         self.seats.append(OpenClawRunner(taken, self.gateways))
         return self.seats[-1]
 
@@ -72,8 +72,8 @@ class Table:
     def handle(self) -> str:
         return self.remembered[-1][0]
 
-    def work(self, handle: str = "", number: int = 7) -> Work:
-        return Work(
+    def work(self, handle: str = "", number: int = 7) -> AttemptSpec:
+        return AttemptSpec(
             Turn(number, "support", State.RUNNING, attempt=2),
             "support",
             NOTICE,
@@ -105,7 +105,7 @@ class Riding:
         return await self.outcome()
 
 
-def ride(seat: OpenClawRunner, work: Work) -> Riding:
+def ride(seat: OpenClawRunner, work: AttemptSpec) -> Riding:
     stop: Stop = asyncio.get_running_loop().create_future()
     return Riding(asyncio.create_task(seat.run(work, stop)), stop)
 

@@ -16,9 +16,9 @@ import pytest
 
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Step, Stop
 from raftsup.runners.acp import process, session
 from raftsup.runners.acp import runner as runner_module
+from raftsup.runners.base import Step, Stop
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.acp_seat import NOTICE, Lane, Seated, stopped_turn, turn, until
 from tests.processes import alive

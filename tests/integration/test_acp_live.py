@@ -10,8 +10,8 @@ import pytest
 
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
-from raftsup.runners import Finding
 from raftsup.runners.acp import check
+from raftsup.runners.base import Finding
 from tests.integration.acp_seat import Lane
 from tests.processes import alive
 

@@ -20,7 +20,8 @@ import pytest
 from raftsup.config.model import Account, CommandAgent, Turns
 from raftsup.dispatcher import attempt
 from raftsup.paths import StateDir
-from raftsup.runners import Stop, Work, command
+from raftsup.runners import command
+from raftsup.runners.base import AttemptSpec, Stop
 from raftsup.runners.command import CommandRunner
 from raftsup.runners.transcript import is_free, open_locked
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
@@ -34,7 +35,7 @@ def python(code: str, *more: str, **settings: object) -> CommandAgent:
     return CommandAgent((sys.executable, "-c", code, *more), **settings)  # type: ignore[arg-type]
 
 
-def work_for(state: StateDir, agent: CommandAgent, limit: int = 10_000) -> Work:
+def work_for(state: StateDir, agent: CommandAgent, limit: int = 10_000) -> AttemptSpec:
     account = Account("support", True, PROFILE, None, ("raft",), agent, "support")
     turn = Turn(7, "support", State.RUNNING, attempt=2)
     environ = {**os.environ, "OPENAI_API_KEY": SECRET, "RAFT_CHANNEL_TOKEN": SECRET}

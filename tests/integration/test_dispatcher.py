@@ -14,7 +14,7 @@ import pytest
 
 from raftsup.config.model import Account
 from raftsup.ledger import LedgerUnavailable
-from raftsup.runners import Work
+from raftsup.runners.base import AttemptSpec
 from raftsup.runners.transcript import open_locked
 from raftsup.turn import LaneHealth, Outcome, OutcomeKind, State, Turn
 from tests.integration.dispatching import (
@@ -125,7 +125,7 @@ async def test_a_turn_that_overruns_is_timed_out_and_its_lane_goes_on(host: Host
 async def test_a_runner_that_breaks_is_a_failed_attempt(host: Host) -> None:
     host.owe("a")
 
-    def break_first(work: Work) -> Outcome:
+    def break_first(work: AttemptSpec) -> Outcome:
         if work.turn.attempt == 1:
             raise RuntimeError("what the agent said")
         return failed("after")

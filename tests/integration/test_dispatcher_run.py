@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftsup.dispatcher.control_socket import BadRequest, verbs_of
-from raftsup.runners import Step, Work
+from raftsup.runners.base import AttemptSpec, Step
 from raftsup.turn import Outcome, State
 from tests.integration.dispatching import DONE, Host, account, config, hosting, story
 
@@ -66,7 +66,7 @@ async def test_who_does_not_run_is_owed_nothing(
 async def test_what_an_agent_is_seen_to_do_is_told_to_subscribers_with_its_turn(
     host: Host,
 ) -> None:
-    def work(work: Work) -> Outcome:
+    def work(work: AttemptSpec) -> Outcome:
         work.report(Step("thinking"))
         work.report(Step("tool_ended", tool="exec", failed=True))
         return DONE

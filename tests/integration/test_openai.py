@@ -14,7 +14,7 @@ from aiohttp import web
 
 from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
-from raftsup.runners import Step, Stop
+from raftsup.runners.base import Step, Stop
 from raftsup.runners.openai import http as openai_http
 from raftsup.runners.openai import runner as openai
 from raftsup.runners.openai.runner import OpenAIRunner

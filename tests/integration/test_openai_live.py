@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 from raftsup.runners.openai import check as openai_live
 from raftsup.runners.openai.check import try_out
 from tests.integration.openai_endpoint import (

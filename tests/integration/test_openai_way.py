@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 from raftsup.runners.openai import runner as openai
 from raftsup.runners.openai.check import try_out
 from raftsup.turn import Outcome, OutcomeKind

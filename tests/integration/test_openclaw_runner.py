@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raftsup.paths import StateDir
-from raftsup.runners import Step
+from raftsup.runners.base import Step
 from raftsup.runners.openclaw import connection, reconcile
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.fake_gateway import TOKEN, Manner

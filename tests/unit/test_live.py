@@ -13,7 +13,7 @@ import pytest
 from raftsup.config.model import Account, Agent, CommandAgent, Config, OpenClawAgent
 from raftsup.ops import live
 from raftsup.paths import StateDir
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 from raftsup.runners.check import try_out
 from raftsup.runners.openclaw.check import of_agents
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raftsup.config.model import OpenClawAgent
-from raftsup.runners.openclaw.session import key_of
+from raftsup.runners.openclaw.mapping import key_of
 
 AGENT = OpenClawAgent("ws://127.0.0.1:1")
 SUPPORT = key_of(AGENT, "Support", "main").rpartition(":")[2]

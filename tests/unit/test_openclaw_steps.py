@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from raftsup.runners import Step
-from raftsup.runners.openclaw import steps
+from raftsup.runners.base import Step
+from raftsup.runners.openclaw import mapping
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from raftsup.runners.openclaw import steps
     ],
 )
 def test_steps_are_seen_and_nothing_else(stream: object, data: object, step: Step | None) -> None:
-    assert steps.of({"runId": "r", "stream": stream, "data": data}) == step
+    assert mapping.step_of({"runId": "r", "stream": stream, "data": data}) == step
 
 
 def test_no_word_of_the_agents_is_in_a_step() -> None:
@@ -39,4 +39,4 @@ def test_no_word_of_the_agents_is_in_a_step() -> None:
         data: dict[str, Any] = {"phase": phase, "name": "exec", "args": secret, "result": secret,
                                 "text": secret}  # fmt: skip
         for stream in ("lifecycle", "tool"):
-            assert secret not in repr(steps.of({"stream": stream, "data": data}))
+            assert secret not in repr(mapping.step_of({"stream": stream, "data": data}))

@@ -9,10 +9,10 @@ from typing import Any
 from acp.exceptions import RequestError
 
 from raftsup.config.model import AcpAgent
-from raftsup.runners import Finding
 from raftsup.runners.acp.errors import AgentGone, AgentTrouble, login_text, plain
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, greet
+from raftsup.runners.base import Finding
 
 #: Seconds for the answer to ``initialize``; ending the agent may take some more.
 LIMIT = 9.5

@@ -19,13 +19,14 @@ from acp.schema import CancelNotification, PromptRequest, PromptResponse, TextCo
 from raftsup.backoff import Backoff
 from raftsup.config.model import AcpAgent
 from raftsup.log import say
-from raftsup.runners import Seat, Stop, Work, lane_lock
+from raftsup.runners import leftovers
 from raftsup.runners.acp import session_store
 from raftsup.runners.acp.errors import NOT_FOUND, AgentGone, AgentTrouble, stopped
 from raftsup.runners.acp.handlers import Client, Prompted
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, Session, greet, login_first, open_session
 from raftsup.runners.acp.updates import Watch
+from raftsup.runners.base import AttemptSpec, RunnerContext, Stop
 from raftsup.runners.cooldown import Rest
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
@@ -47,7 +48,7 @@ class _Ready:
 
 
 class AcpRunner:
-    def __init__(self, seat: Seat[AcpAgent]) -> None:
+    def __init__(self, seat: RunnerContext[AcpAgent]) -> None:
         self._seat = seat
         self._cwd = str(Path(seat.agent.cwd or "~").expanduser().absolute())
         self._client = Client(seat.agent.permissions, seat.lane)
@@ -73,7 +74,7 @@ class AcpRunner:
         if ready is not None:
             await ready.process.end()
 
-    async def run(self, work: Work, stop: Stop) -> Outcome:
+    async def run(self, work: AttemptSpec, stop: Stop) -> Outcome:
         if stop.done():
             return Outcome(stop.result(), "the agent was not asked yet")
         lock = locked(work.transcript)
@@ -93,7 +94,7 @@ class AcpRunner:
             watch.close()
             os.close(lock)
 
-    async def _run(self, work: Work, stop: Stop, watch: Watch) -> Outcome:
+    async def _run(self, work: AttemptSpec, stop: Stop, watch: Watch) -> Outcome:
         opening = asyncio.ensure_future(self._open())
         await first_of(opening, stop)
         if not opening.done():
@@ -153,7 +154,7 @@ class AcpRunner:
             return self._ready
         if self._ready is not None:
             await self._discard(self._ready)
-        lock = await lane_lock.take(self._lock, self._marks, self._report)
+        lock = await leftovers.take_lane(self._lock, self._marks, self._report)
         try:
             process = await start(self._launch(lock))
         finally:

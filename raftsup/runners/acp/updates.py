@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from raftsup.runners import Step
 from raftsup.runners.acp.permissions import kind_of
+from raftsup.runners.base import Step
 from raftsup.runners.transcript import Bounded
 
 #: Tool calls under way that are remembered at once; an agent that never ends them is no leak.

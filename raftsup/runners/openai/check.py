@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import orjson
 
 from raftsup.config.model import OpenAIAgent
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 from raftsup.runners.openai.answer import not_there, refusal
 from raftsup.runners.openai.http import Answer, Lost, NotSent, exchange
 from raftsup.runners.openai.wire import PATHS, credentials, shown, url_of

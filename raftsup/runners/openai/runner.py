@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from raftsup.backoff import Backoff
 from raftsup.config.model import OpenAIAgent
-from raftsup.runners import Seat, Step, Stop, Work
+from raftsup.runners.base import AttemptSpec, RunnerContext, Step, Stop
 from raftsup.runners.openai.answer import (
     BROKEN,
     REFUSED,
@@ -58,13 +58,13 @@ class OpenAIRunner:
     attempt is POSTPONED: it costs the turn none of its attempts.
     """
 
-    def __init__(self, seat: Seat[OpenAIAgent]) -> None:
+    def __init__(self, seat: RunnerContext[OpenAIAgent]) -> None:
         self._seat, self._agent = seat, seat.agent
         #: Why the endpoint is left alone, as long as it is; "" if it is not.
         self._rest = ""
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self, work: Work, stop: Stop) -> Outcome:
+    async def run(self, work: AttemptSpec, stop: Stop) -> Outcome:
         if stop.done():
             return Outcome(stop.result(), "nothing was sent")
         lock = locked(work.transcript)
@@ -82,7 +82,7 @@ class OpenAIRunner:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def _until_stopped(self, work: Work, stop: Stop, lock: int) -> Outcome:
+    async def _until_stopped(self, work: AttemptSpec, stop: Stop, lock: int) -> Outcome:
         sent = Sent()
         attempt = asyncio.ensure_future(self._attempt(work, lock, sent))
         try:
@@ -100,7 +100,7 @@ class OpenAIRunner:
             " Gateway does and ends its run)",
         )
 
-    async def _attempt(self, work: Work, lock: int, sent: Sent) -> Outcome:
+    async def _attempt(self, work: AttemptSpec, lock: int, sent: Sent) -> Outcome:
         give_up = time.monotonic() + PATIENCE
         ask = self._asking(work, lock, sent)
         work.report(Step("thinking"))
@@ -119,7 +119,7 @@ class OpenAIRunner:
         raise AssertionError("count() does not end")
 
     def _asking(
-        self, work: Work, lock: int, sent: Sent
+        self, work: AttemptSpec, lock: int, sent: Sent
     ) -> Callable[[], Awaitable[Outcome | _Missed]]:
         """The attempt's request, as often as it is to be sent: the same one each time."""
         agent, turn = self._agent, work.turn

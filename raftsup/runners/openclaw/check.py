@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.config.model import OpenClawAgent
-from raftsup.runners import Finding
+from raftsup.runners.base import Finding
 from raftsup.runners.openclaw import connect_errors, identity
 from raftsup.runners.openclaw.frames import BadFrame, Hello, one_line
 from raftsup.runners.openclaw.websocket import Link, LinkLost, Refused, dial

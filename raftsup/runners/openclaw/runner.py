@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftsup.config.model import OpenClawAgent
-from raftsup.runners import Seat, Stop, Work
-from raftsup.runners.openclaw import frames, mapping, reconcile, session, steps
+from raftsup.runners.base import AttemptSpec, RunnerContext, Stop
+from raftsup.runners.openclaw import frames, mapping, reconcile
 from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.frames import Hello
 from raftsup.runners.openclaw.reconcile import Fate, Found, Handle, Traces
@@ -48,7 +48,7 @@ class _Ride:
 
 
 class OpenClawRunner:
-    def __init__(self, seat: Seat[OpenClawAgent], gateways: Gateways) -> None:
+    def __init__(self, seat: RunnerContext[OpenClawAgent], gateways: Gateways) -> None:
         self._seat, self._gateways = seat, gateways
         self._gateway = gateways.take(seat.agent)
         #: The boot and the session that a run was begun in last.
@@ -60,7 +60,7 @@ class OpenClawRunner:
     async def close(self) -> None:
         await self._gateways.leave(self._seat.agent)
 
-    async def run(self, work: Work, stop: Stop) -> Outcome:
+    async def run(self, work: AttemptSpec, stop: Stop) -> Outcome:
         lock = locked(work.transcript)
         if isinstance(lock, Outcome):
             return lock
@@ -81,7 +81,7 @@ class OpenClawRunner:
             if ride.run:
                 self._gateway.listen(ride.run, None)
 
-    async def _ride(self, work: Work, ride: _Ride, stop: Stop) -> Outcome:
+    async def _ride(self, work: AttemptSpec, ride: _Ride, stop: Stop) -> Outcome:
         following = asyncio.ensure_future(self._follow(work, ride))
         try:
             await first_of(following, stop)
@@ -122,7 +122,7 @@ class OpenClawRunner:
             return Outcome(kind, "the Gateway is aborting the run, and has not ended it yet")
         return Outcome(kind, "the Gateway would not abort the run, it may go on")
 
-    async def _follow(self, work: Work, ride: _Ride) -> Outcome:
+    async def _follow(self, work: AttemptSpec, ride: _Ride) -> Outcome:
         while True:
             hello = await self._gateway.connected()
             try:
@@ -138,9 +138,9 @@ class OpenClawRunner:
                     return mapping.of_refusal(refused)
                 await asyncio.sleep(refused.retry_after or LOOK)
 
-    async def _begin(self, work: Work, ride: _Ride, hello: Hello) -> None:
+    async def _begin(self, work: AttemptSpec, ride: _Ride, hello: Hello) -> None:
         """Write down the run that is to be asked for."""
-        key = session.key_of(self._seat.agent, self._seat.lane, hello.default_agent)
+        key = mapping.key_of(self._seat.agent, self._seat.lane, hello.default_agent)
         await self._until_clear(key, hello)
         # Never the same key twice: the Gateway answers a key that it knows without a run, and a
         # ledger that was begun anew counts its turns from one again.
@@ -163,7 +163,7 @@ class OpenClawRunner:
             await asyncio.sleep(LOOK)
         self._clear = hello.boot, key
 
-    async def _ask(self, work: Work, ride: _Ride, handle: Handle) -> None:
+    async def _ask(self, work: AttemptSpec, ride: _Ride, handle: Handle) -> None:
         params = frames.agent_run(
             work.notice,
             session=handle.session,
@@ -175,7 +175,7 @@ class OpenClawRunner:
         await self._gateway.request("agent", params, boot=handle.boot)
         ride.in_sight = True
 
-    async def _look(self, work: Work, ride: _Ride, hello: Hello) -> Outcome | None:
+    async def _look(self, work: AttemptSpec, ride: _Ride, hello: Hello) -> Outcome | None:
         """Go one step on with a run that was asked for; its outcome if it is over."""
         assert ride.handle is not None
         if ride.in_sight:
@@ -229,16 +229,16 @@ class OpenClawRunner:
             ride.text = mapping.text_of(traces.wait)
             return mapping.of_wait(traces.wait)
         ride.text = "[the run ended while raftsup could not watch it]\n"
-        return mapping.of(found.status, error=found.error)
+        return mapping.outcome_of(found.status, error=found.error)
 
-    def _watch(self, work: Work, ride: _Ride, run: str) -> None:
+    def _watch(self, work: AttemptSpec, ride: _Ride, run: str) -> None:
         """Report the steps of ``run`` from now on."""
         if ride.run and ride.run != run:
             self._gateway.listen(ride.run, None)
         ride.run = run
 
         def take(payload: Mapping[str, Any]) -> None:
-            if step := steps.of(payload):
+            if step := mapping.step_of(payload):
                 work.report(step)
 
         self._gateway.listen(run, take)

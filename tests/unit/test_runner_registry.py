@@ -19,9 +19,9 @@ from raftsup.config.model import (
     OpenClawAgent,
 )
 from raftsup.paths import StateDir
-from raftsup.runners import Runner, Stop, Work
+from raftsup.runners.base import AttemptSpec, Runner, Stop
 from raftsup.runners.command import CommandRunner
-from raftsup.runners.registry import Pool
+from raftsup.runners.registry import RunnerRegistry
 from raftsup.turn import Outcome
 
 ONE, OTHER = CommandAgent(("one",)), CommandAgent(("other",))
@@ -33,7 +33,7 @@ class Noted:
     def __init__(self, lane: str, agent: Agent) -> None:
         self.lane, self.agent, self.closed, self.reason = lane, agent, 0, ""
 
-    async def run(self, work: Work, stop: Stop) -> Outcome:
+    async def run(self, work: AttemptSpec, stop: Stop) -> Outcome:
         raise NotImplementedError
 
     def unavailable(self) -> str:
@@ -44,7 +44,7 @@ class Noted:
         self.closed += 1
 
 
-class NotingPool(Pool):
+class NotingPool(RunnerRegistry):
     def __init__(self) -> None:
         super().__init__(StateDir(Path("s")), {}, lambda: None)
         self.opened: list[Noted] = []
@@ -200,7 +200,7 @@ def test_each_kind_of_agent_has_its_runner(tmp_path: Path, agent: Agent, name: s
     state.prepare()
 
     async def open_one() -> Any:
-        pool = Pool(state, {}, lambda: None)
+        pool = RunnerRegistry(state, {}, lambda: None)
         with pool.lent(account("a", agent)) as runner:
             await pool.close()
             return runner

@@ -48,13 +48,13 @@ def test_an_end_becomes_its_outcome(wait: dict[str, Any], outcome: Outcome) -> N
 
 @given(st.text(), st.text(), st.text())
 def test_nothing_but_ok_is_a_success(status: str, error: str, stop: str) -> None:
-    kind = mapping.of(status, error=error, stop_reason=stop).kind
+    kind = mapping.outcome_of(status, error=error, stop_reason=stop).kind
     assert (kind is OutcomeKind.SUCCEEDED) == (status == "ok")
 
 
 @given(st.text(max_size=500))
 def test_a_reason_is_one_printable_line(error: str) -> None:
-    reason = mapping.of("error", error=error).reason
+    reason = mapping.outcome_of("error", error=error).reason
     assert reason.isprintable() and len(reason) < 400
 
 
@@ -75,6 +75,6 @@ def test_the_text_is_that_of_the_final_reply(wait: dict[str, Any], text: str) ->
     "error", ["another OpenClaw process owns state-lifecycle", "Agent database cleanup failed"]
 )
 def test_a_run_that_the_gateway_could_not_begin_costs_no_attempt(error: str) -> None:
-    told = mapping.of("error", error=error)
+    told = mapping.outcome_of("error", error=error)
     assert told.kind is OutcomeKind.POSTPONED
     assert "cannot begin" in told.reason

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.runners import Step
 from raftsup.runners.acp.permissions import KINDS
 from raftsup.runners.acp.updates import Watch
+from raftsup.runners.base import Step
 from raftsup.runners.transcript import Bounded
 
 
