@@ -162,7 +162,8 @@ class Fire:
         return wait_for(answer, what="the dispatcher's answer") or {}
 
     def judge(self, ended: list[Turn]) -> None:
-        assert self.killed["dispatcher"] >= 3 and self.killed["gateway"] >= 2
+        planned = Counter(victim for victims in PLAN for victim in victims)
+        assert all(self.killed[victim] >= count for victim, count in planned.items())
         assert {turn.state for turn in ended} == {State.DONE}
         replies = [reply.text for reply in self.host.raft.workspace.replies()]
         assert sorted(replies) == sorted(f"echo: {text}" for text in self.texts)
