@@ -68,7 +68,7 @@ def _path(value: object, place: Location, errors: ErrorCollector) -> Any:
         return path
     expanded = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for ~nobody
     if not PurePath(expanded).is_absolute():
-        errors.add(place, f"{shown(value)} is no absolute path",
+        errors.add(place, f"{shown(value)} is not an absolute path",
                    'write a path that begins with "/" or "~/"')  # fmt: skip
         return INVALID
     return ExternalText(expanded, path.written) if isinstance(path, ExternalText) else expanded
@@ -81,7 +81,7 @@ def _environment(value: object, place: Location, errors: ErrorCollector) -> Any:
         return INVALID
     for name in held:
         if not _VARIABLE_NAME.fullmatch(name):
-            errors.add(place.at(name), "is no name of an environment variable",
+            errors.add(place.at(name), "is not a valid name of an environment variable",
                        "write letters, digits and underscores, no digit first")  # fmt: skip
     return MappingProxyType(held)
 
@@ -97,7 +97,7 @@ def _header_name(value: object, place: Location, errors: ErrorCollector) -> Any:
 def _is_header_name(name: str, place: Location, errors: ErrorCollector) -> bool:
     fits = _HEADER_NAME.fullmatch(name) is not None
     if not fits:
-        errors.add(place, f"{shown(name)} is no name of an HTTP header",
+        errors.add(place, f"{shown(name)} is not a valid name of an HTTP header",
                    'write one like "x-openclaw-session-key"')  # fmt: skip
     return fits
 

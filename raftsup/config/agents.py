@@ -74,7 +74,7 @@ def agent(value: object, place: Location, errors: ErrorCollector) -> Any:
     if not isinstance(chosen, str) or chosen not in KINDS:
         hint = did_you_mean(chosen, KINDS) if isinstance(chosen, str) else ""
         guess = f" ({hint})" if hint.startswith("did you mean") else ""
-        errors.add(place.at("kind"), f"no agent is of the kind {shown(chosen)}",
+        errors.add(place.at("kind"), f"{shown(chosen)} is not a known kind of agent",
                    f"write one of {_known_kinds()}{guess}")  # fmt: skip
         return INVALID
     return checked(chosen, value, place, errors)

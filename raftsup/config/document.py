@@ -11,27 +11,13 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from raftsup.config.errors import ExternalText
-from raftsup.config.model import (
-    Account,
-    AcpAgent,
-    Agent,
-    CommandAgent,
-    Config,
-    Dedupe,
-    LedgerSettings,
-    OpenAIAgent,
-    OpenClawAgent,
-    Supervisor,
-    Turns,
-)
+from raftsup.config.model import Account, Agent, Config, Dedupe, LedgerSettings, Supervisor, Turns
 
 VERSION = 1
-_AGENTS: Mapping[str, type[Any]] = MappingProxyType(
-    {"command": CommandAgent, "openclaw": OpenClawAgent, "acp": AcpAgent, "openai": OpenAIAgent}
-)
+_AGENTS: Mapping[str, type[Any]] = {model.kind: model for model in get_args(Agent)}
 
 
 def dump(config: Config) -> bytes:

@@ -17,6 +17,7 @@ from raftsup import files
 from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.json5.edit import EditRefused
 from raftsup.config.load import load_text
+from raftsup.config.placeholders import unset_names
 from raftsup.config.reader import text_in, unset_variable
 from raftsup.proc import lockfile
 from raftsup.wait import until
@@ -104,7 +105,7 @@ def unset_variables(text: str, path: Path, environ: Mapping[str, str]) -> list[s
     try:
         load_text(text, path, environ)
     except ConfigError as error:
-        return list(dict.fromkeys(name for p in error.problems if (name := unset_variable(p))))
+        return unset_names(error.problems)
     return []
 
 

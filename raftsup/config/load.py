@@ -7,17 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from raftsup.config import settings
-from raftsup.config.accounts import (
-    accounts,
-    check_environment,
-    default_account,
-    selected_profile,
-)
+from raftsup.config.accounts import accounts, check_environment, default_account, selected_profile
 from raftsup.config.agents import EXAMPLE, completed
 from raftsup.config.errors import ConfigError, ErrorCollector, Location, Problem
 from raftsup.config.model import Config
 from raftsup.config.reader import parse, read, resolve
-from raftsup.config.schema import ROOT
+from raftsup.config.schema import ROOT, SECTIONS
 from raftsup.config.validators import INVALID
 from raftsup.paths import default_config_path
 
@@ -94,8 +89,5 @@ def _check(
         path=path,
         accounts=found,
         default_account=default,
-        turns=settings.build("turns", chosen),
-        dedupe=settings.build("dedupe", chosen),
-        ledger=settings.build("ledger", chosen),
-        supervisor=settings.build("supervisor", chosen),
+        **{name: settings.build(name, chosen) for name in SECTIONS},
     )

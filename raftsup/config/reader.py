@@ -115,7 +115,7 @@ def _fill_in(text: str, environ: Mapping[str, str], place: Location, errors: Err
         if match[0] == "$${":
             parts.append("${")
         elif not match[2] or not _NAME.fullmatch(match[1]):
-            errors.add(place, "a ${ begins no variable",
+            errors.add(place, "${ does not begin a variable",
                        "write ${NAME}, or $${ for a literal ${")  # fmt: skip
             holds = False
         elif not (filling := environ.get(match[1])):

@@ -80,7 +80,7 @@ _FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9A-Fa-f]{2}:?){32})")
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds of ``"24h"``, ``"1.5s"``, ``"500ms"``; None if it is no duration."""
+    """Seconds of ``"24h"``, ``"1.5s"``, ``"500ms"``; None if it is not a duration."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         return None
@@ -88,7 +88,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def parse_size(text: str) -> int | None:
-    """Bytes of ``"256KiB"``, ``"64MB"``; None if it is no whole number of bytes."""
+    """Bytes of ``"256KiB"``, ``"64MB"``; None if it is not a whole number of bytes."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         return None
@@ -281,7 +281,7 @@ def url(plain: str, secure: str, example: str) -> Check:
         except ValueError:
             good = False
         if not good or " " in address:
-            errors.add(place, f"{shown(value)} is no {plain}:// or {secure}:// address",
+            errors.add(place, f"{shown(value)} is not a {plain}:// or {secure}:// address",
                        f'write one like "{example}"')  # fmt: skip
             return INVALID
         if parts.scheme == plain and not is_loopback(host):
@@ -313,7 +313,7 @@ def fingerprint(value: object, place: Location, errors: ErrorCollector) -> Any:
         return given
     match = _FINGERPRINT.fullmatch(given)
     if match is None:
-        errors.add(place, f"{shown(value)} is no SHA-256 fingerprint",
+        errors.add(place, f"{shown(value)} is not a SHA-256 fingerprint",
                    "write the 64 hex digits of the certificate's SHA-256")  # fmt: skip
         return INVALID
     return match[1].replace(":", "").lower()

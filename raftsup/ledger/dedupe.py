@@ -15,14 +15,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
-from raftsup.ledger.schema import (
-    AccountStats,
-    Seen,
-    Table,
-    pack_number,
-    pack_seen,
-    unpack_seen,
-)
+from raftsup.ledger.schema import AccountStats, Seen, Table, pack_number, pack_seen, unpack_seen
 from raftsup.ledger.transaction import Transaction
 
 #: Entries that one accept may remove. More than the one it adds, so that a backlog shrinks.

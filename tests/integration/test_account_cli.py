@@ -69,7 +69,7 @@ def test_an_account_comes_and_goes_while_the_others_go_on(host: Host) -> None:
          "that of the account support"),
         (["add", "sales", "--profile", "nobody"], exit_codes.FAILED, "--agent-id"),
         (["add", "sales", "--profile", "sales", "--agent", "{kind: 'x'}"], exit_codes.CONFIG,
-         "no agent is of the kind"),
+         "is not a known kind of agent"),
         (["remove", "sales"], exit_codes.FAILED, "there are: support"),
         (["remove", "support"], exit_codes.FAILED, "support is the only account"),
         (["add", "Été", "--profile", "sales"], exit_codes.FAILED, "'été' is no account id"),

@@ -138,7 +138,7 @@ def test_what_is_no_address_is_refused_with_an_example(
     kind: str, key: str, plain: str, url: str
 ) -> None:
     told = refused({**LEAST[kind], key: url.format(plain)})[key]
-    assert f"is no {plain}:// or {plain}s:// address" in told
+    assert f"is not a {plain}:// or {plain}s:// address" in told
     assert f'write one like "{plain}://127.0.0.1:18789' in told
 
 
@@ -209,7 +209,7 @@ def test_other_permissions_are_refused(written: object, key: str, advice: str) -
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "é", "x\n"])
 def test_a_header_has_a_name_that_http_can_carry(name: str) -> None:
     found = problems(tree({**OPENAI, "headers": {name: "v"}}))
-    assert "is no name of an HTTP header" in next(iter(found.values()))
+    assert "is not a valid name of an HTTP header" in next(iter(found.values()))
     if name.strip():
         assert list(refused({**OPENAI, "sessionHeader": f"x{name}y"})) == ["sessionHeader"]
 
@@ -266,7 +266,7 @@ def test_a_key_file_without_a_key_is_refused_without_a_word_of_it(
 
 def test_a_folder_or_a_relative_path_is_no_key_file(tmp_path: Path) -> None:
     assert "cannot read" in refused({**OPENAI, "apiKeyFile": str(tmp_path)})["apiKeyFile"]
-    assert "no absolute path" in refused({**OPENAI, "apiKeyFile": "key"})["apiKeyFile"]
+    assert "not an absolute path" in refused({**OPENAI, "apiKeyFile": "key"})["apiKeyFile"]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,10 @@ def test_the_example_config_fits_and_each_setting_is_described() -> None:
     assert all(one.get("description") for one in told)
 
 
+def test_it_is_a_schema_of_its_draft() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema.document())
+
+
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(schema.document()))

@@ -129,7 +129,7 @@ def test_a_doubled_dollar_writes_a_literal_brace() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [("x${SECRET}${GONE}", "GONE is not set"), ("x${EMPTY}", "EMPTY is empty"),
-     ("${SECRET", "begins no variable"), ("${a b}", "begins no variable")],
+     ("${SECRET", "does not begin a variable"), ("${a b}", "does not begin a variable")],
 )  # fmt: skip
 def test_a_variable_without_a_value_is_an_error_at_its_path(text: str, told: str) -> None:
     agent = {"kind": "command", "command": ["a", text]}

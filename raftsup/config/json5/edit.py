@@ -123,7 +123,7 @@ def _apply(text: str, edit: Edit, file: Location) -> str:
 
 def _member(text: str, holder: Value, key: str, place: Location) -> Member | None:
     if text[holder.start] != "{":
-        raise EditRefused(f"{place}: is no object, so there is no {key!r} in it; write {{ }} there")
+        raise EditRefused(f"{place}: is not an object, so it has no {key!r}; write {{ }} there")
     found = [member for member in holder.members if member.key == key]
     if len(found) > 1:
         raise EditRefused(f"{place.at(key)}: this key is written twice; keep one of them")
