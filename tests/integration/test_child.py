@@ -242,6 +242,37 @@ def test_one_shim_starts_successive_programs_and_nothing_of_one_outlives_it() ->
     assert not alive(shim)
 
 
+#: An owner whose first program has ended: it tells the shim's pid, and with an argument those of
+#: the successor's family too; then it stays.
+BETWEEN_PROGRAMS = """
+import os, sys, time
+from tests.integration.test_child import FAMILY, start
+child, read = start("true", stays=True)
+os.close(read)
+assert child.wait(10) and child.left is not None
+pids = [child.left.pid]
+if sys.argv[1:]:
+    child, read = start(sys.executable, "-c", FAMILY, waiting=child.left, stays=True)
+    pids += [int(word) for word in os.fdopen(read).readline().split()]
+print(*pids, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("successor", [(), ("successor",)])
+def test_an_owner_killed_at_a_restart_leaves_nothing(successor: tuple[str, ...]) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", BETWEEN_PROGRAMS, *successor], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    pids = [int(word) for word in owner.stdout.readline().split()]
+    assert len(pids) == (3 if successor else 1) and all(alive(pid) for pid in pids)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
 def test_a_shim_stays_also_where_a_program_cannot_be_started() -> None:
     child, read = start("/no/such/program", stays=True)
     os.close(read)
