@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 from xprocess import ProcessStarter
 
 from raftsup.paths import StateDir
+
+# How long an example takes tells of the machine: a busy one is no fault.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that a test presses it in.
