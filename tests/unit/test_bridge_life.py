@@ -36,7 +36,7 @@ def start(life: Life, pid: int = 7, at: float = NOON) -> Life:
 
 
 def lifecycle(life: Life, state: object, at: float = NOON) -> Life:
-    return bridge_state.said(life, {"type": "agent_comms.lifecycle", "state": state}, at)
+    return bridge_state.said(life, {"type": "agent_comms.lifecycle", "state": state}, at, TIMES)
 
 
 def end(
@@ -49,11 +49,11 @@ def end(
 
 def fatal(life: Life, code: str, message: str = "") -> Life:
     event = {"type": "bridge_fatal", "errorCode": code, "message": message}
-    return bridge_state.said(life, event, NOON)
+    return bridge_state.said(life, event, NOON, TIMES)
 
 
 def retry(life: Life, at: float = NOON, **more: object) -> Life:
-    return bridge_state.said(life, {"type": "bridge_retry", **more}, at)
+    return bridge_state.said(life, {"type": "bridge_retry", **more}, at, TIMES)
 
 
 def after(*words: str) -> Life:
@@ -122,7 +122,9 @@ def test_a_retry_is_degraded_at_once_with_the_clis_own_words() -> None:
         "the bridge lost Raft (SERVER_5XX: HTTP 503) and tries again by itself: failure 2 in a row,"
         " next try after 10 s"
     )
-    assert bridge_state.said(life, {"type": "bridge_recovered", "afterFailures": 2}, NOON).healthy
+    assert bridge_state.said(
+        life, {"type": "bridge_recovered", "afterFailures": 2}, NOON, TIMES
+    ).healthy
     assert lifecycle(life, "listening_idle").healthy
 
 
@@ -134,7 +136,7 @@ def test_a_retry_of_another_shape_is_one_as_well(more: dict[str, object]) -> Non
 
 def test_a_wake_in_the_middle_of_a_pass_is_no_end_of_it() -> None:
     event = {"type": "agent_comms.handoff", "state": "handoff_pending"}
-    life = bridge_state.said(after(), event, NOON)
+    life = bridge_state.said(after(), event, NOON, TIMES)
     assert life.state is BridgeState.CONNECTING
 
 
@@ -144,7 +146,7 @@ def test_silence_is_told_in_seconds_and_ends_with_a_word() -> None:
     assert life.reason == "the bridge is silent for 91 s; a healthy one speaks every 25 s"
     assert life.listened_at == NOON
     assert lifecycle(life, "listening_idle", at=NOON + 92).healthy
-    unknown = bridge_state.said(life, {"type": "reconcile_peek"}, NOON + 92)
+    unknown = bridge_state.said(life, {"type": "reconcile_peek"}, NOON + 92, TIMES)
     assert (unknown.state, unknown.heard_at) == (BridgeState.CONNECTING, NOON + 92)
     assert retry(life).state is BridgeState.DEGRADED
 
@@ -180,7 +182,7 @@ def test_only_a_listening_bridge_is_healthy(state: BridgeState) -> None:
 @pytest.mark.parametrize("words", [(), ("listening_idle",), ("degraded_backoff",)])
 def test_an_unknown_event_changes_nothing(event: dict[str, Any], words: Sequence[str]) -> None:
     life = after(*words)
-    assert bridge_state.said(life, event, NOON + 1) == replace(life, heard_at=NOON + 1)
+    assert bridge_state.said(life, event, NOON + 1, TIMES) == replace(life, heard_at=NOON + 1)
 
 
 @pytest.mark.parametrize("words", [(), ("listening_idle",), ("degraded_backoff",)])
@@ -200,6 +202,18 @@ def test_an_error_within_the_cli_has_the_code_that_it_printed() -> None:
     assert "(INTERNAL_BUG)" in life.reason and "`raftsup doctor`" in life.reason
 
 
+@pytest.mark.parametrize("way", ["stop", "kill"])
+def test_deaths_before_a_healthy_run_do_not_outlive_it_however_it_ends(way: str) -> None:
+    """An end that was asked for counts no death; a killed worker's file has what was said last."""
+    life = lifecycle(start(Life(failures=7)), "listening_idle", at=NOON)
+    assert life.failures == 7
+    if way == "stop":
+        assert bridge_state.stopped(life, NOON + TIMES.healthy, TIMES).failures == 0
+        assert bridge_state.stopped(life, NOON + 1, TIMES).failures == 7
+    else:
+        assert lifecycle(life, "listening_idle", at=NOON + 25).failures == 0
+
+
 @pytest.mark.parametrize("last", ["retry", "fatal", "silent"])
 def test_a_healthy_spell_counts_also_where_something_went_wrong_before_the_end(last: str) -> None:
     life = start(Life(failures=7))
@@ -209,7 +223,7 @@ def test_a_healthy_spell_counts_also_where_something_went_wrong_before_the_end(l
         case "retry":
             life = retry(life, at=gone)
         case "fatal":
-            life = bridge_state.said(life, {"type": "bridge_fatal", "errorCode": "X"}, gone)
+            life = bridge_state.said(life, {"type": "bridge_fatal", "errorCode": "X"}, gone, TIMES)
         case _:
             life = bridge_state.silent(life, gone)
     assert end(life, at=gone + 1)[0].failures == 1
@@ -384,7 +398,7 @@ def test_any_history_leaves_a_life_that_makes_sense(
                 case "start":
                     life = bridge_state.started(life, what, now)
                 case "say":
-                    life = bridge_state.said(life, what, now)
+                    life = bridge_state.said(life, what, now, TIMES)
                 case "silent":
                     life = bridge_state.silent(life, now)
                 case "end":
@@ -395,7 +409,7 @@ def test_any_history_leaves_a_life_that_makes_sense(
                 case "cannot":
                     life, delay = bridge_state.not_started(life, what, 0.0, random, TIMES)
                 case "stop":
-                    life = bridge_state.stopped(life)
+                    life = bridge_state.stopped(life, now, TIMES)
         except IllegalMove:
             assert life == before
         assert (life.pid is not None) == (life.state in RUNNING)

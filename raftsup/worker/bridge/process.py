@@ -73,7 +73,7 @@ class Bridge:
             self._pause(delay, signed_in)
         if self._shim is not None:
             dismiss(self._shim)
-        self._become(state.stopped(self.life))
+        self._become(state.stopped(self.life, time.time(), self.timings))
 
     def _pause(self, delay: float, signed_in: object) -> None:
         """Wait for the next start; not for as long if a person has signed the profile in, or the
@@ -230,7 +230,7 @@ class Bridge:
         except orjson.JSONDecodeError:
             event = None
         event = event if isinstance(event, dict) else {}
-        self._become(state.said(self.life, event, time.time()))
+        self._become(state.said(self.life, event, time.time(), self.timings))
 
     def _hear_diagnostic(self, line: str) -> None:
         self._heard_at = time.monotonic()

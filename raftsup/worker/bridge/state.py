@@ -139,7 +139,7 @@ class Life:
     pid: int | None = None
     #: Starts after the first.
     restarts: int = 0
-    #: Deaths in a row without a healthy spell.
+    #: Deaths in a row since it listened for ``Timings.healthy``.
     failures: int = 0
     last_exit: str | None = None
     #: The last lines it said before it ended, or why it could not start.
@@ -188,11 +188,17 @@ def started(life: Life, pid: int, now: float) -> Life:
     )
 
 
-def said(life: Life, raw: Mapping[str, Any], now: float) -> Life:
+def proven(life: Life, now: float, timings: Timings) -> Life:
+    """Its deaths forgotten, once it has listened for ``Timings.healthy`` in this run."""
+    return replace(life, failures=0) if _longest_spell(life, now) >= timings.healthy else life
+
+
+def said(life: Life, raw: Mapping[str, Any], now: float, timings: Timings) -> Life:
     """After one JSON event of the bridge's. Unknown events change nothing but that it spoke."""
     if life.pid is None:
         return life
-    heard = replace(life, heard_at=now)
+    # Now and not at its end: many ends are asked for, and of a killed worker none is seen.
+    heard = proven(replace(life, heard_at=now), now, timings)
     kind = raw.get("type", raw.get("event"))
     if kind == "bridge_fatal" and isinstance(raw.get("errorCode"), str):
         fatal = (raw["errorCode"], str(raw.get("message") or ""))
@@ -292,8 +298,7 @@ def ended(
     """After the process is gone: the new life and the delay, in seconds, to its next start.
     ``killed``: why it was ended by us.
     """
-    proved = _longest_spell(life, now) >= timings.healthy
-    failures = 1 if proved else life.failures + 1
+    failures = proven(life, now, timings).failures + 1
     printed = raft_errors.parse(stderr)
     code, message = life.fatal or (printed.code, printed.message)
     message = printed.message or raft_errors.plain(message)
@@ -367,9 +372,9 @@ def unlocked(life: Life, why: str) -> Life:
     return replace(life, reason=f"a stale bridge.lock was removed ({why}); it starts again")
 
 
-def stopped(life: Life) -> Life:
+def stopped(life: Life, now: float, timings: Timings) -> Life:
     return replace(
-        life,
+        proven(life, now, timings),
         state=advance(life.state, Event.STOP),
         reason="the worker stops",
         pid=None,
