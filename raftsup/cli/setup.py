@@ -21,6 +21,7 @@ from raftsup.ops.raft_cli import CliTrouble
 from raftsup.ops.setup import plan, wizard
 from raftsup.ops.setup.openclaw import usual_path
 from raftsup.ops.setup.prompts import Person, Unasked
+from raftsup.raft_names import wrong_agent_id, wrong_profile, wrong_server
 
 EXAMPLES = """\
 raftsup setup
@@ -96,6 +97,14 @@ def _wrong(arguments: argparse.Namespace) -> str | None:
         return "--token-stdin signs a profile in: it needs --profile, --agent-id and --yes"
     if arguments.server and not arguments.token_stdin:
         return "--server goes with --token-stdin; without them setup asks for both"
+    given = (
+        ("--profile", arguments.profile, wrong_profile),
+        ("--agent-id", arguments.agent_id, wrong_agent_id),
+        ("--server", arguments.server, wrong_server),
+    )
+    for flag, value, wrong in given:
+        if value is not None and (reason := wrong(value)):
+            return f"{flag}: {reason}"
     try:
         shlex.split(arguments.raft or "")
     except ValueError as error:

@@ -12,6 +12,7 @@ from raftsup.config.agents import EXAMPLE
 from raftsup.config.errors import ErrorCollector, Location, quoted
 from raftsup.config.model import Account, AcpAgent, Agent, OpenClawAgent
 from raftsup.config.validators import did_you_mean
+from raftsup.raft_names import wrong_profile
 
 DEFAULT = "default"
 
@@ -115,6 +116,9 @@ def check_environment(
 ) -> None:
     """What the Raft CLI would refuse, or give to the wrong account."""
     selected = {n: environ[n].strip() for n in raft_home.SELECTED if environ.get(n, "").strip()}
+    for name, profile in selected.items():
+        if reason := wrong_profile(profile):
+            errors.add(Location(f"{name} in the environment"), reason, "correct or unset it")
     if len(set(selected.values())) > 1:
         errors.add(Location(" and ".join(selected) + " in the environment"),
                    "they name different profiles of the Raft CLI", "unset one of them")  # fmt: skip

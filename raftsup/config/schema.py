@@ -15,12 +15,14 @@ from raftsup.config.validators import (
     choice,
     duration,
     mapping,
+    named,
     object_of,
     size,
     snake,
     whole,
     word,
 )
+from raftsup.raft_names import wrong_agent_id, wrong_profile
 
 _MOMENT = 0.001
 _MANY = 10**9
@@ -96,8 +98,8 @@ ACCOUNT: Final[dict[str, Check]] = {
     "name": word.says("for people"),
     "enabled": boolean.says("whether it runs; one that does not is listed").defaults(True),
     "configWrites": boolean.says("OpenClaw's: taken, so that its files can be pasted, and ignored"),
-    "profile": word.says("the Raft CLI's profile; no two accounts share one"),
-    "agentId": word.says("the agent's id in Raft, as `raft auth whoami` tells"),
+    "profile": named(wrong_profile).says("the Raft CLI's profile; no two accounts share one"),
+    "agentId": named(wrong_agent_id).says("the agent's id in Raft, as `raft auth whoami` tells"),
     "agent": agent.says(
         "who takes its turns, in place of turns.agent; without a kind: that, changed"
     ),

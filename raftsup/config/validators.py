@@ -258,6 +258,20 @@ def word(value: object, place: Location, errors: ErrorCollector) -> Any:
     return trimmed
 
 
+def named(wrong: Callable[[str], str | None]) -> Check:
+    """A word that ``wrong`` has nothing against; it gives the reason, without the value."""
+
+    @takes({"type": "string"})
+    def check(value: object, place: Location, errors: ErrorCollector) -> Any:
+        checked = word.read(value, place, errors)
+        if checked is INVALID or checked is None or (reason := wrong(checked)) is None:
+            return checked
+        errors.add(place, reason, "`raftsup setup` asks for it, and tries it")
+        return INVALID
+
+    return check
+
+
 def url(plain: str, secure: str, example: str) -> Check:
     """A URL of either scheme; ``plain`` only on loopback, since a key travels over it."""
 

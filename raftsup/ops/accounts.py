@@ -8,6 +8,7 @@ from typing import Any
 from raftsup.config.accounts import DEFAULT, normalise_id
 from raftsup.config.json5.edit import Edit, Remove, Set
 from raftsup.errors import RaftsupError
+from raftsup.raft_names import wrong_agent_id, wrong_profile
 
 CHANNEL = ("channels", "raft")
 ACCOUNTS = (*CHANNEL, "accounts")
@@ -50,6 +51,12 @@ def add(tree: object, id_: str, values: Mapping[str, Any]) -> list[Edit]:
     """Raises ``ChangeRefused`` where it exists already or its profile is another account's."""
     if not id_ or normalise_id(id_) != id_:
         raise ChangeRefused(f"{id_!r} is no account id; write 1 to 64 of a-z 0-9 _ -")
+    for told in (
+        wrong_profile(values["profile"]),
+        wrong_agent_id(values.get("agentId") or "unasked"),
+    ):
+        if told:
+            raise ChangeRefused(told)
     if id_ in ids(tree):
         raise ChangeRefused(
             f"there is an account {id_} already; `raftsup account remove {id_}` first, or choose"

@@ -237,3 +237,20 @@ def test_an_openclaw_is_taken_over_without_its_secret(host: Host, tmp_path: Path
     assert tried.returncode == exit_codes.FAILED and "cannot be reached" in tried.stdout
     assert "planted-secret" not in tried.stdout + tried.stderr
     assert not host.config_path.exists()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--profile", "sk_agent_0123"), ("--profile", "https://app.raft.build"),
+     ("--profile", "p", "--agent-id", "sk_agent_0123"),
+     ("--profile", "p", "--agent-id", "a", "--token-stdin", "--server", "support")],
+)  # fmt: skip
+def test_a_slip_in_a_flag_is_refused_before_the_cli_sees_it(
+    host: Host, flags: tuple[str, ...]
+) -> None:
+    before = host.config_path.read_text() if host.config_path.exists() else None
+    done = host.run("setup", "--yes", *flags)
+    assert done.returncode == exit_codes.USAGE
+    assert before == (host.config_path.read_text() if host.config_path.exists() else None)
+    assert flags[-2] in done.stderr
+    assert "sk_agent_0123" not in done.stdout + done.stderr

@@ -85,12 +85,16 @@ def test_from_no_profile_at_all_two_are_signed_in_without_their_tokens_being_see
         ("Sign one in now [Y/n]: ", ""),
         ("Raft server [https://app.raft.build]: ", host.raft.url),
         ("Agent id", "@support"),
-        ("Profile name", ""),
     )
-    child.expect_exact("INVALID_AGENT_ID")
+    child.expect_exact("no @handle")
     talk(
         child,
         ("Agent id", "agent-support"),
+        ("Profile name", "https://app.raft.build"),
+    )
+    child.expect_exact("no slash")
+    talk(
+        child,
         ("Profile name", "support"),
         ("Agent token", "sk_agent_of_nobody"),
     )

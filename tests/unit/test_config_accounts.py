@@ -185,3 +185,18 @@ def test_openclaws_config_writes_is_taken_and_ignored() -> None:
 @pytest.mark.parametrize("value", [5, None, ["p"], "a\nb", "a\ud800"])
 def test_a_text_that_is_none_or_breaks_the_line_is_an_error(key: str, value: object) -> None:
     assert f"channels.raft.accounts.a.{key}" in problems(raft({"accounts": {"a": {key: value}}}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("profile", "sk_agent_0123"), ("profile", "../x y"), ("agentId", "sk_agent_0123"),
+     ("agentId", "@support")],
+)  # fmt: skip
+def test_a_slip_in_a_name_is_refused_and_not_shown(key: str, value: str) -> None:
+    told = problems(raft({"profile": "p", "agentId": "a", key: value}))
+    assert list(told) == [f"channels.raft.{key}"]
+    assert value not in told[f"channels.raft.{key}"]
+
+
+def test_a_selected_profile_is_a_name_as_well() -> None:
+    assert "RAFT_PROFILE in the environment" in problems(raft({}), {"RAFT_PROFILE": "../../x y"})

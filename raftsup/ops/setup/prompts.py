@@ -8,11 +8,18 @@ from __future__ import annotations
 import contextlib
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raftsup import exit_codes
 from raftsup.errors import RaftsupError
+
+#: Why an answer will not do; None: it will.
+Wrong = Callable[[str], str | None]
+
+
+def anything(_: str) -> None:
+    """Nothing is wrong with it."""
 
 
 class Missing(RaftsupError):
@@ -25,8 +32,10 @@ class Ask(Protocol):
     #: Whether there is a person who can do better.
     person: bool
 
-    def text(self, question: str, default: str | None, flag: str) -> str:
-        """A line of text. ``flag``: what says it where nobody is asked; raises ``Missing``."""
+    def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
+        """A line of text that ``wrong`` has nothing against. ``flag``: what says it where nobody
+        is asked; raises ``Missing``.
+        """
 
     def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
         """Yes or no; ``unasked``: the answer where nobody is asked."""
@@ -45,13 +54,16 @@ class Person:
 
     person = True
 
-    def text(self, question: str, default: str | None, flag: str) -> str:
+    def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
         shown = f" [{default}]" if default else ""
         while True:
-            given = self._line(f"{question}{shown}: ")
-            if given or default is not None:
-                return given or str(default)
-            self.say("  Please write something; Ctrl-C ends it and changes nothing.")
+            given = self._line(f"{question}{shown}: ") or default
+            if given is None:
+                self.say("  Please write something; Ctrl-C ends it.")
+            elif reason := wrong(given):
+                self.say(f"  {reason}.")
+            else:
+                return given
 
     def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
         while True:
@@ -97,7 +109,7 @@ class Unasked:
 
     person = False
 
-    def text(self, question: str, default: str | None, flag: str) -> str:
+    def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
         if default is None:
             raise Missing(f"{question}: write it as {flag}, or leave out --yes to be asked")
         return default

@@ -11,6 +11,7 @@ from raftsup.ops.accounts import ChangeRefused, of_profile
 from raftsup.ops.raft_cli import CliTrouble, whoami
 from raftsup.ops.setup.prompts import Ask
 from raftsup.raft_errors import Who
+from raftsup.raft_names import wrong_agent_id, wrong_profile, wrong_server
 
 #: Raft's own, where no profile here says another.
 SERVER = "https://app.raft.build"
@@ -44,7 +45,8 @@ def ask_profile(ask: Ask, command: Sequence[str], tree: object, environ: Mapping
         if ask.sure("Sign one in now", default=True, unasked=False):
             return sign_in(ask, Who("", command), environ)
     question = "Profile (number or name)" if names else "Profile of the Raft CLI"
-    given = ask.text(question, fresh[0] if fresh and ask.person else None, "--profile P")
+    given = ask.text(question, fresh[0] if fresh and ask.person else None, "--profile P",
+                     lambda name: None if name == _ANOTHER else wrong_profile(name))  # fmt: skip
     if given == _ANOTHER and names:
         return sign_in(ask, Who("", command), environ)
     if given.isdecimal() and 1 <= int(given) <= len(names) and given not in names:
@@ -62,10 +64,11 @@ def sign_in(ask: Ask, who: Who, environ: Mapping[str, str]) -> str:
     while True:
         if server is None:
             usual = who.server or raft_home.usual_server(environ) or SERVER
-            server = ask.text("Raft server", usual, "--server URL")
+            server = ask.text("Raft server", usual, "--server URL", wrong_server)
         if agent_id is None:
             agent_id, name = _ask_agent(ask, who, server, environ)
-        profile = profile or ask.text("Profile name", name or agent_id, "--profile P")
+        profile = profile or ask.text("Profile name", name or agent_id, "--profile P",
+                                      wrong_profile)  # fmt: skip
         login = Who(profile, who.command, agent_id, server)
         try:
             if _sign_in_by_token(ask, login, environ):
@@ -112,7 +115,7 @@ def _ask_agent(ask: Ask, who: Who, server: str, environ: Mapping[str, str]) -> t
     """An agent's id, and its name where it is known."""
     question = "Agent id (from its External Agent page; Enter lists them, by a browser's approval)"
     while True:
-        given = ask.text(question, who.agent_id or _LIST, "--agent-id ID")
+        given = ask.text(question, who.agent_id or _LIST, "--agent-id ID", wrong_agent_id)
         if given != _LIST:
             return given, ""
         try:
@@ -179,7 +182,7 @@ def ask_whoami(
                 case _Now.ANOTHER:
                     return None
                 case _Now.BY_HAND:
-                    return ask.text("Agent id", None, "--agent-id ID")
+                    return ask.text("Agent id", None, "--agent-id ID", wrong_agent_id)
             continue
         if given is not None and given != found.agent_id:
             raise ChangeRefused(
