@@ -46,7 +46,7 @@ class Health:
     connecting: tuple[str, ...] = ()
     #: The account that is worst off, with its state and the reason; None: none is unwell.
     worst: Mapping[str, str] | None = None
-    #: Why it is unknown.
+    #: Why it is unknown; or what ails the host itself.
     trouble: str = ""
 
     @property
@@ -55,6 +55,11 @@ class Health:
             return f"unknown: {self.trouble}"
         if self.word is Word.NOT_RUNNING:
             return "not running: no host; `raftsup up` starts one"
+        if self.trouble:
+            return (
+                f"not ready: the parent, which starts again what dies, cannot: {self.trouble};"
+                f" {self.ready} of {self.accounts} accounts are ready"
+            )
         if self.worst is None:
             if not self.accounts:
                 return "not ready: no account is enabled"
@@ -94,6 +99,8 @@ def judge(whole: Mapping[str, Any]) -> Health:
                   if a["state"] == AccountState.CONNECTING and _is_expected(a, whole)]  # fmt: skip
     again = tuple(a["account"] for a in connecting)
     well = [*ready, *connecting]
+    if trouble := status.host_trouble(whole):
+        return Health(Word.NOT_READY, len(ready), len(wanted), again, trouble=trouble)
     if wanted and len(well) == len(wanted):
         return Health(Word.OK, len(ready), len(wanted), again)
     order = [str(state) for state in _WORST]

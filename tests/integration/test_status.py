@@ -120,6 +120,24 @@ def test_a_part_that_a_signal_stopped_is_named_with_what_lets_it_go_on() -> None
         host.ready()
 
 
+def test_with_a_parent_that_is_stopped_nothing_is_green_though_each_account_is() -> None:
+    with running(("support",)) as host:
+        host.up()
+        host.ready()
+        parent = host.status()["supervisor"]["pid"]
+        os.kill(parent, signal.SIGSTOP)
+        try:
+            wait_for(lambda: host_state.stopped(parent))
+            for command in ("health", "status"):
+                shown = host.run(command)
+                assert shown.returncode == exit_codes.NOT_READY
+                assert f"`kill -CONT {parent}`" in shown.stdout
+        finally:
+            os.kill(parent, signal.SIGCONT)
+        host.ready()
+        assert host.run("health").returncode == exit_codes.OK
+
+
 def test_files_of_the_state_folder_that_are_spoilt_cost_what_they_tell_and_no_more() -> None:
     with running(("support", "sales")) as host:
         host.up()

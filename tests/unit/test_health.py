@@ -51,6 +51,14 @@ def test_the_worst_account_is_named() -> None:
     assert judge(status(states)).line == "not ready: 1 of 4 accounts are ready; a2 is down: why"
 
 
+def test_a_host_that_could_not_start_again_what_dies_is_not_well() -> None:
+    whole = status([AccountState.READY])
+    whole["supervisor"] |= {"state": "hung", "reason": "pid 1 is stopped by a signal"}
+    health = judge(whole)
+    assert health.word is Word.NOT_READY
+    assert "the parent" in health.line and "pid 1 is stopped by a signal" in health.line
+
+
 def test_one_that_connects_after_a_restart_is_not_called_ready() -> None:
     states = [AccountState.READY, AccountState.CONNECTING]
     assert judge(status(states, grace=NOON + 1)).line == (

@@ -61,9 +61,11 @@ def host(scene: Scene) -> Iterator[Finding]:
         return
     if scene.pid:
         yield good(f"the host runs, pid {scene.pid}")
-    for program in ("supervisor", "dispatcher"):
+    stake = {"supervisor": "what dies now is not started again, and no change is applied",
+             "dispatcher": "no turn starts while that is so"}  # fmt: skip
+    for program, why in stake.items():
         if reason := (scene.status or {}).get(program, {}).get("reason"):
-            yield bad(f"{program}: {reason}", "no turn starts while that is so",
+            yield bad(f"{program}: {reason}", why,
                       _let_go(reason) or "raftsup restart")  # fmt: skip
     clis = {account.id: account.command for account in scene.accounts}
     for account in (scene.status or {}).get("accounts", ()):

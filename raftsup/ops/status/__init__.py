@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from raftsup.ops.status.collect import accounts_of, all_ready, collect, lives, look, readiness
+from raftsup.ops.status.collect import (
+    accounts_of,
+    all_ready,
+    collect,
+    host_trouble,
+    lives,
+    look,
+    readiness,
+)
 
-__all__ = ["accounts_of", "all_ready", "collect", "lives", "look", "readiness"]
+__all__ = ["accounts_of", "all_ready", "collect", "host_trouble", "lives", "look", "readiness"]

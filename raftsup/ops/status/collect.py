@@ -96,10 +96,22 @@ def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], 
 
 
 def all_ready(status: dict[str, Any]) -> bool:
-    """Whether every enabled account is ready, and there is one; and no step of a probe failed."""
+    """Whether every enabled account is ready, and there is one; no step of a probe failed, and
+    whoever restarts what dies is able to.
+    """
+    if host_trouble(status):
+        return False
     wanted, ready = readiness(status)
     checks = [check for account in wanted for check in account.get("probe", ())]
     return 0 < len(wanted) == len(ready) and all(c["good"] is not False for c in checks)
+
+
+def host_trouble(status: Mapping[str, Any]) -> str:
+    """Why nothing that dies now would be started again; "" where all is well. The accounts may all
+    be ready for as long as nothing happens.
+    """
+    supervisor = status["supervisor"]
+    return supervisor["reason"] if supervisor.get("state") == "hung" else ""
 
 
 def readiness(status: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
