@@ -11,6 +11,7 @@ from raftsup import exit_codes
 from raftsup.cli.arguments import add_state_dir
 from raftsup.cli.context import state_of
 from raftsup.cli.output import complain
+from raftsup.proc import liveness, lockfile
 from raftsup.supervisor import active_accounts
 from raftsup.supervisor.programs import ACCOUNTS
 
@@ -28,6 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     state = state_of(arguments)
     if not state.supervisord_conf.exists():
         return complain(f"raftsup has never run on {state.root}", exit_codes.NOT_RUNNING)
+    parent = lockfile.holder(state.lock)
+    if parent is not None and liveness.stopped(parent):
+        return complain(f"the host can do nothing: {liveness.by_signal(parent)}", exit_codes.FAILED)
     accounts = {account.id for account in active_accounts.read(state) or ()}
     # `status` lists accounts by their ids: take those here as well.
     words = [f"{ACCOUNTS}:{word}" if word in accounts else word for word in arguments.words]

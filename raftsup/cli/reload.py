@@ -25,6 +25,10 @@ def add_arguments(command: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         return _plan(arguments) if arguments.dry_run else _apply(arguments)
+    except rpc.ParentStopped as error:
+        return complain(f"nothing was changed: {error}", exit_codes.FAILED)
+    except rpc.ParentSilent as error:
+        return complain(f"it is not known whether anything was changed: {error}", exit_codes.FAILED)
     except rpc.ParentDown as error:
         return complain(f"{error}. Start it with `raftsup up`", exit_codes.NOT_RUNNING)
     except reload.FileRefused as error:

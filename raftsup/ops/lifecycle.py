@@ -25,7 +25,7 @@ from raftsup.ops.service.control import Unit, Verb
 from raftsup.ops.service.detect import Installed, Manager
 from raftsup.ops.status.account_state import AccountState
 from raftsup.paths import StateDir
-from raftsup.proc import lockfile
+from raftsup.proc import liveness, lockfile
 from raftsup.wait import until
 
 Say = Callable[[str], None]
@@ -71,6 +71,9 @@ def _until_gone(state: StateDir, pid: int, timeout: float, say: Say) -> None:
             told = seconds
             say(f"waiting for pid {pid} to drain ({seconds:.0f} s)")
 
+    if liveness.stopped(pid):
+        # It has the signal and acts on it once it goes on: no word of draining would be true.
+        raise StillRuns(f"the host cannot stop: {liveness.by_signal(pid)}, and then it stops")
     if not until(lambda: lockfile.holder(state.lock) != pid, timeout, _LOOK, waiting):
         raise StillRuns(
             f"pid {pid} still drains after {timeout:g} s; a second `raftsup stop` interrupts its"

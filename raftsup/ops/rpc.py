@@ -10,6 +10,7 @@ from typing import Any
 from raftsup import exit_codes
 from raftsup.errors import RaftsupError
 from raftsup.paths import StateDir
+from raftsup.proc import liveness, lockfile
 from raftsup.supervisor import supervisord_conf
 from raftsup.supervisor._compat import transport as transport_to
 
@@ -22,6 +23,10 @@ class ParentDown(RaftsupError):
 
 class ParentSilent(ParentDown):
     """It took the question and gave no answer in time."""
+
+
+class ParentStopped(ParentSilent):
+    """It is stopped by a signal: nothing would be the answer, after all of the time."""
 
 
 class ParentRefused(RaftsupError):
@@ -42,6 +47,9 @@ def call(state: StateDir, method: str, *args: object, patience: float = 30.0) ->
 
     Raises ``ParentDown``, as ``ParentSilent`` when they are over, or ``ParentRefused``.
     """
+    parent = lockfile.holder(state.lock)
+    if parent is not None and liveness.stopped(parent):
+        raise ParentStopped(f"the host can do nothing: {liveness.by_signal(parent)}")
     access = supervisord_conf.access(state)
     if access is None and state.supervisord_conf.exists():
         spoilt = f"{state.supervisord_conf} cannot be read; `raftsup up` writes it anew"

@@ -12,8 +12,8 @@ import pytest
 from raftsup import exit_codes
 from raftsup.dispatcher.control_client import request
 from raftsup.ops import rpc
-from raftsup.ops.status import host_state
 from raftsup.paths import StateDir
+from raftsup.proc import liveness
 from raftsup.supervisor import supervisord_conf
 from tests.integration.host import AGENT, running, wait_for
 
@@ -111,7 +111,7 @@ def test_a_part_that_a_signal_stopped_is_named_with_what_lets_it_go_on() -> None
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
-            wait_for(lambda: all(map(host_state.stopped, stopped)))
+            wait_for(lambda: all(map(liveness.stopped, stopped)))
             shown = host.run("status").stdout
             assert [f"`kill -CONT {pid}`" in shown for pid in stopped] == [True] * 3, shown
         finally:
@@ -127,15 +127,18 @@ def test_with_a_parent_that_is_stopped_nothing_is_green_though_each_account_is()
         parent = host.status()["supervisor"]["pid"]
         os.kill(parent, signal.SIGSTOP)
         try:
-            wait_for(lambda: host_state.stopped(parent))
+            wait_for(lambda: liveness.stopped(parent))
             for command in ("health", "status"):
                 shown = host.run(command)
                 assert shown.returncode == exit_codes.NOT_READY
                 assert f"`kill -CONT {parent}`" in shown.stdout
+            for words in (("reload",), ("ctl", "status"), ("stop",)):
+                shown = host.run(*words)
+                assert shown.returncode == exit_codes.FAILED
+                assert f"`kill -CONT {parent}`" in shown.stderr
         finally:
             os.kill(parent, signal.SIGCONT)
-        host.ready()
-        assert host.run("health").returncode == exit_codes.OK
+        wait_for(lambda: not liveness.lives(parent), what="the stop that it was told")
 
 
 def test_files_of_the_state_folder_that_are_spoilt_cost_what_they_tell_and_no_more() -> None:

@@ -7,9 +7,8 @@ from raftsup.ops.status.collect import (
     all_ready,
     collect,
     host_trouble,
-    lives,
     look,
     readiness,
 )
 
-__all__ = ["accounts_of", "all_ready", "collect", "host_trouble", "lives", "look", "readiness"]
+__all__ = ["accounts_of", "all_ready", "collect", "host_trouble", "look", "readiness"]

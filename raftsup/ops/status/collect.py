@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-
 from raftsup import __version__
 from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
@@ -28,7 +26,7 @@ from raftsup.ops.status import account_state, host_state
 from raftsup.ops.status.account_state import AccountState, Found
 from raftsup.ops.status.host_state import HostState
 from raftsup.paths import StateDir, StateDirError
-from raftsup.proc import lockfile
+from raftsup.proc import liveness, lockfile
 from raftsup.supervisor import active_accounts
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.turn import Turn
@@ -163,7 +161,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
     latest = past.latest.get(account.id, Latest())
     lock = state.reports / f"{account.id}.lock"
     worker = lockfile.holder(lock)
-    stopped = host_state.stopped(worker)
+    stopped = liveness.stopped(worker)
     said = status_file.read(state.report(account.id)) or {}
     bridge = said.get("bridge", {})
     # The report of a dead worker tells what was, not what is.
@@ -182,7 +180,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         answers=current and not stopped and _answers(said.get("url", "")),
         bridge=bridge.get("state", "stopped") if current else "stopped",
         reason=bridge.get("reason", "") if current else "",
-        bridge_alive=current and lives(bridge.get("pid")),
+        bridge_alive=current and liveness.lives(bridge.get("pid")),
         silence=time.time() - bridge.get("heardAt", 0.0),
         dispatcher=host.answer is not None,
         dispatcher_comes=host.dispatcher["state"] == "starting",
@@ -229,15 +227,6 @@ def _last(turn: Turn | None) -> dict[str, Any] | None:
     if turn is None:
         return None
     return {"turn": turn.id, "state": str(turn.state), "at": turn.ended_at or turn.started_at}
-
-
-def lives(pid: int | None) -> bool:
-    """Whether the process can do anything: neither dead nor stopped by a signal."""
-    still = (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
-    try:
-        return pid is not None and psutil.Process(pid).status() not in still
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from raftsup.dispatcher import control_client
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
+from raftsup.proc.liveness import by_signal, stopped
 
 #: Seconds that each may take to answer. The parent forks its programs between two answers.
 _PARENT, _DISPATCHER = 5.0, 2.0
@@ -53,14 +52,14 @@ def look(state: StateDir) -> HostState:
 
 
 def of_supervisor(
-    parent: int | None, trouble: Exception | None, stopped: bool = False
+    parent: int | None, trouble: Exception | None, asleep: bool = False
 ) -> tuple[str, str]:
     """Its state and why: ``parent`` holds the state folder, ``trouble`` is what came of asking it;
-    ``stopped`` by a signal.
+    ``asleep``: stopped by a signal.
     """
     if parent is None:
         return "stopped", ""
-    if stopped:
+    if asleep:
         return "hung", by_signal(parent)
     match trouble:
         case None:
@@ -74,7 +73,7 @@ def of_supervisor(
 
 
 def of_dispatcher(
-    answer: Facts | None, info: Facts | None, pid: int | None = None, stopped: bool = False
+    answer: Facts | None, info: Facts | None, pid: int | None = None, paused: bool = False
 ) -> tuple[str, str]:
     """Its state and why: ``answer`` is its own, ``info`` supervisor's, ``pid`` holds its lock;
     None: there is none.
@@ -83,7 +82,7 @@ def of_dispatcher(
         if answer["draining"]:
             return "draining", "it finishes what runs and starts no turn"
         return "running", ""
-    if pid is not None and stopped:
+    if pid is not None and paused:
         return "hung", by_signal(pid)
     if info is None:
         return ("stopped", "") if pid is None else ("starting", _SILENT)
@@ -102,18 +101,6 @@ def of_dispatcher(
             return word, ""
         case _:
             return word, f"it is not started again: {remark}; `raftsup logs` shows more"
-
-
-def by_signal(pid: int) -> str:
-    return f"pid {pid} is stopped by a signal; `kill -CONT {pid}` lets it go on"
-
-
-def stopped(pid: int | None) -> bool:
-    """Whether the process is there and can do nothing until a signal lets it go on."""
-    try:
-        return bool(pid) and psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    except psutil.Error:
-        return False
 
 
 def _processes(state: StateDir) -> tuple[dict[str, Any] | None, Exception | None]:

@@ -18,8 +18,9 @@ from raftsup.config.load import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.config.placeholders import load_with_placeholders, placeholders_in
 from raftsup.ops import live, raft_cli
-from raftsup.ops.status import lives, selfwake
+from raftsup.ops.status import selfwake
 from raftsup.paths import StateDir
+from raftsup.proc.liveness import lives
 
 #: Seconds that one step may take.
 PATIENCE = 10.0
