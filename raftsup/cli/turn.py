@@ -16,6 +16,7 @@ from raftsup.dispatcher import control_client
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.ops import turns
 from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 from raftsup.turn import ENDED, State, Turn
 
 EXAMPLES = "raftsup turn run support"
@@ -63,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
             case "run":
                 return _run(arguments, state)
     except control_client.DispatcherDown as error:
-        told = f"no dispatcher answers ({error}); `raftsup up` starts a host"
+        runs = lockfile.holder(state.lock) is not None
+        what = "`raftsup status` tells why" if runs else "`raftsup up` starts a host"
+        told = f"no dispatcher answers ({error}); {what}"
         return complain(told, error.exit_code)
     with closing(open_ledger(state.ledger, readonly=True)) as ledger:
         if arguments.action == "list":

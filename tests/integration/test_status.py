@@ -113,6 +113,8 @@ def test_a_part_that_a_signal_stopped_is_named_with_what_lets_it_go_on() -> None
         try:
             wait_for(lambda: all(map(liveness.stopped, stopped)))
             shown = host.run("status").stdout
+            refused = host.run("turn", "run", "support").stderr
+            assert "`raftsup status` tells why" in refused
             assert [f"`kill -CONT {pid}`" in shown for pid in stopped] == [True] * 3, shown
         finally:
             for pid in stopped:
