@@ -23,10 +23,12 @@ class Who:
     command: Sequence[str] = ("raft",)
     agent_id: str | None = None
     server: str | None = None
+    #: What a typed command begins with (``raft_home.prefix``).
+    prefix: str = ""
 
     @property
     def raft(self) -> str:
-        return shlex.join(self.command)
+        return f"{self.prefix}{shlex.join(self.command)}"
 
     @property
     def login(self) -> str:
@@ -38,7 +40,7 @@ class Who:
 
     @property
     def whoami(self) -> str:
-        return f"{shlex.join([*self.command, '--profile', self.profile])} auth whoami"
+        return f"{self.raft} --profile {shlex.quote(self.profile)} auth whoami"
 
 
 @dataclass(frozen=True)

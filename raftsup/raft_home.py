@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ import orjson
 CREDENTIAL = "credential.json"
 #: Each names the folder of one single profile, whatever the profile's name.
 SINGLE = ("RAFT_PROFILE_DIR", "SLOCK_PROFILE_DIR")
+#: Each names the folder that holds the profiles.
+HOMES = ("RAFT_HOME", "SLOCK_HOME")
+PLACES = (*SINGLE, *HOMES)
 #: Each selects a profile where a command line does not.
 SELECTED = ("RAFT_PROFILE", "SLOCK_PROFILE")
 #: Names the state folder of one single bridge.
@@ -27,6 +31,28 @@ BRIDGE_STATE = "RAFT_AGENT_BRIDGE_STATE_DIR"
 _MOST_BYTES = 64 * 1024
 #: The folder of a bridge that was started without ``--adapter-instance``.
 _INSTANCE = "default"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a CLI has its profiles."""
+
+    #: The folder that ``RAFT_HOME`` names, or the CLI's own where it is not set.
+    home: str
+    #: The folder of one single profile, which counts for more; "" where none is chosen.
+    single: str = ""
+
+    def is_as(self, other: Place) -> bool:
+        """Whether both lead to the same profiles, however they are written."""
+        if self.single or other.single:
+            return bool(self.single and other.single) and _same(self.single, other.single)
+        return _same(self.home, other.home)
+
+    def within(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """``environ``, for a CLI that is to look here."""
+        rest = {name: value for name, value in environ.items() if name not in PLACES}
+        single = {"RAFT_PROFILE_DIR": self.single} if self.single else {}
+        return {**rest, "RAFT_HOME": self.home, **single}
 
 
 @dataclass(frozen=True)
@@ -52,6 +78,70 @@ def profiles_dir(environ: Mapping[str, str]) -> Path:
     if home:
         return Path(home) / "profiles"
     return Path(environ.get("HOME") or Path.home()) / ".slock" / "profiles"
+
+
+def place(environ: Mapping[str, str]) -> Place:
+    """Where a CLI within ``environ`` has its profiles."""
+    single = next((environ[name] for name in SINGLE if environ.get(name)), "")
+    return Place(str(profiles_dir(environ).parent), single)
+
+
+def difference(theirs: Place, yours: Place, whose: str = "the host's") -> str:
+    """A sentence for a person whose profiles lie elsewhere than ``theirs``; "" if they do not."""
+    if theirs.is_as(yours):
+        return ""
+    if theirs.single or yours.single:
+        found = [one.single or "not set" for one in (theirs, yours)]
+        return f"{whose} RAFT_PROFILE_DIR is {found[0]}, yours is {found[1]}"
+    return f"{whose} RAFT_HOME is {theirs.home}, yours is {yours.home}"
+
+
+def prefix(wanted: Mapping[str, str], shell: Mapping[str, str]) -> str:
+    """What a command that is typed in ``shell`` begins with, to look where one within ``wanted``
+    does; "" if it does so anyway.
+    """
+    there = place(wanted)
+    if there.is_as(place(shell)):
+        return ""
+    words = {name: "" for name in SINGLE if shell.get(name)}
+    words |= {"RAFT_PROFILE_DIR": there.single} if there.single else {"RAFT_HOME": there.home}
+    return "".join(f"{name}={shlex.quote(value) if value else ''} "
+                   for name, value in words.items())  # fmt: skip
+
+
+def wrong(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """The variables that can be no folder for every command alike: each with what is wrong, and
+    what to do.
+    """
+    for name in PLACES:
+        value = environ.get(name, "")
+        if value.startswith("~"):
+            yield name, f"the Raft CLI takes the ~ of {value} for a name", "write $HOME for it"
+        elif value and not Path(value).is_absolute():
+            hint = "write it from the root on, beginning with /"
+            yield name, f"{value} is another folder wherever a command is started", hint
+        elif value and _mode(value) and not stat.S_ISDIR(_mode(value)):
+            yield name, f"{value} is not a folder", "name a folder"
+
+
+def missing(environ: Mapping[str, str]) -> str:
+    """A sentence where the environment names a folder that is not there; "" otherwise."""
+    name = next((name for name in PLACES if environ.get(name)), None)
+    if name is None or _mode(environ[name]) or any(wrong(environ)):
+        return ""
+    return f"{name} is {environ[name]}, which is not there: no profile can be found in it"
+
+
+def _mode(path: str) -> int:
+    """0 where there is nothing that this user can see."""
+    try:
+        return Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def credential(slug: str, environ: Mapping[str, str]) -> Path:

@@ -7,11 +7,11 @@ import os
 from functools import partial
 from typing import Any
 
-from raftsup import exit_codes
+from raftsup import exit_codes, raft_home
 from raftsup.cli.arguments import AGENT_HELP, add_action, add_changed_file, add_state_dir
 from raftsup.cli.context import account_id, state_of
 from raftsup.cli.output import here, print_json
-from raftsup.ops import account, config_update
+from raftsup.ops import account, config_update, raft_place
 from raftsup.paths import default_config_path
 
 EXAMPLES = "raftsup account add sales --profile sales-agent"
@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _list(account.listed(target), arguments.json)
     id_ = account_id(arguments.account)
     if arguments.action == "add":
+        say_where(target)
         # As it was typed: under an id that was made of it nobody would look for the account.
         edits = account.added(target, arguments.account.lower(), _values(arguments))
     elif arguments.action == "remove":
@@ -69,7 +70,19 @@ def run(arguments: argparse.Namespace) -> int:
 def target_of(arguments: argparse.Namespace) -> config_update.Target:
     chosen = arguments.config
     path = chosen.expanduser().absolute() if chosen else default_config_path(os.environ)
-    return config_update.Target(path, state_of(arguments), os.environ)
+    state = state_of(arguments)
+    return config_update.Target(path, state, raft_place.environment(state, os.environ))
+
+
+def say_where(target: config_update.Target) -> None:
+    """What there is to say of where profiles are looked for. Raises ``CliTrouble`` for a place that
+    can be none.
+    """
+    raft_place.refuse_wrong(target.environ)
+    if told := raft_place.difference(target.state, os.environ):
+        print(f"Note: {told}; the host's is used.")
+    if told := raft_home.missing(target.environ):
+        print(f"Note: {told}.")
 
 
 def _values(arguments: argparse.Namespace) -> dict[str, Any]:

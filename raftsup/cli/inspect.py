@@ -11,7 +11,7 @@ from raftsup import exit_codes
 from raftsup.cli.arguments import add_config, add_json, add_state_dir
 from raftsup.cli.context import account_id, loader_of, state_of
 from raftsup.cli.output import print_json
-from raftsup.ops import inspect
+from raftsup.ops import inspect, raft_place
 
 EXAMPLES = "raftsup inspect support"
 
@@ -25,7 +25,9 @@ def add_arguments(command: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     id_ = account_id(arguments.account)
-    found = inspect.collect(id_, state_of(arguments), loader_of(arguments), os.environ)
+    state = state_of(arguments)
+    environ = raft_place.environment(state, os.environ)
+    found = inspect.collect(id_, state, loader_of(arguments), environ)
     if arguments.json:
         print_json(found)
     else:

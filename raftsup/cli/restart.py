@@ -12,7 +12,7 @@ from raftsup.cli.arguments import add_state_dir, seconds
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import complain, tell
 from raftsup.config.load import ConfigError, load
-from raftsup.ops import lifecycle, reload, rpc
+from raftsup.ops import lifecycle, raft_place, reload, rpc
 from raftsup.ops.service import control, detect
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
@@ -61,6 +61,8 @@ def _by_hand(arguments: argparse.Namespace, state: StateDir) -> int:
         loader_of(arguments.parse(words))()
     else:
         load(None, os.environ)
+    if told := raft_place.difference(state, os.environ):
+        print(f"Note: {told}; it is started again with yours.")
     if pid := lifecycle.stop(state, arguments.timeout, tell):
         print(f"raftsup stopped (pid {pid})")
     return start.by_hand(state, words)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup import exit_codes
-from raftsup.cli.account import target_of
+from raftsup.cli.account import say_where, target_of
 from raftsup.cli.arguments import AGENT_HELP, add_changed_file, add_state_dir
 from raftsup.cli.output import command, complain, here
 from raftsup.config.json5.edit import EditRefused
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     if wrong := _wrong(arguments):
         return complain(wrong, exit_codes.USAGE)
     target = target_of(arguments)
+    say_where(target)
     try:
         agreed = wizard.agree(_given(arguments), target, Unasked() if arguments.yes else Person())
     except (EOFError, KeyboardInterrupt) as ended:

@@ -17,6 +17,7 @@ from raftsup.cli.arguments import a_while, add_config, add_json, add_state_dir
 from raftsup.cli.context import loader_of, loader_within, state_of
 from raftsup.cli.output import colour_wanted, print_json
 from raftsup.config.load import ConfigError
+from raftsup.ops import raft_place
 from raftsup.ops import status as ops
 from raftsup.ops.status import render
 from raftsup.paths import StateDirError
@@ -62,10 +63,12 @@ def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
 
     def look() -> dict[str, Any]:
         status = ops.collect(ops.accounts_of(state, load), state)
+        status["raft"] = {"reason": raft_place.difference(state, os.environ)}
         if arguments.probe:
             from raftsup.ops.status import probe
 
-            status = probe.probe(status, within, state, os.environ, arguments.timeout)
+            environ = raft_place.environment(state, os.environ)
+            status = probe.probe(status, within, state, environ, arguments.timeout)
         if arguments.deep:
             from raftsup.ops.checks import machine
 

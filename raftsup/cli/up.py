@@ -9,12 +9,12 @@ import subprocess
 import sys
 from typing import Any, NoReturn
 
-from raftsup import exit_codes
+from raftsup import exit_codes, raft_home
 from raftsup.cli.arguments import add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import complain, here
 from raftsup.config.load import ConfigError
-from raftsup.ops import rpc
+from raftsup.ops import raft_place, rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile, reexec
 from raftsup.supervisor import handover
@@ -61,9 +61,13 @@ def run(arguments: argparse.Namespace) -> int:
     load = loader_of(arguments)
     config = handover.load_or_left(load, os.environ, _refused, _say)
     state = state_of(arguments)
+    if told := raft_home.missing(os.environ):
+        _say(f"warning: {told}")
     state.prepare()
     left = handover.lock(state.lock, os.environ)
     if arguments.force and left is None:
+        if told := raft_place.difference(state, os.environ):
+            _say(f"{told}; the new host has yours")
         _stop_other(state)
     if arguments.detach:
         words = [word for word in sys.argv[1:] if word not in ("-d", "--detach", "--force")]

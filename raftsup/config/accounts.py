@@ -122,6 +122,8 @@ def check_environment(
     if len(set(selected.values())) > 1:
         errors.add(Location(" and ".join(selected) + " in the environment"),
                    "they name different profiles of the Raft CLI", "unset one of them")  # fmt: skip
+    for name, what, hint in raft_home.wrong(environ):
+        errors.add(Location(f"{name} in the environment"), what, hint)
     wanted = [account.id for account in found if account.runs]
     for name in (*raft_home.SINGLE, raft_home.BRIDGE_STATE):
         if environ.get(name) and len(wanted) > 1:

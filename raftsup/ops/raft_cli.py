@@ -84,11 +84,14 @@ def whoami(
 
 
 def who_of(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> Who:
-    """A profile, with what its credential says; one that has none is at the others' server."""
+    """A profile, with what its credential says; one that has none is at the others' server. Its
+    commands are for the shell that this process was started in.
+    """
+    prefix = raft_home.prefix(environ, os.environ)
     found = raft_home.read(profile, environ)
     if found is not None:
-        return Who(profile, command, found.agent_id, found.server_url)
-    return Who(profile, command, server=raft_home.usual_server(environ))
+        return Who(profile, command, found.agent_id, found.server_url, prefix)
+    return Who(profile, command, server=raft_home.usual_server(environ), prefix=prefix)
 
 
 def standing(who: Who, environ: Mapping[str, str]) -> str:

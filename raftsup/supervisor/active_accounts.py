@@ -1,21 +1,25 @@
-"""Whom a running host runs: written by the parent at each reading of the config.
+"""Whom a running host runs, and where its Raft CLI has their profiles: written by the parent at
+each reading of the config.
 
 ``status`` believes it while the host runs, and so needs neither the file, which may be half
 edited, nor the secrets that it names, which only the host's environment has. The document is
-``roster.json`` in the state folder: ``{"version": 1, "accounts": [ActiveAccount, …]}``.
+``roster.json`` in the state folder: ``{"version": 1, "accounts": [ActiveAccount, …], "raft":
+{"home": …, "single": …}}`` (``raft_home.Place``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypedDict
 
 import orjson
 
-from raftsup import files
+from raftsup import files, raft_home
 from raftsup.config.model import Account, Config
 from raftsup.paths import StateDir
+from raftsup.raft_home import Place
 
 VERSION = 1
 
@@ -31,14 +35,15 @@ class ActiveAccount(TypedDict):
     problem: str | None
 
 
-def write(state: StateDir, config: Config) -> None:
-    """Replace the document (0600)."""
+def write(state: StateDir, config: Config, environ: Mapping[str, str]) -> None:
+    """Replace the document (0600). ``environ``: the host's."""
     accounts: list[ActiveAccount] = [
         {"id": a.id, "enabled": a.enabled, "profile": a.profile, "lane": a.lane,
          "problem": a.problem}
         for a in config.accounts
     ]  # fmt: skip
-    document = {"version": VERSION, "accounts": accounts}
+    raft = asdict(raft_home.place(environ))
+    document = {"version": VERSION, "accounts": accounts, "raft": raft}
     files.replace(_path(state), orjson.dumps(document))
 
 
@@ -57,6 +62,14 @@ def read(state: StateDir) -> Sequence[Account] | None:
             Account(agent_id=None, command=(), agent=None, **account)
             for account in document["accounts"]
         ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def place(state: StateDir) -> Place | None:
+    """Where the last host here had its profiles; None if it did not tell."""
+    try:
+        return Place(**orjson.loads(_path(state).read_bytes())["raft"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -42,7 +42,7 @@ class Options(BaseOptions):
             self.noted(wanted)
             self.raftsup = config_diff.merged(self.raftsup, wanted, config_diff.BY_HAND)
         self._fresh = False
-        active_accounts.write(self.state, self.raftsup)
+        active_accounts.write(self.state, self.raftsup, self.environ)
         return self.groups_of(self.raftsup)
 
     def load(self) -> Config:
@@ -62,7 +62,7 @@ class Options(BaseOptions):
         self.raftsup = config
         self.process_group_configs = self.groups_of(config)
         try:
-            active_accounts.write(self.state, config)
+            active_accounts.write(self.state, config, self.environ)
         except OSError as error:  # a full disk: ``status`` then shows what was before
             self.logger.error(f"the roster cannot be written: {error}")
 

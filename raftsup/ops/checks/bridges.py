@@ -25,7 +25,6 @@ _HINTS = "agent-comms-core/*/*/wake-hints.jsonl"
 #: Names of an OpenClaw Gateway's process: its title, and the program that it was started as.
 _GATEWAY = ("openclaw-gateway", "openclaw", "openclaw.mjs")
 #: What marks a process of one attempt, or of an agent that stays.
-_PLACES = (*raft_home.SINGLE, "RAFT_HOME", "SLOCK_HOME", "HOME")
 _MARKS = ("RAFTSUP_TURN", "RAFTSUP_LANE")
 
 
@@ -128,11 +127,12 @@ def strangers(
     env: Mapping[str, str],
 ) -> Iterator[tuple[str, Process]]:
     """Bridges of ``profiles`` not below ``ours``, whose profiles lie where ours do."""
+    place = raft_home.place(env)
     for process in processes.values():
         for profile in profiles:
             if lockfile.profile_of(_seen(process)) != profile:
                 continue
-            if belongs(process.pid, ours, processes) or _place(process.environ) != _place(env):
+            if belongs(process.pid, ours, processes) or not _looks_in(place, process.environ):
                 continue
             parent = processes.get(process.parent)
             if parent is None or lockfile.profile_of(_seen(parent)) != profile:
@@ -143,9 +143,9 @@ def _seen(process: Process) -> lockfile.Process:
     return lockfile.Process(process.pid, process.argv, process.environ)
 
 
-def _place(env: Mapping[str, str]) -> str | None:
-    """What decides where the CLI has its profiles."""
-    return next(filter(None, map(env.get, _PLACES)), None)
+def _looks_in(place: raft_home.Place, env: Mapping[str, str]) -> bool:
+    """Whether a process within ``env`` (empty: nobody may read it) has its profiles there."""
+    return bool(env) and place.is_as(raft_home.place(env))
 
 
 def judge_other(

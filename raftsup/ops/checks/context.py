@@ -12,7 +12,7 @@ from typing import Any
 from raftsup.config.load import ConfigError, Problem
 from raftsup.config.model import Account, Config
 from raftsup.config.placeholders import load_with_placeholders
-from raftsup.ops import status
+from raftsup.ops import raft_place, status
 from raftsup.ops.checks.processes import Process, belongs, snapshot
 from raftsup.ops.service import detect, launchd, systemd
 from raftsup.ops.service.detect import Installed, Manager
@@ -93,8 +93,9 @@ def look_around(state: StateDir, environ: Mapping[str, str], load: Load) -> Scen
     service = next((s for s in detect.everything(home) if s.state == state.root), None)
     # What its service has, a host has that is started as it should be.
     had = service_secrets(service, environ) if service else {}
-    config, problems = _read(load, {**had, **environ})
+    config, problems = _read(load, raft_place.environment(state, {**had, **environ}))
     env, whose = _environment(environ, pid, service, processes)
+    env = raft_place.environment(state, env)
     return Scene(
         state=state,
         environ=environ,

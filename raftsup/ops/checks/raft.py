@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from raftsup import raft_home
 from raftsup.config.model import AcpAgent, CommandAgent
 from raftsup.ops import raft_cli
 from raftsup.ops.checks.context import Scene
@@ -61,6 +62,22 @@ def judge_version(program: str, said: str | None) -> Finding:
                        "raftsup was not tried with it: its bridge may act differently",
                        "npm i -g @botiverse/raft@latest")  # fmt: skip
     return good(f"{program}, version {said}")
+
+
+def home(scene: Scene) -> Iterator[Finding]:
+    """Where the profiles lie. What can be no folder at all is told of with the config."""
+    theirs, yours = raft_home.place(scene.env), raft_home.place(scene.environ)
+    whose = "the host's" if scene.pid else scene.whose
+    if told := raft_home.difference(theirs, yours, whose):
+        words = raft_home.prefix(scene.env, scene.environ)
+        yield warning(told, "`raft agent login`, typed here as it is, signs in where the host does"
+                      " not look", f"export {words}".rstrip(),
+                      advice="raftsup's own commands look where the host does")  # fmt: skip
+    if told := raft_home.missing(scene.env):
+        yield warning(told, "no bridge can be started", advice="correct it where the host is"
+                      " started, or sign the profiles in there")  # fmt: skip
+    else:
+        yield good(f"profiles are looked for in {theirs.single or f'{theirs.home}/profiles'}")
 
 
 def node(scene: Scene) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ CHECKS = (
     Check("ledger", ledger.ledger, 30.0),
     Check("clock", ledger.clock, 30.0),
     Check("raft", raft.cli, 20.0),
+    Check("raft home", raft.home),
     Check("node", raft.node, 20.0),
     Check("profiles", profiles.profiles, 45.0),
     Check("bridge locks", bridges.locks),

@@ -50,6 +50,7 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
             *_program("dispatcher", status["dispatcher"], colour, width),
             *_ledger(status, width),
             *_config(reload.standing_lines(status.get("config")), colour),
+            *_raft(status.get("raft", {}).get("reason", "")),
             *_summary(status["accounts"], colour),
             "",
             *_accounts(status, table.RUNNING, colour, width),
@@ -128,6 +129,10 @@ def _ledger(status: Mapping[str, Any], width: int | None) -> list[str]:
         return []
     lines = _wrapped(status["ledger"]["reason"], width, _INDENT)
     return ["ledger      unreadable: wakes and turns are not known", *lines]
+
+
+def _raft(reason: str) -> list[str]:
+    return [f"raft        {plain(reason)}"] if reason else []
 
 
 def _summary(accounts: Sequence[Mapping[str, Any]], colour: bool) -> Iterator[str]:
