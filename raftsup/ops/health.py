@@ -41,8 +41,8 @@ class Health:
     #: Of the enabled accounts.
     ready: int = 0
     accounts: int = 0
-    #: Those that were restarted a moment ago: a bridge is silent then for up to 25 s, and takes
-    #: wakes. They do not make it unwell.
+    #: Those that were restarted a moment ago: Raft has yet to answer their bridges. They do not
+    #: make it unwell.
     connecting: tuple[str, ...] = ()
     #: The account that is worst off, with its state and the reason; None: none is unwell.
     worst: Mapping[str, str] | None = None

@@ -31,9 +31,9 @@ from raftsup.wait import until
 Say = Callable[[str], None]
 #: Seconds between looks, and between two words to a person who waits.
 _LOOK, _WORD = 0.05, 5.0
-#: Seconds that accounts may take to get ready before we only tell how they are: a bridge is not
-#: heard before Raft's first heartbeat, up to 25 s.
-_SETTLE = 45.0
+#: Seconds that accounts may take to get ready before we only tell how they are: many CLIs that
+#: start at once on a small machine, and a server that is slow to answer.
+_SETTLE = 30.0
 _COMING = (AccountState.STARTING, AccountState.CONNECTING)
 #: Seconds until a host that launchd was asked for is there.
 _APPEAR = 5.0
@@ -173,7 +173,7 @@ def _progress(
     if coming:
         words += f", not yet {', '.join(coming)}"
     if any(a["state"] == AccountState.CONNECTING for a in wanted):
-        words += " (Raft's first heartbeat comes within 25 s)"
+        words += " (Raft has not answered yet)"
     return words
 
 

@@ -125,8 +125,9 @@ def _set_fault(house: House, raw: dict[str, Any]) -> Answered:
 
 
 def since(query: dict[str, str]) -> int | None:
-    """None for ``latest``. Raises ``BadRequest``."""
-    return None if query.get("since", "0") == "latest" else number(query, "since", 0)
+    """None for ``latest``, and without any. Raises ``BadRequest``."""
+    text = query.get("since", "latest").strip()
+    return None if text in ("", "latest") else number(query, "since", 0)
 
 
 def number(query: dict[str, str], name: str, default: int) -> int:

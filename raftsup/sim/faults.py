@@ -1,23 +1,24 @@
 """Faults as data: what goes wrong, for whom, how often, how long.
 
-============== ========================================================================
-kind           what a caller of the server sees
-============== ========================================================================
-``error``      ``status`` (default 503)
-``stall``      the request is taken and never answered
-``mute``       so too, and open streams say nothing more, as of a server that was stopped
-``garbage``    200 with bytes that are no JSON (on the stream: no events)
-``reset``      the accepted connection is closed without an answer
-``cut``        the connection is closed in the middle of the answer; on the stream, of a hint
-``revoke``     403 with the server's text: the credential is no longer good; streams end
-``no-stream``  404 to who asks for a stream: the server has none
-``delegated``  403 to all but the identity, as to a "delegated" connection
-``held``       a send is held as a draft: what was said meanwhile is to be looked at first
-``unapproved`` nobody approves the login that was begun in a browser
-``drop``       open streams are closed; with ``seconds``, new ones too for that long
-``refuse``     nobody listens for ``seconds``, and open connections are closed
-``bridge``     the bridge itself misbehaves as ``spec`` says (see ``bridge_faults``)
-============== ========================================================================
+==================== ========================================================================
+kind                 what a caller of the server sees
+==================== ========================================================================
+``error``            ``status`` (default 503)
+``stall``            the request is taken and never answered
+``mute``             so too, and open streams say nothing more, as of a server that was stopped
+``garbage``          200 with bytes that are no JSON (on the stream: no events)
+``reset``            the accepted connection is closed without an answer
+``cut``              the connection is closed in the middle of the answer; on the stream, of a hint
+``revoke``           403 with the server's text: the credential is no longer good; streams end
+``hold-first-chunk`` streams open and say nothing, as of a server that is slow at their start
+``no-stream``        404 to who asks for a stream: the server has none
+``delegated``        403 to all but the identity, as to a "delegated" connection
+``held``             a send is held as a draft: what was said meanwhile is to be looked at first
+``unapproved``       nobody approves the login that was begun in a browser
+``drop``             open streams are closed; with ``seconds``, new ones too for that long
+``refuse``           nobody listens for ``seconds``, and open connections are closed
+``bridge``           the bridge itself misbehaves as ``spec`` says (see ``bridge_faults``)
+==================== ========================================================================
 """
 
 from __future__ import annotations
@@ -30,7 +31,17 @@ from typing import Any
 
 #: Kinds that an ordinary request of an agent can meet, in the order in which they are looked for.
 REQUEST_KINDS = ("reset", "stall", "mute", "error", "garbage", "revoke", "cut")
-KINDS = (*REQUEST_KINDS, "no-stream", "delegated", "held", "unapproved", "drop", "refuse", "bridge")
+KINDS = (
+    *REQUEST_KINDS,
+    "hold-first-chunk",
+    "no-stream",
+    "delegated",
+    "held",
+    "unapproved",
+    "drop",
+    "refuse",
+    "bridge",
+)
 
 
 class BadFault(ValueError):

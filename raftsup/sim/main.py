@@ -190,8 +190,8 @@ def instructions(running: RunningWorkspace, raft_home: Path, short: bool = False
     pace = (
         "Its timers are short: what the true Raft does within 25 s it does within half a second."
         if short
-        else "Its timers are the true ones: an account is `connecting` for up to 25 s. `raftsup sim"
-        " --short` has short ones."
+        else "Its timers are the true ones: a message that was not read comes again within 25 s."
+        " `raftsup sim --short` has short ones."
     )
     return (
         f"A Raft workspace listens on {running.url}\n{pace}\n\n"

@@ -31,6 +31,8 @@ _STREAM = f"{API}/wake-hints/stream"
 _SESSION = "session-sim"
 #: A held send shows so many of the messages that its sender has not seen.
 _SHOWN = 2
+#: Hints that a stream gives at once.
+_FLUSH = 200
 #: What the manual has.
 _MANUAL = {
     "index": "raft-cli-overview\n",
@@ -48,6 +50,10 @@ def hint_of(message: Message) -> dict[str, Any]:
         "target": message.target,
         "wake_reason": "message_pending",
     }
+
+
+def _frame_of(seq: int, hint: dict[str, Any]) -> bytes:
+    return f"event: wake-hint\nid: {seq}\ndata: {json.dumps(hint)}\n\n".encode()
 
 
 def event_of(message: Message) -> dict[str, Any]:
@@ -255,7 +261,7 @@ class Handler(BaseHTTPRequestHandler):
         workspace = self.house.workspace
         match method, path:
             case "GET", "/wake-hints":
-                limit = control.number(query, "limit", 50)
+                limit = min(max(control.number(query, "limit", 50), 1), 200)
                 page = workspace.hints(agent.id, control.since(query), limit)
                 body = {
                     "wake_hints": [self._hint(m) for m in page.pending],
@@ -287,7 +293,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _events(self, agent: Agent, query: dict[str, str]) -> dict[str, Any]:
         """Unread messages. Acknowledged as this answers; with ``ack=cursor`` by the next pull."""
-        workspace, limit = self.house.workspace, control.number(query, "limit", 20)
+        workspace = self.house.workspace
+        limit = min(max(control.number(query, "limit", 50), 1), 200)
         if query.get("ack") == "cursor":
             since = control.number(query, "since", -1)
             batch = workspace.pull(agent.id, since if since >= 0 else None, limit)
@@ -346,14 +353,18 @@ class Handler(BaseHTTPRequestHandler):
         return {"x-raft-sim-fault": fault.spec} if fault else {}
 
     def _stream(self, agent: Agent, since: int | None) -> None:
+        """``: connected`` at once, then what is pending after ``since``; again with each delivery
+        and each ``: ka``.
+        """
         house, names = self.house, (agent.name, agent.id)
-        opened_at = last_sent = house.board.now()
-        seq = house.workspace.hints(agent.id, None).last_seq if since is None else since
+        opened_at = beat_at = house.board.now()
+        delivered = -1
         self._head(200, "text/event-stream")
-        self.wfile.flush()
+        said = b": connected\n\n"
         while not house.closing.is_set() and not house.board.dropped(names, opened_at):
             version = house.workspace.version()
-            if house.board.holds("mute", names):
+            silent = ("mute", "hold-first-chunk") if said else ("mute",)
+            if any(house.board.holds(kind, names) for kind in silent):
                 if self._client_gone(0):
                     break
                 house.workspace.changed(version, LOOK)
@@ -364,18 +375,20 @@ class Handler(BaseHTTPRequestHandler):
                 break
             for spec in self._bridge_fault(agent).values():
                 self.wfile.write(f"event: sim-fault\ndata: {spec}\n\n".encode())
-            for message in house.workspace.hints(agent.id, seq, 1_000_000).pending:
-                data = json.dumps(self._hint(message))
-                frame = f"event: wake-hint\nid: {message.seq}\ndata: {data}\n\n"
-                if house.board.take(("cut",), names, _STREAM):
-                    self.wfile.write(frame[: len(frame) // 2].encode())
-                    self.close_connection = True
-                    return
-                self.wfile.write(frame.encode())
-                seq, last_sent = message.seq, house.board.now()
-            if house.board.now() - last_sent >= house.keepalive:
-                self.wfile.write(b": ka\n\n")
-                last_sent = house.board.now()
+            now = house.board.now()
+            if now - beat_at >= house.keepalive:
+                said, beat_at, delivered = said + b": ka\n\n", now, -1
+            self.wfile.write(said)
+            said, before, delivered = b"", delivered, house.workspace.delivered(agent.id)
+            if delivered != before:
+                for message in house.workspace.hints(agent.id, since, _FLUSH).pending:
+                    frame = _frame_of(message.seq, self._hint(message))
+                    if house.board.take(("cut",), names, _STREAM):
+                        self.wfile.write(frame[: len(frame) // 2])
+                        self.close_connection = True
+                        return
+                    self.wfile.write(frame)
+                    since = message.seq
             if self._client_gone(0):
                 break
             house.workspace.changed(version, min(LOOK, house.keepalive))

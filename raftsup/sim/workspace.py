@@ -2,6 +2,7 @@
 
 Only what a person says wakes an agent; an agent's reply wakes nobody. A message's ``seq`` is its
 wake hint's too, and a hint is pending until its agent has acknowledged the message.
+Source of what is pending and of what acknowledges it: the server's routes/internalAgentApi.ts.
 """
 
 from __future__ import annotations
@@ -61,14 +62,16 @@ class Hints:
     """One page of pending hints, as messages; the wire form is the server's business."""
 
     pending: tuple[Message, ...]
-    last_seq: int
+    #: Of the page's newest; where it has none, what was asked for.
+    last_seq: int | None
     has_more: bool
 
 
 @dataclass(frozen=True)
 class Batch:
     messages: tuple[Message, ...]
-    cursor: int
+    #: Of the batch's newest; where it has none, what was asked for.
+    cursor: int | None
     has_more: bool
 
 
@@ -91,8 +94,9 @@ class Workspace:
         #: Agents by the tokens that they had.
         self._former: dict[str, str] = {}
         self._messages: list[Message] = []
-        self._inbox: dict[str, list[Message]] = {}
-        self._cursor: dict[str, int] = {}
+        #: Of each agent, the messages that it has not acknowledged, in order.
+        self._pending: dict[str, list[Message]] = {}
+        self._delivered: dict[str, int] = {}
         self._read_at: dict[str, float] = {}
         self._replies: list[Reply] = []
         self._activity: list[dict[str, Any]] = []
@@ -105,8 +109,8 @@ class Workspace:
         agent = Agent(name, id or f"agent-{name}", token or _token())
         with self._news:
             self._agents[agent.id] = agent
-            self._inbox.setdefault(agent.id, [])
-            self._cursor.setdefault(agent.id, 0)
+            self._pending.setdefault(agent.id, [])
+            self._delivered.setdefault(agent.id, 0)
         return agent
 
     def agents(self) -> list[Agent]:
@@ -148,48 +152,48 @@ class Workspace:
             self._next_seq += 1
             message = Message(_message_id(seq), seq, agent.id, target, sender, text, self._clock())
             self._messages.append(message)
-            self._inbox[agent.id].append(message)
+            self._pending[agent.id].append(message)
+            self._delivered[agent.id] += 1
             self._wake_streams()
         return message
 
     def hints(self, agent_id: str, since: int | None, limit: int = 50) -> Hints:
-        """Pending hints after ``since``; None means the latest, so none. Consumes nothing."""
+        """Pending hints after ``since``; None (also ``latest``) means all. Consumes nothing."""
         with self._news:
-            inbox = self._inbox[agent_id]
-            last = inbox[-1].seq if inbox else 0
-            floor = max(last if since is None else since, self._cursor[agent_id])
-            pending = [m for m in inbox if m.seq > floor]
-        return Hints(tuple(pending[:limit]), last, len(pending) > limit)
+            pending = [m for m in self._pending[agent_id] if since is None or m.seq > since]
+        page = pending[:limit]
+        return Hints(tuple(page), page[-1].seq if page else since, len(pending) > limit)
 
-    def pull(self, agent_id: str, since: int | None = None, limit: int = 20) -> Batch:
+    def delivered(self, agent_id: str) -> int:
+        """How many messages that agent was ever sent."""
+        with self._news:
+            return self._delivered[agent_id]
+
+    def pull(self, agent_id: str, since: int | None = None, limit: int = 50) -> Batch:
         """The next unread messages. ``since`` acknowledges all up to it."""
+        if since is not None:
+            self._acknowledge(agent_id, lambda m: m.seq <= since)
         with self._news:
-            if since is not None and since > self._cursor[agent_id]:
-                self._acknowledge(agent_id, since)
-            cursor = self._cursor[agent_id]
-            unread = [m for m in self._inbox[agent_id] if m.seq > cursor]
+            unread = list(self._pending[agent_id])
         batch = unread[:limit]
-        return Batch(tuple(batch), batch[-1].seq if batch else cursor, len(unread) > limit)
+        return Batch(tuple(batch), batch[-1].seq if batch else since, len(unread) > limit)
 
-    def take(self, agent_id: str, limit: int = 20) -> Batch:
+    def take(self, agent_id: str, limit: int = 50) -> Batch:
         """The next unread messages, acknowledged as they are given: what gets lost is lost."""
         batch = self.pull(agent_id, None, limit)
-        with self._news:
-            if batch.cursor > self._cursor[agent_id]:
-                self._acknowledge(agent_id, batch.cursor)
+        self._acknowledge(agent_id, lambda m: m in batch.messages)
         return batch
 
-    def _acknowledge(self, agent_id: str, cursor: int) -> None:
-        before, now = self._cursor[agent_id], self._clock()
-        self._cursor[agent_id] = cursor
-        for message in self._inbox[agent_id]:
-            if before < message.seq <= cursor:
-                self._read_at[message.id] = now
+    def _acknowledge(self, agent_id: str, read: Callable[[Message], bool]) -> None:
+        with self._news:
+            now = self._clock()
+            self._read_at |= {m.id: now for m in self._pending[agent_id] if read(m)}
+            self._pending[agent_id] = [m for m in self._pending[agent_id] if not read(m)]
 
     def said_in(self, agent_id: str, target: str) -> list[Message]:
         """What people told an agent at a target, in order."""
         with self._news:
-            return [m for m in self._inbox[agent_id] if m.target == target]
+            return [m for m in self._messages if (m.agent, m.target) == (agent_id, target)]
 
     def reply(self, agent_id: str, target: str, text: str) -> Reply:
         with self._news:

@@ -1,7 +1,8 @@
 """What the simulated CLI takes from the true one: behaviour, its source, the test that holds it.
 
-Sources are files below ``packages/cli/src`` of the Raft CLI's source; what no source shows is named
-by its line of RAFT_PROTOCOL.
+Sources are files below ``packages/cli/src`` of the Raft CLI's source, with ``server:`` below
+``packages/server/src``, with ``shared:`` below ``packages/shared/src``; what no source shows is
+named by its line of RAFT_PROTOCOL.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _API = "tests/unit/test_sim_daemon_api.py"
 _LOOP = "tests/unit/test_sim_bridge_loop.py"
 _VERDICT = "tests/unit/test_sim_verdict.py"
 _HOME = "tests/unit/test_sim_profiles.py"
+_SERVER = "tests/integration/test_sim_server.py"
 
 #: (behaviour, source, test file, test)
 BEHAVIOURS = [
@@ -113,6 +115,8 @@ BEHAVIOURS = [
     # what it says, and when
     ("silent between bridge_process_started and the first chunk", "commands/agent/bridge.ts",
      _BRIDGE, "test_it_says_nothing_between_its_start_and_the_first_chunk"),
+    ("the stream's first chunk comes at once", "server: routes/internalAgentApi.ts", _BRIDGE,
+     "test_the_first_chunk_comes_at_once"),
     ("starting and the end state at each pass", "agentCommsCore/bridge.ts", _BRIDGE,
      "test_a_message_becomes_one_wake_without_content"),
     ("connected_replaying only with hints of its own left", "agentCommsCore/bridge.ts", _BRIDGE,
@@ -165,7 +169,13 @@ BEHAVIOURS = [
      _BRIDGE, "test_a_newer_cli_ends_on_a_revoked_credential_and_on_a_delegated_connection"),
     # wakes
     ("first start: since=latest", "agentCommsCore/bridge.ts", _BRIDGE,
-     "test_what_was_pending_before_its_first_start_comes_with_reconciliation"),
+     "test_what_was_pending_before_its_first_start_comes_at_once"),
+    ("since=latest gives all that is pending", "server: routes/internalAgentApi.ts", _SERVER,
+     "test_since_latest_gives_all_that_is_pending"),
+    ("a stream: connected, what is pending, ka", "server: routes/internalAgentApi.ts", _SERVER,
+     "test_a_stream_says_connected_then_what_is_pending_then_that_it_lives"),
+    ("a reconcile's page of 50", "commands/agent/bridge.ts", _BRIDGE,
+     "test_a_reconciliation_sends_a_page_at_most"),
     ("later starts: since the last one seen", "agentCommsCore/bridge.ts", _BRIDGE,
      "test_what_came_while_no_bridge_ran_comes_at_the_next_start"),
     ("sent again with the first chunk 3 s later, fresh ids", "commands/agent/bridge.ts", _BRIDGE,

@@ -83,17 +83,24 @@ def test_a_message_becomes_one_wake_without_content(
     assert set(states[1::2]) == {"listening_idle", "handoff_pending"}
 
 
-def test_what_was_pending_before_its_first_start_comes_with_reconciliation(
+def test_what_was_pending_before_its_first_start_comes_at_once(
     raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
     ids = [raft.workspace.post("support", str(n)).id for n in range(60)]
-    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.5"})
-    bridge.listening()
-    assert not endpoint.wakes
-    wait_for(lambda: len(endpoint.wakes) >= 50)
-    # A page at most, and the same page again until somebody reads.
-    assert endpoint.messages()[:50] == ids[:50]
+    bridges()
+    wait_for(lambda: len(endpoint.wakes) >= 60)
+    assert endpoint.messages()[:60] == ids
     assert endpoint.most_busy == 1
+
+
+def test_a_reconciliation_sends_a_page_at_most(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    ids = [raft.workspace.post("support", str(n)).id for n in range(60)]
+    bridges({**CALM, "RAFT_SIM_RECONCILE": "0.5", "RAFT_SIM_GRACE": "0.01"})
+    # And the same page again until somebody reads.
+    wait_for(lambda: len(endpoint.wakes) >= 160)
+    assert endpoint.messages()[60:160] == ids[:50] * 2
 
 
 def test_what_came_while_no_bridge_ran_comes_at_the_next_start(
@@ -111,25 +118,32 @@ def test_what_came_while_no_bridge_ran_comes_at_the_next_start(
 
 
 def test_it_says_nothing_between_its_start_and_the_first_chunk(
-    tmp_path: Path, endpoint: Endpoint
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
 ) -> None:
+    raft.fault("hold-first-chunk")
+    raft.workspace.post("support", "x")
+    bridge = bridges()
+    first = {
+        "type": "bridge_process_started",
+        "pid": wait_for(lambda: bridge.process.pid),
+        "mode": "stream",
+        "pollIntervalMs": 200,
+        "reconcileIntervalMs": 60_000,
+    }
+    wait_for(bridge.events)
+    begun = time.monotonic()
+    wait_for(lambda: time.monotonic() > begun + 0.5)
+    assert (bridge.events(), endpoint.wakes) == ([first], [])
+    raft.clear_faults()
+    wait_for(lambda: endpoint.wakes)
+
+
+def test_the_first_chunk_comes_at_once(tmp_path: Path, endpoint: Endpoint) -> None:
     with (
-        running_workspace(["support"], tmp_path, keepalive=60.0) as raft,
+        running_workspace(["support"], tmp_path, keepalive=60.0),
         closing(BridgeProcess(tmp_path, endpoint.url, CALM)) as bridge,
     ):
-        wait_for(bridge.events)
-        # Asked for the latest, the stream has only what is said once it is open.
-        wait_for(lambda: raft.workspace.post("support", "x") and endpoint.wakes)
-        first = bridge.events()[0]
-        assert first == {
-            "type": "bridge_process_started",
-            "pid": bridge.process.pid,
-            "mode": "stream",
-            "pollIntervalMs": 200,
-            "reconcileIntervalMs": 60_000,
-        }
-        # And a pass is told at its end: while the wake has no answer there is no word of it.
-        wait_for(lambda: bridge.states()[-1:] == ["handoff_pending"])
+        wait_for(lambda: bridge.states() == ["starting", "listening_idle"])
 
 
 def test_a_pending_message_comes_again_once_at_a_heartbeat_with_fresh_ids(

@@ -93,7 +93,7 @@ def judge_account(account: dict[str, Any], cli: Who | None = None) -> Finding:
     if state is AccountState.CONNECTING:
         return say(f"{who} is {state}: {account['reason']}",
                    "whether it reaches Raft is not known yet",
-                   advice="25 s after its start it is: type `raftsup doctor` again")  # fmt: skip
+                   advice="type `raftsup doctor` again: if it stays, Raft is slow")  # fmt: skip
     usual = ("", "see what `raftsup logs {account} --since 10m` tells")
     if state is AccountState.MISCONFIGURED:
         usual = ("raftsup reload", "once it is mended in the config")

@@ -14,7 +14,7 @@ from raftsup.worker.bridge.state import silence_reason
 class AccountState(StrEnum):
     READY = "ready"
     STARTING = "starting"
-    #: Its bridge runs and has not been heard of Raft yet: the CLI says nothing for up to 25 s.
+    #: Its bridge runs, and Raft has not answered it yet: until then the CLI says nothing.
     CONNECTING = "connecting"
     DEGRADED = "degraded"
     DOWN = "down"

@@ -14,8 +14,8 @@ changes nothing. ``bridge.py`` carries it out.
     any running one -EXIT-> waiting      the next start is due after a delay
 
 Only ``listening`` is healthy: a process that merely exists is not (Hermes #59046). Between its
-start and the first chunk the CLI says nothing, up to 25 s, though a wake would be taken meanwhile;
-after that it says ``starting`` and its end state again at each pass. Source of the CLI's words:
+start and the first chunk, which Raft sends as soon as it answers, the CLI says nothing; after that
+it says ``starting`` and its end state again at each pass. Source of the CLI's words:
 RAFT_PROTOCOL, "What it says, and when".
 """
 
@@ -98,8 +98,8 @@ LIFECYCLE: dict[str, Event] = {
 }
 
 CONNECTING = (
-    "the bridge is connecting: the Raft CLI says nothing before Raft's first heartbeat (up to"
-    " 25 s); wakes are taken meanwhile"
+    "the bridge is connecting: the Raft CLI says nothing before Raft answers, usually within a second"
+    " or two"
 )
 
 
