@@ -105,16 +105,6 @@ class Account:
     def runs(self) -> bool:
         return self.enabled and self.problem is None
 
-    @property
-    def warning(self) -> str | None:
-        """What will keep it from working, though it is tried."""
-        if not self.runs or self.agent_id is not None:
-            return None
-        return (
-            "it has no agentId, without which the Raft CLI starts no bridge: write the one that"
-            f" `raft --profile {shlex.quote(self.profile or '')} auth whoami` tells"
-        )
-
 
 @dataclass(frozen=True)
 class Turns:
@@ -170,3 +160,21 @@ class Config:
 
     def account(self, account_id: str) -> Account | None:
         return next((a for a in self.accounts if a.id == account_id), None)
+
+    def warning(self, account: Account) -> str | None:
+        """What will keep an account from working, though it is tried."""
+        if not account.runs:
+            return None
+        if account.agent_id is None:
+            return (
+                "it has no agentId, without which the Raft CLI starts no bridge: write the one that"
+                f" `raft --profile {shlex.quote(account.profile or '')} auth whoami` tells"
+            )
+        same = [a.id for a in self.accounts if a.runs and a.agent_id == account.agent_id]
+        if len(same) == 1:
+            return None
+        others = ", ".join(id_ for id_ in same if id_ != account.id)
+        return (
+            f"it is the Raft agent {account.agent_id}, and so is {others}: their bridges take each"
+            " other's wakes; disable one, or correct its agentId"
+        )

@@ -9,12 +9,15 @@ from typing import Any
 from raftsup.config.errors import ConfigError
 from raftsup.config.json5.edit import Edit, EditRefused, edited
 from raftsup.config.load import load
+from raftsup.config.model import Account, Config
 from raftsup.config.reader import parse, text_in, unset_variable
-from raftsup.ops import accounts, raft_cli
+from raftsup.ops import accounts
 from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.config_update import Target, lenient
 from raftsup.ops.config_update import change as apply_change
 from raftsup.ops.setup.plan import begun, usual_command
+from raftsup.ops.setup.prompts import Unasked
+from raftsup.ops.setup.raft import ask_whoami
 
 EditsOf = Callable[[object], Sequence[Edit]]
 
@@ -35,7 +38,7 @@ def change(target: Target, edits_of: EditsOf, *, tell_host: bool = True) -> Iter
 
 
 def added(target: Target, id_: str, values: dict[str, Any]) -> EditsOf:
-    """The edits of a new account. Asks the Raft CLI for an agent id that is not given.
+    """The edits of a new account. Asks the Raft CLI whose its profile is, as setup does.
 
     Raises ``ChangeRefused``, ``CliTrouble``, ``ConfigError``.
     """
@@ -44,12 +47,9 @@ def added(target: Target, id_: str, values: dict[str, Any]) -> EditsOf:
     except FileNotFoundError:
         tree = {}
     accounts.add(tree, id_, values)  # refuses before the CLI is asked, which takes a second
-    if not values["agentId"]:
-        command = usual_command(tree)
-        try:
-            values["agentId"] = raft_cli.whoami(command, values["profile"], target.environ).agent_id
-        except raft_cli.CliTrouble as error:
-            raise raft_cli.CliTrouble(f"{error}; or write the id with --agent-id") from None
+    values["agentId"] = ask_whoami(
+        Unasked(), usual_command(tree), values["profile"], values["agentId"], target.environ
+    )
     return lambda tree: accounts.add(tree, id_, values)
 
 
@@ -103,15 +103,24 @@ def listed(target: Target) -> list[dict[str, Any]]:
 
 
 def _refuse_half_an_account(before: str, after: str, target: Target) -> None:
-    """An account that could never run is a change for the worse, though the config is good."""
+    """An account that could never run, or would take another's wakes, is a change for the worse,
+    though the config is good.
+    """
     try:
-        old = {account.id for account in lenient(before, target).accounts if account.problem}
+        config = lenient(before, target)
+        old = {account.id: _trouble(account, config) for account in config.accounts}
     except ConfigError:
-        old = set()
+        old = {}
     try:
-        new = lenient(after, target).accounts
+        config = lenient(after, target)
     except ConfigError:
         return  # told by who checks the whole
-    for account in new:
-        if account.problem and account.id not in old:
-            raise EditRefused(account.problem)
+    for account in sorted(config.accounts, key=lambda account: account.id in old):
+        trouble = _trouble(account, config)
+        if trouble and not old.get(account.id):
+            raise EditRefused(trouble)
+
+
+def _trouble(account: Account, config: Config) -> str | None:
+    shared = config.warning(account) if account.agent_id else None
+    return account.problem or (f"account {account.id}: {shared}" if shared else None)

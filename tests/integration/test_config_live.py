@@ -69,6 +69,34 @@ def test_agents_that_are_there_are_good_and_accounts_that_share_one_are_tried_on
     assert SECRET not in said
 
 
+def test_each_profile_is_asked_whose_it_is(host: Host) -> None:
+    host.configure({"support": {}, "sales": {"profile": "nobody"}, "third": {"agentId": "agent-x"},
+                    "off": {"profile": "none-either", "enabled": False}})  # fmt: skip
+    assert host.run("config", "check").returncode == exit_codes.OK
+    done = host.run("config", "check", "--live")
+    assert done.returncode == exit_codes.NOT_READY
+    for line in (
+        "  good  account support: profile support is signed in as agent-support on ",
+        "  BAD   account sales: profile nobody cannot be asked whose it is: ",
+        "agent login --server ",
+        "  BAD   account third: its agentId is agent-x, and profile third is signed in as agent-",
+        "mend: `raftsup setup --account third --profile third --agent-id agent-third",
+    ):
+        assert line in done.stdout, done.stdout
+    assert "none-either" not in done.stdout
+    told = json.loads(host.run("config", "check", "--live", "--json").stdout)["profiles"]
+    assert [one["severity"] for one in told] == ["good", "bad", "bad"]
+
+
+def test_one_agent_of_two_accounts_is_told_without_asking_anybody(host: Host) -> None:
+    host.configure({"support": {}, "sales": {"agentId": "agent-support"}})
+    done = host.run("config", "check", PATH="/nowhere")
+    assert "warning: it is the Raft agent agent-support, and so is sales" in done.stdout
+    live = host.run("config", "check", "--live")
+    assert live.returncode == exit_codes.NOT_READY
+    assert "profile sales is signed in as agent-sales" in live.stdout
+
+
 def test_one_bad_agent_makes_the_check_fail_and_the_others_are_still_tried(host: Host) -> None:
     missing = {"kind": "command", "command": ["no-such-agent-7f3"]}
     host.configure({"support": {"agent": missing}, "sales": {}})

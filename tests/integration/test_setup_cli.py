@@ -125,6 +125,14 @@ def test_the_answers_may_come_through_a_pipe(host: Host) -> None:
     assert tree(host)["turns"]["agent"] == {"kind": "command", "command": ["true"]}
 
 
+def test_a_second_account_of_one_agent_is_warned_of(host: Host) -> None:
+    assert host.run("setup", "--profile", "support", *FLAGS).returncode == exit_codes.OK
+    made = host.run("setup", "--profile", "nobody", "--agent-id", "agent-support", *FLAGS)
+    assert made.returncode == exit_codes.OK and "Not confirmed: " in made.stdout
+    told = "Warning: account nobody: it is the Raft agent agent-support, and so is support: "
+    assert told in made.stdout
+
+
 def test_flags_alone_make_a_config_and_add_to_one_that_is_there(host: Host) -> None:
     made = host.run("setup", "--profile", "support", *FLAGS)
     assert made.returncode == exit_codes.OK and "raftsup up -d" in made.stdout, made.stderr

@@ -185,6 +185,10 @@ def test_an_account_of_a_profile_that_is_not_signed_in_is_told_how_it_is(host: H
     assert done.returncode == exit_codes.FAILED
     command = f"agent login --server {host.raft.url} --agent <agent id> --profile-slug sales`"
     assert command in done.stderr
+    words = ("account", "add", "sales", "--profile", "sales", "--agent-id")
+    told = host.run(*words, "agent-sales")
+    assert told.returncode == exit_codes.OK
+    assert "Not confirmed: " in told.stdout and "(PROFILE_FILE_UNREADABLE)" in told.stdout
 
 
 def test_a_credential_that_is_revoked_is_told_and_a_new_one_is_taken_by_itself(host: Host) -> None:

@@ -109,8 +109,19 @@ def test_an_exported_profile_of_no_account_is_the_default_one_and_warned_of(vari
     held = config(raft({"accounts": {"a": {"profile": "p", "agentId": "x"}}}), {variable: "q"})
     default, other = held.accounts
     assert (default.id, default.profile, other.id) == ("default", "q", "a")
-    assert default.warning and "raft --profile q auth whoami" in default.warning
-    assert other.warning is None
+    assert "raft --profile q auth whoami" in str(held.warning(default))
+    assert held.warning(other) is None
+
+
+def test_two_accounts_that_are_one_agent_are_warned_of_while_both_run() -> None:
+    two = {"a": {"profile": "p", "agentId": "x"}, "b": {"profile": "q", "agentId": "x"}}
+    agent = {"agent": {"kind": "command", "command": ["true"]}}
+    held = config(raft({"accounts": {id_: {**one, **agent} for id_, one in two.items()}}))
+    assert ["so is b" in str(held.warning(held.accounts[0])),
+            "so is a" in str(held.warning(held.accounts[1]))] == [True, True]  # fmt: skip
+    two["b"]["enabled"] = False  # type: ignore[assignment]
+    held = config(raft({"accounts": {id_: {**one, **agent} for id_, one in two.items()}}))
+    assert [held.warning(account) for account in held.accounts] == [None, None]
 
 
 def test_exported_profiles_that_disagree_are_told() -> None:

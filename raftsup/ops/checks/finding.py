@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from raftsup.errors import RaftsupError
 
@@ -36,6 +37,11 @@ class Finding:
     #: What to do without one, or what else would mend it.
     advice: str = ""
     fix: Fix | None = field(default=None, compare=False, repr=False)
+
+    def document(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        words = {name: getattr(self, name) for name in ("what", "why", "mend", "advice")}
+        return {"severity": str(self.severity), **words, "fixable": self.fix is not None}
 
 
 def good(what: str, fix: Fix | None = None) -> Finding:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from raftsup import raft_errors
-from raftsup.config.model import Account
+from raftsup.config.model import Account, Config
 from raftsup.ops import raft_cli
 from raftsup.ops.checks.context import Scene
 from raftsup.ops.checks.finding import Finding, bad, good, warning
 from raftsup.ops.raft_cli import CliTrouble, Whoami
+from raftsup.paths import default_config_path
 from raftsup.raft_errors import Who
 
 #: CLIs that are asked at once: each is a node process.
@@ -24,17 +25,34 @@ _UNREACHABLE = ("CHECK_FAILED", "SERVER_5XX", "gave no answer", "fetch failed")
 
 
 def profiles(scene: Scene) -> Iterator[Finding]:
+    # Without a CLI nobody can be asked: told by that check.
     asked = [a for a in scene.accounts if raft_cli.located(a.command, scene.env)]
-    if not asked:
-        return  # without a CLI nobody can be asked: told by that check
+    yield from look(asked, scene.env, scene.file, running=bool(scene.pid))
+
+
+def look(
+    asked: Sequence[Account], env: Mapping[str, str], file: str, *, running: bool
+) -> Iterator[Finding]:
+    """Whose the profile of each account is, now. ``env``, ``file`` and ``running`` as ``Scene`` has
+    them.
+    """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = list(pool.map(lambda account: _ask(account, scene.env), asked))
+        answers = list(pool.map(lambda account: _ask(account, env), asked))
     for account, answer in zip(asked, answers, strict=True):
-        cli = raft_cli.who_of(account.command, account.profile or "", scene.env)
-        yield judge(account, answer, scene.file, bool(scene.pid), cli)
+        cli = raft_cli.who_of(account.command, account.profile or "", env)
+        yield judge(account, answer, file, running, cli)
     agents = {a.id: w.agent_id for a, w in zip(asked, answers, strict=True)
               if isinstance(w, Whoami)}  # fmt: skip
     yield from shared(agents)
+
+
+def of_config(config: Config, running: bool, env: Mapping[str, str]) -> Iterator[Finding]:
+    """The same of a config's accounts, for ``config check --live``."""
+    wanted = [account for account in config.accounts if account.runs]
+    asked = [account for account in wanted if raft_cli.located(account.command, env)]
+    for command in dict.fromkeys(a.command for a in wanted if a not in asked):
+        yield bad(raft_cli.missing(command), "no bridge can be started")
+    yield from look(asked, env, str(config.path or default_config_path(env)), running=running)
 
 
 def _ask(account: Account, env: Mapping[str, str]) -> Whoami | CliTrouble:

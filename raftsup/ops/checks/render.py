@@ -31,15 +31,7 @@ def whole(
         "warnings": count(examined, Severity.WARNING),
         "mended": mended,
         "findings": [
-            {
-                "check": one.check.name,
-                "severity": str(finding.severity),
-                "what": finding.what,
-                "why": finding.why,
-                "mend": finding.mend,
-                "advice": finding.advice,
-                "fixable": finding.fix is not None,
-            }
+            {"check": one.check.name, **finding.document()}
             for one in examined
             for finding in one.findings
         ],

@@ -6,7 +6,7 @@ Writes nothing: what it comes to is a ``Plan``, so that Ctrl-C at any question c
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from raftsup.config.json5.edit import Edit, EditRefused, Set, edited, same
 from raftsup.config.reader import parse, resolve, text_in
 from raftsup.config.validators import INVALID
 from raftsup.ops.accounts import CHANNEL, ChangeRefused, at, of_profile
-from raftsup.ops.config_update import Target
+from raftsup.ops.config_update import Target, lenient
 from raftsup.ops.raft_cli import located
 from raftsup.ops.setup import plan
 from raftsup.ops.setup.agents import ask_agent
@@ -104,11 +104,24 @@ def agree(given: Given, target: Target, ask: Ask) -> Plan | None:
         draft = _account(given, draft, command, ask)
         while ask.sure("Another account", default=False, unasked=False):
             draft = _account(Given(), draft, command, ask)
+    for warning in _warnings(draft):
+        ask.say(f"Warning: {warning}.")
     if given.check and not try_agents(target, draft.text, draft.ids, draft.secrets, ask):
         return None
     if not _shown_and_wanted(draft, ask):
         return None
     return Plan(before, draft.text, _unset(draft), notes)
+
+
+def _warnings(draft: _Draft) -> Iterator[str]:
+    """What will keep the new accounts from working, though they are written."""
+    try:
+        config = lenient(draft.text, draft.target)
+    except ConfigError:
+        return  # what is wrong with it was so before
+    for account in config.accounts:
+        if account.id in draft.ids and (warning := config.warning(account)):
+            yield f"account {account.id}: {warning}"
 
 
 def _unset(draft: _Draft) -> list[str]:
