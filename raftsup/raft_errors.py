@@ -32,11 +32,22 @@ class Who:
 
     @property
     def login(self) -> str:
-        """The command that signs the profile in; what is not known is left to be filled in."""
-        agent = shlex.quote(self.agent_id) if self.agent_id else "<agent id>"
-        server = shlex.quote(self.server) if self.server else "<url>"
-        slug = shlex.quote(self.profile)
-        return f"{self.raft} agent login --server {server} --agent {agent} --profile-slug {slug}"
+        """The command that signs the profile in, to be pasted as it is: what is not known is asked
+        for by setup.
+        """
+        if not (self.server and self.agent_id):
+            return shlex.join(
+                ["raftsup", "setup", *(["--profile", self.profile] * bool(self.profile))]
+            )
+        words = ("--server", self.server, "--agent", self.agent_id, "--profile-slug", self.profile)
+        return f"{self.raft} agent login {shlex.join(words)}"
+
+    @property
+    def agents(self) -> str:
+        """The command that shows the ids of agents; setup offers them, too."""
+        if not self.server:
+            return "raftsup setup"
+        return f"{self.raft} agent list --server {shlex.quote(self.server)}"
 
     @property
     def whoami(self) -> str:
@@ -45,7 +56,7 @@ class Who:
 
 @dataclass(frozen=True)
 class Known:
-    """What an error code means. ``fix`` may name ``{login}``, ``{whoami}``, ``{raft}`` and
+    """What an error code means. ``fix`` may name ``{login}``, ``{whoami}``, ``{agents}`` and
     ``{profile}``; "" where nothing is to be done.
     """
 
@@ -170,8 +181,7 @@ CODES: Mapping[str, Known] = MappingProxyType(
         ),
         "INVALID_AGENT_ID": Known(
             "that is no agent id",
-            "`{raft} agent list --server <url>` shows the ids (it asks for an approval in the"
-            " browser)",
+            "`{agents}` shows the ids (it asks for an approval in the browser)",
         ),
         # an agent's turn
         "MISSING_CONTENT": Known(
@@ -237,7 +247,7 @@ def advice(code: str, who: Who, message: str = "") -> tuple[str, str]:
         return "", ""
     words = {
         "profile": who.profile,
-        "raft": who.raft,
+        "agents": who.agents,
         "login": who.login,
         "whoami": who.whoami,
     }

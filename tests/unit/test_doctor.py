@@ -131,8 +131,7 @@ def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:
         (replace(ACCOUNT, agent_id=None), Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"']),
         (ACCOUNT, CliTrouble("failed: no (PROFILE_FILE_UNREADABLE); sign in: `x`",
                              "PROFILE_FILE_UNREADABLE"), "bad",
-         ["raft agent login --server <url> --agent agent-1 --profile-slug support-agent",
-          "PROFILE_FILE_UNREADABLE"]),
+         ["raftsup setup --profile support-agent", "PROFILE_FILE_UNREADABLE"]),
         (ACCOUNT, CliTrouble("failed: no (PROFILE_ENV_CONFLICT); sign in: `x`",
                              "PROFILE_ENV_CONFLICT"), "bad", ["unset SLOCK_PROFILE"]),
         (ACCOUNT, CliTrouble("failed: fetch failed (CHECK_FAILED); sign in: `x`", "CHECK_FAILED"),
@@ -290,7 +289,7 @@ def test_a_key_in_the_file_itself_is_told_from_one_that_a_variable_gives() -> No
     assert not config.holds_key(ACCOUNT)
 
 
-LOGIN = "raft agent login --server <url> --agent <agent id> --profile-slug p"
+LOGIN = "raftsup setup --profile p"
 
 
 @pytest.mark.parametrize(

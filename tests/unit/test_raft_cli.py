@@ -55,7 +55,7 @@ def test_the_cli_sees_none_of_the_operators_secrets(
          r"auth whoami` failed: no \[2J$"),
         ("echo 'Error: none' >&2; echo 'Code: PROFILE_FILE_UNREADABLE' >&2; exit 1",
          r"failed: none \(PROFILE_FILE_UNREADABLE\); profile p q is not signed in here; sign in:"
-         r" `raft agent login --server <url> --agent <agent id> --profile-slug 'p q'`$"),
+         r" `raftsup setup --profile 'p q'`$"),
         ("exit 3", "it ended with 3"),
         ("echo '{}'", "told no agentId"),
         ("echo 'not json {'", "told no agentId"),

@@ -52,12 +52,15 @@ def test_each_code_has_a_meaning_and_commands_that_exist(code: str) -> None:
         assert fix, "who must do something is told what"
 
 
-def test_the_command_that_signs_in_is_quoted_and_what_is_unknown_is_left_open() -> None:
+def test_the_command_that_signs_in_is_quoted_and_what_is_unknown_is_asked_for() -> None:
     assert WHO.login == (
         "npx raft agent login --server https://raft.invalid --agent agent-1"
         " --profile-slug 'o'\"'\"'hara'"
     )
-    assert Who("p").login == "raft agent login --server <url> --agent <agent id> --profile-slug p"
+    for unknown in (Who("p"), Who("p", agent_id="a"), Who("p", server="https://raft.invalid")):
+        assert unknown.login == "raftsup setup --profile p"
+    assert (Who("").login, Who("p").agents) == ("raftsup setup", "raftsup setup")
+    assert WHO.agents == "npx raft agent list --server https://raft.invalid"
 
 
 def test_a_code_of_the_servers_own_counts_from_within_the_message() -> None:

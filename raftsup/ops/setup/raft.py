@@ -195,9 +195,8 @@ def ask_whoami(
         if ask.sure("Is that the one", default=True, unasked=True):
             return found.agent_id
         if fixed:
-            other = Who(profile, command, server=found.server)
             raise ChangeRefused(
-                f"the profile {profile} is another agent; sign the right one in, as another"
-                f" profile: `{other.login}`"
+                f"the profile {profile} is another agent; `raftsup setup` signs the right one in, as"
+                " another profile"
             )
         return None
