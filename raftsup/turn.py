@@ -186,12 +186,15 @@ def notice(raft: Sequence[str], profile: str) -> str:
 
     Nothing in it came off the wire. ``raft`` is the Raft CLI's argv prefix. A turn that takes a
     held send for a sent one has answered nobody, and what the CLI prints about it names neither
-    this prefix nor the profile [commands/message/send.ts, commands/freshness/_format.ts].
+    this prefix nor the profile; what ``check`` gave counts as not read there [commands/message/
+    send.ts, commands/freshness/_format.ts; the server's routes/internalAgentApi.ts].
     """
     cli = shlex.join([*raft, "--profile", profile])
     return (
         "Raft woke you: messages may be waiting for you.\n"
         f"Read them:  {cli} message check\n"
+        f"Look back:  {cli} message read --target <where it was said>"
+        "   (before you answer there: a reply to what you have not read is held back)\n"
         f"Reply:      {cli} message send --target <channel or person>"
         "   (the text goes to standard input)\n"
         "If it fails with SEND_HELD_AS_DRAFT nothing was sent: look at what it prints first, then"

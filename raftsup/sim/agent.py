@@ -2,8 +2,10 @@
 
 It may be killed at any moment. ``message check`` writes straight into the journal; then each entry
 without an answer is answered, and marked after the answer is sent. Killed between the two, it
-answers twice: late, never silent. What the CLI 0.0.24 has from the server and not yet written when
-it is killed, is lost: that server acknowledges as it answers. With a newer CLI
+answers twice: late, never silent. Before it answers it reads what was said there (``message read``,
+also into the journal): what it has not read holds its answer back, and a hold acknowledges what
+it shows, which so would never come again. What the CLI 0.0.24 has from the server and not yet
+written when it is killed, is lost: that server acknowledges as it answers. With a newer CLI
 (``RAFT_SIM_CLI_MODE=next``), which acknowledges what it has printed, nothing is. Its run log tells
 when two runs overlapped, which a host must never let happen.
 
@@ -91,33 +93,59 @@ def _alone(folder: Path) -> bool:
 
 
 def _take_turn(folder: Path, cli: list[str]) -> None:
-    journal, answered = folder / JOURNAL, folder / ANSWERED
-    with _appending(journal) as out:
-        # A torn line of a killed predecessor must not swallow the first new one.
-        out.write(b"\n")
-        out.flush()
-        _call([*cli, "message", "check"], stdout=out.fileno())
-    done = answered.read_text() if answered.exists() else ""
-    for entry in unanswered(journal.read_text(encoding="utf-8", errors="replace"), done):
+    # A torn line of a killed predecessor must not swallow the first new one.
+    _note(folder, b"\n")
+    _read(folder, [*cli, "message", "check"])
+    looked: set[str] = set()
+    while owed := _owed(folder):
+        target = owed[0].target
+        if target not in looked:
+            looked.add(target)
+            _read(folder, [*cli, "message", "read", "--target", target])
+            continue
+        entry = owed[0]
         reply = f"echo: {entry.text}".encode()
-        _answer(folder, [*cli, "message", "send", "--target", entry.target], reply)
-        with _appending(answered) as marks:
+        _answer(folder, cli, target, reply)
+        with _appending(folder / ANSWERED) as marks:
             marks.write(f"{entry.id} {os.environ.get('RAFTSUP_TURN', '')}\n".encode())
 
 
-def _answer(folder: Path, send: list[str], reply: bytes) -> None:
-    """Send it. What is held is sent as it is, one of the ways that the CLI then prints.
+def _owed(folder: Path) -> list[Line]:
+    answered = folder / ANSWERED
+    done = answered.read_text() if answered.exists() else ""
+    journal = (folder / JOURNAL).read_text(encoding="utf-8", errors="replace")
+    return unanswered(journal, done)
+
+
+def _note(folder: Path, data: bytes) -> None:
+    with _appending(folder / JOURNAL) as out:
+        out.write(data)
+
+
+def _read(folder: Path, argv: list[str]) -> None:
+    """Raises ``CommandFailed``."""
+    with _appending(folder / JOURNAL) as out:
+        _call(argv, stdout=out.fileno())
+
+
+def _answer(folder: Path, cli: list[str], target: str, reply: bytes) -> None:
+    """Send it. What is held is sent as it is, one of the ways that the CLI then prints, once what
+    held it is in the journal.
 
     Raises ``CommandFailed``.
     """
+    send = [*cli, "message", "send", "--target", target]
     said = folder / SAID
-    with os.fdopen(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        try:
-            _call(send, stdout=out.fileno(), stdin=reply)
-        except CommandFailed:
-            if not said.read_bytes().startswith(b"Held "):
-                raise
-            _call([*send, "--send-draft"])
+    while True:
+        with os.fdopen(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            try:
+                _call(send, stdout=out.fileno(), stdin=reply)
+                return
+            except CommandFailed:
+                if not said.read_bytes().startswith(b"Held "):
+                    raise
+        _read(folder, [*cli, "message", "read", "--target", target])
+        send, reply = [*cli, "message", "send", "--target", target, "--send-draft"], b""
 
 
 def _call(argv: list[str], stdout: int | None = None, stdin: bytes = b"") -> None:
@@ -140,7 +168,7 @@ def _call(argv: list[str], stdout: int | None = None, stdin: bytes = b"") -> Non
         body.write(stdin)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code != 0:
-        verb = "check" if "check" in argv else "send"
+        verb = next(word for word in ("check", "read", "send") if word in argv)
         raise CommandFailed(f"raft message {verb} ended with {code}")
 
 

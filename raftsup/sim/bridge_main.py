@@ -20,6 +20,7 @@ from raftsup.sim.bridge_report import Reporter, timestamp
 from raftsup.sim.bridge_state import BridgeState, as_node_says, state_dir
 from raftsup.sim.cli_errors import CliError
 from raftsup.sim.endpoint_calls import ActivitySource, WakeEndpoint, derived_drain
+from raftsup.sim.numbers import positive
 from raftsup.sim.profiles import Profile
 from raftsup.sim.usage import Given
 
@@ -41,8 +42,8 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
     instance = _either(args.adapter_instance, "default")
     options = Options(
         adapter_instance=instance,
-        limit=_positive(args.limit, 50, "limit"),
-        drain_limit=_positive(args.activity_drain_limit, 50, "activity-drain-limit"),
+        limit=positive(args.limit, "limit") or 50,
+        drain_limit=positive(args.activity_drain_limit, "activity-drain-limit") or 50,
         once=args.once,
         runtime_session=args.runtime_session,
         next=next,
@@ -116,24 +117,10 @@ def _times(args: Given, environ: Mapping[str, str]) -> timers.Timers:
         times = timers.from_environ(environ)
     except timers.BadTimer as error:
         raise CliError("INVALID_ARG", str(error)) from error
-    if args.poll_interval_ms is not None:
-        every = _positive(args.poll_interval_ms, 5000, "poll-interval-ms")
+    if every := positive(args.poll_interval_ms, "poll-interval-ms"):
         times = times._replace(poll=every / 1000)
     idle = environ.get(_IDLE, "")
     return times._replace(idle=int(idle) / 1000) if idle.isdecimal() and int(idle) else times
-
-
-def _positive(text: str | None, fallback: int, label: str) -> int:
-    """Whatever is a whole number to the CLI's language: ``5e3`` is one."""
-    if text is None:
-        return fallback
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not number.is_integer() or number <= 0:
-        raise CliError("INVALID_ARG", f"--{label} must be a positive integer")
-    return int(number)
 
 
 def _either(flag: str | None, otherwise: T) -> str | T:

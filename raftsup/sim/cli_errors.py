@@ -43,6 +43,8 @@ class CliError(Exception):
         self.help = ""
         #: With these the error is one JSON object.
         self.details: Mapping[str, Any] | None = None
+        #: What became of what was to be done; of that object alone.
+        self.effect: str | None = None
 
 
 def bootstrap(code: str, message: str) -> CliError:
@@ -77,7 +79,15 @@ def complain(error: CliError) -> None:
 
 
 def _as_json(error: CliError) -> str:
-    told: dict[str, object] = {"code": error.code, "message": str(error), "retryable": False}
+    told: dict[str, object] = {
+        "code": error.code,
+        "message": str(error),
+        "fault_domain": None,
+        "layer": None,
+        "retryable": False,
+        "effect": error.effect,
+        "correlation_id": None,
+    }
     if error.next_action:
         told["next_action"] = error.next_action
     return json.dumps({"ok": False, "error": told, "details": error.details})

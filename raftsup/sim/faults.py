@@ -13,7 +13,6 @@ kind                 what a caller of the server sees
 ``hold-first-chunk`` streams open and say nothing, as of a server that is slow at their start
 ``no-stream``        404 to who asks for a stream: the server has none
 ``delegated``        403 to all but the identity, as to a "delegated" connection
-``held``             a send is held as a draft: what was said meanwhile is to be looked at first
 ``unapproved``       nobody approves the login that was begun in a browser
 ``drop``             open streams are closed; with ``seconds``, new ones too for that long
 ``refuse``           nobody listens for ``seconds``, and open connections are closed
@@ -36,7 +35,6 @@ KINDS = (
     "hold-first-chunk",
     "no-stream",
     "delegated",
-    "held",
     "unapproved",
     "drop",
     "refuse",

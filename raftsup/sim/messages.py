@@ -23,13 +23,19 @@ _FURTHER = "  │ "
 _SEPARATOR = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 #: A message's line: where it was said, its id's first eight characters, when, by whom.
 _LINE = re.compile(
-    r"\[target=(?P<target>[^ ]+) msg=(?P<id>[^ ]+) time=[^ ]+ type=\w+\] "
+    r"\[target=(?P<target>[^ ]+) msg=(?P<id>[^ ]+) time=[^ ]+( [^ ]+)? type=\w+\] "
     r"@(?P<sender>[^:]*): (?P<text>.*)"
 )
+#: The same of ``read``. Where it was said stands before the id, in what a reply would name.
+_READ = re.compile(
+    r"\[\d+/\d+ seq=\d+ msg=(?P<id>[^ ]{8})[^ ]* time=[^ ]+ [^ ]+ type=(?P<type>\w+)"
+    r" replyTarget=(?P<target>[^ ]+):[^ :]+\] @(?P<sender>[^:]*): (?P<text>.*)"
+)
+_WINDOW = re.compile(r"(Read window: \d+ returned, |End of window: \d+/\d+ shown\.$)")
 
 
 class Line(NamedTuple):
-    """A message as ``check`` printed it."""
+    """A message as ``check`` or ``read`` printed it."""
 
     target: str
     #: Its id's first eight characters: all that is printed of it.
@@ -39,7 +45,8 @@ class Line(NamedTuple):
 
 
 def parse(printed: str) -> list[Line]:
-    """The messages in what ``check`` printed, once or often: each once, as it was printed last.
+    """What people said in what ``check`` and ``read`` printed, once or often: each message once,
+    as it was printed last.
 
     A text may go on over lines; of CLI 0.0.24, one that looks like a message's first line is taken
     for one, as by any reader of its format. A first line that was cut short (its writer was
@@ -48,10 +55,11 @@ def parse(printed: str) -> list[Line]:
     found: dict[str, Line] = {}
     last = ""
     for line in printed.split("\n"):
-        if match := _LINE.fullmatch(line):
-            last = match["id"]
-            found[last] = Line(match["target"], last, match["sender"], match["text"])
-        elif line.startswith("[target="):
+        if match := _LINE.fullmatch(line) or _READ.fullmatch(line):
+            last = "" if match.groupdict().get("type") == "agent" else match["id"]
+            if last:
+                found[last] = Line(match["target"], last, match["sender"], match["text"])
+        elif line.startswith("[target=") or _WINDOW.match(line):
             last = ""
         elif last and line not in _STATUS:
             text = f"{found[last].text}\n{line.removeprefix(_FURTHER)}"
@@ -67,6 +75,12 @@ _STATUS = (
 )
 
 
+def time_of(timestamp: object) -> str:
+    """``2026-04-21 06:30:00Z`` of a time in ISO 8601."""
+    text = str(timestamp or "-")
+    return f"{text[:10]} {text[11:19]}Z" if text[10:11] == "T" else text
+
+
 def line_of(event: Mapping[str, Any], next: bool = False) -> str:
     """A message's line, as the CLI prints it."""
     text = str(event.get("content"))
@@ -75,8 +89,9 @@ def line_of(event: Mapping[str, Any], next: bool = False) -> str:
     kind, name = event.get("channel_type"), event.get("channel_name")
     target = f"dm:@{name}" if kind == "dm" else f"#{name}"
     return (
-        f"[target={target} msg={str(event.get('message_id'))[:8]} time={event.get('timestamp')}"
-        f" type={event.get('sender_type')}] @{event.get('sender_name')}: {text}"
+        f"[target={target} msg={str(event.get('message_id'))[:8]}"
+        f" time={time_of(event.get('timestamp'))} type={event.get('sender_type')}]"
+        f" @{event.get('sender_name')}: {text}"
     )
 
 

@@ -66,6 +66,10 @@ def _run(given: Given, environ: Mapping[str, str]) -> int:
             from raftsup.sim import messages
 
             return messages.check(selected(given, environ), next)
+        case "message", "read":
+            from raftsup.sim import read
+
+            return read.read(given, lambda: selected(given, environ), environ)
         case "manual", "get":
             from raftsup.sim import manual
 

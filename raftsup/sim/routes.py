@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from raftsup.sim import control, faults
+from raftsup.sim import control, faults, history
 from raftsup.sim.control import House
 from raftsup.sim.presence import BadReport
 from raftsup.sim.workspace import Agent, Message, UnknownAgent, Workspace
@@ -30,7 +30,9 @@ _STREAM = f"{API}/wake-hints/stream"
 #: Of the person who approves logins.
 _SESSION = "session-sim"
 #: A held send shows so many of the messages that its sender has not seen.
-_SHOWN = 2
+_SHOWN = 3
+#: From so many holds of one draft on, sending it anyway is suggested.
+_REHELD = 3
 #: Hints that a stream gives at once.
 _FLUSH = 200
 #: What the manual has.
@@ -38,6 +40,7 @@ _MANUAL = {
     "index": "raft-cli-overview\n",
     "raft-cli-overview": "# Raft CLI overview (simulated)\n\n"
     "raft message check                     what is new\n"
+    "raft message read --target '#channel'  what was said before\n"
     "raft message send --target '#channel'  the text goes to standard input\n",
 }
 
@@ -283,6 +286,8 @@ class Handler(BaseHTTPRequestHandler):
                 if not isinstance(activity, list):
                     raise control.BadRequest("events must be a list")
                 self._json(*_ingested(workspace, agent, activity))
+            case "GET", "/history":
+                self._json(*self._history(agent, query))
             case "POST", "/v2/send":
                 self._json(200, self._sent(agent, self._body()))
             case _:
@@ -315,37 +320,54 @@ class Handler(BaseHTTPRequestHandler):
         target, text = body.get("target"), body.get("content")
         if not isinstance(target, str) or not isinstance(text, str):
             raise control.BadRequest("target and content must be strings")
-        workspace = self.house.workspace
         if held := self._held(agent, target, body):
             return held
-        sent = workspace.reply(agent.id, target, text)
+        sent = self.house.workspace.reply(agent.id, target, text)
         return {"ok": True, "state": "sent", "messageId": sent.id}
 
     def _held(self, agent: Agent, target: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """A send is held where its sender has not seen what was said at the target; None: it goes.
+        """A send is held where its sender has not read what was said at the target; None: it goes.
 
-        Here only while the fault ``held`` says so: else the simulated server lets all go.
+        What ``check`` has given counts for nothing, only what the CLI says to have shown. A hold
+        shows the newest of it, and acknowledges all.
         """
-        said = self.house.workspace.said_in(agent.id, target)
+        workspace = self.house.workspace
+        said = workspace.said_in(agent.id, target)
         seen = body.get("seenUpToSeq")
-        news = [m for m in said if not isinstance(seen, int) or m.seq > seen]
-        if body.get("continueAnyway") or (isinstance(seen, int) and not news):
+        seen = seen if isinstance(seen, int) else None
+        news = [m for m in said if m.seq > (seen or 0)]
+        if body.get("continueAnyway") or not news:
             return None
-        if self.house.board.take(("held",), (agent.name, agent.id), self.path) is None:
-            return None
-        shown = [event_of(m) for m in news[-_SHOWN:]]
+        shown, latest = news[-_SHOWN:], news[-1]
+        workspace.acknowledge(agent.id, target, latest.seq)
+        # Who has read nothing there is not told of all that was ever said.
+        count = len(shown) if seen is None else len(news)
         return {
             "ok": True,
             "state": "held",
-            "decision": "local_hold",
-            "freshnessContextMode": "inline",
-            "heldMessages": shown,
-            "newMessageCount": len(news),
+            "decision": "syncing_hold",
+            "heldMessages": [history.message_of(m) for m in shown],
+            "newMessageCount": count,
             "shownMessageCount": len(shown),
-            "omittedMessageCount": len(news) - len(shown),
-            "seenUpToSeq": said[-1].seq if said else 0,
-            "continueAnywaySuggested": int(body.get("draftReholdCount") or 0) >= 1,
+            "omittedMessageCount": count - len(shown),
+            "seenUpToSeq": latest.seq,
+            "mentionAnnotation": {"formalMentionCount": 0},
+            "continueAnywaySuggested": int(body.get("draftReholdCount") or 0) >= _REHELD,
+            "seenUpToMessageId": latest.id,
+            "firstShownSeq": shown[0].seq,
         }
+
+    def _history(self, agent: Agent, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        target = query.get("channel", "").strip()
+        workspace = self.house.workspace
+        said, last_read = (
+            workspace.history(agent.id, target),
+            workspace.read_upto(agent.id, target),
+        )
+        try:
+            return 200, history.page(said, target, query, last_read)
+        except history.BadAnchor as error:
+            return error.status, error.body
 
     def _bridge_fault(self, agent: Agent) -> dict[str, str]:
         """A fault that the bridge is to have rides on the routes that only bridges ask."""

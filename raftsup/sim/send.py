@@ -2,26 +2,23 @@
 
 A send that the server holds says what was said meanwhile and ends with 1; its text is a draft then,
 which the agent sends as it is (``--send-draft``) or sends anew. Source: RAFT_PROTOCOL, "What the
-server gives the bridge and the CLI" [commands/message/send.ts, _continueDraftState.ts,
-_consumedSeqState.ts, _privateStateFile.ts, commands/freshness/_format.ts]. Threads,
-attachments, mentions and the isolation of reviewers are not doubled.
+server gives the bridge and the CLI" [commands/message/send.ts, commands/freshness/_format.ts].
+Threads, attachments, mentions and the isolation of reviewers are not doubled.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import sys
-import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from raftsup.sim import cli_errors, wire
 from raftsup.sim.agent_api import AgentApi, ApiAnswer
 from raftsup.sim.cli_errors import CliError
+from raftsup.sim.local_state import LocalState
 from raftsup.sim.messages import out
 from raftsup.sim.profiles import Profile
 from raftsup.sim.usage import Given
@@ -29,8 +26,6 @@ from raftsup.sim.usage import Given
 _HEREDOC = "RAFTMSG"
 #: ``--send-draft`` looks so long for what must not come on standard input.
 _LOOK = 1.0
-#: A draft is forgotten after so many milliseconds.
-_DRAFT_MS = 10 * 60 * 1000
 _PREVIEW = 160
 _NOT_DOUBLED = ("attachment_id", "mention", "reviewer_isolation")
 
@@ -58,7 +53,7 @@ class _Attempt:
         # Before the profile: what is wrong with the content is said first.
         text = _content(self._given, self.target)
         profile = self._profile()
-        self._state = _State(self._environ, profile.agent_id)
+        self._state = LocalState(self._environ, profile.agent_id)
         draft = self._state.draft(self.target)
         if text is None:
             if draft is None:
@@ -127,7 +122,7 @@ class _Attempt:
 
     def _held(self, data: Mapping[str, Any], body: dict[str, Any]) -> CliError:
         seen = data.get("seenUpToSeq")
-        if isinstance(seen, int):
+        if isinstance(seen, int) and seen > 0:
             self._state.saw(self.target, seen)
             body["seenUpToSeq"] = seen
         body["draftReholdCount"] += 1
@@ -138,7 +133,7 @@ class _Attempt:
             labels=("Retryable: no",),
         )
         if self._given.json:
-            error.details = {"held": data}
+            error.details, error.effect = {"held": data}, "draft_saved"
             error.next_action = (
                 "Review the held context, then update the draft or send the current draft"
                 " unchanged."
@@ -233,11 +228,12 @@ def _told_held(target: str, data: Mapping[str, Any]) -> str:
         " been saved as a draft.",
         "",
     ]
-    if (left_out := int(data.get("omittedMessageCount") or 0)) and messages:
+    shown_from = data.get("firstShownSeq")
+    if (left_out := int(data.get("omittedMessageCount") or 0)) and shown_from is not None:
         lines.append(
             f"  ├ ⋯ {left_out} earlier message{'' if left_out == 1 else 's'} skipped in this"
             f' notice. Older exist: raft message read --target "{target}" --before'
-            f" {messages[0].get('seq')}. ⋯"
+            f" {shown_from}. ⋯"
         )
     if messages:
         lines += [f"  ├ Latest {shown} {'─' * 28}", *map(_preview, messages)]
@@ -264,90 +260,6 @@ def _told_held(target: str, data: Mapping[str, Any]) -> str:
 def _preview(message: Mapping[str, Any]) -> str:
     text = " ".join(str(message.get("content") or "").split())
     more = f"…⟨{len(text) - _PREVIEW} more chars⟩" if len(text) > _PREVIEW else ""
-    at = str(message.get("timestamp") or "")[11:16]
-    who = " ".join(word for word in (f"@{message.get('sender_name')}", at) if word)
+    at = str(message.get("createdAt") or "")[11:16]
+    who = " ".join(word for word in (f"@{message.get('senderName')}", at) if word)
     return f"  │ {who}  {text[:_PREVIEW]}{more}"
-
-
-# -- what is kept between two sends
-
-
-class _State:
-    """Drafts, and what an agent has seen of a target, below the user's folder of the CLI."""
-
-    def __init__(self, environ: Mapping[str, str], agent_id: str) -> None:
-        self._environ, self._agent_id = environ, agent_id
-
-    def draft(self, target: str) -> dict[str, Any] | None:
-        found = self._read(self._drafts()).get(target)
-        if not isinstance(found, dict) or not isinstance(found.get("content"), str):
-            return None
-        return found if _now() - found.get("savedAt", 0) <= _DRAFT_MS else None
-
-    def keep(self, target: str, body: Mapping[str, Any]) -> None:
-        draft = {
-            "content": body["content"],
-            "attachmentIds": [],
-            "savedAt": _now(),
-            "reholdCount": body["draftReholdCount"],
-        }
-        if "seenUpToSeq" in body:
-            draft["seenUpToSeq"] = body["seenUpToSeq"]
-        path = self._drafts()
-        _write(path, {**self._read(path), target: draft})
-
-    def forget(self, target: str) -> None:
-        path = self._drafts()
-        drafts = self._read(path)
-        if drafts.pop(target, None) is not None:
-            _write(path, drafts)
-
-    def seen(self, target: str) -> int | None:
-        found = self._read(self._consumed()).get(target)
-        seq = found.get("seq") if isinstance(found, dict) else found
-        return seq if isinstance(seq, int) and seq > 0 else None
-
-    def saw(self, target: str, seq: int) -> None:
-        if seq > 0:
-            path = self._consumed()
-            seq = max(seq, self.seen(target) or 0)
-            _write(path, {**self._read(path), target: {"seq": seq}})
-
-    def _drafts(self) -> Path:
-        where = self._environ.get("SLOCK_CLI_DRAFT_STATE_DIR")
-        return self._path(where, "slock-cli-attested-send", "continue-state.json")
-
-    def _consumed(self) -> Path:
-        where = self._environ.get("SLOCK_CLI_CONSUMED_SEQ_STATE_DIR")
-        return self._path(where, "slock-cli-consumed-seq", "consumed-seqs.json")
-
-    def _path(self, where: str | None, kind: str, name: str) -> Path:
-        """Raises ``CliError``."""
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", self._agent_id):
-            raise cli_errors.internal("Invalid local state agent identity")
-        homes = (where, *(self._environ.get(n) for n in ("RAFT_HOME", "SLOCK_HOME")))
-        chosen = next((home.strip() for home in homes if home and home.strip()), None)
-        return (Path(chosen) if chosen else Path.home() / ".slock") / kind / self._agent_id / name
-
-    @staticmethod
-    def _read(path: Path) -> dict[str, Any]:
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        found = raw.get("targets") if isinstance(raw, dict) else None
-        return found if isinstance(found, dict) else {}
-
-
-def _write(path: Path, targets: Mapping[str, Any]) -> None:
-    for folder in (path.parent.parent, path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"targets": targets}, file)
-    fresh.replace(path)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -58,13 +58,21 @@ COMMANDS: dict[Words, Words] = {
         "--mention <actor>",
     ),
     ("message", "check"): (),
+    ("message", "read"): (
+        "--target <target>",
+        "--channel <target>",
+        "--before <idOrSeq>",
+        "--after <idOrSeq>",
+        "--around <idOrSeq>",
+        "--limit <n>",
+    ),
     ("manual", "get"): ("--intent <text>", "--reason <text>", "--turn-id <id>", "--trace-id <id>"),
 }
 #: Words that must follow a command.
 _NEEDED: dict[Words, str] = {("manual", "get"): "topic"}
 #: What the true CLI has besides: here so that only what it has not is unknown.
 _OTHERS: dict[Words, Words] = {
-    ("message",): ("read", "search", "resolve", "react"),
+    ("message",): ("search", "resolve", "react"),
     ("manual",): ("search",),
     ("profile",): ("show", "update"),
     ("server",): ("info", "update"),

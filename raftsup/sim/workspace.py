@@ -50,7 +50,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Reply:
+    """What an agent said. ``agent`` is its id."""
+
     id: str
+    seq: int
     agent: str
     target: str
     text: str
@@ -148,14 +151,17 @@ class Workspace:
         """A person tells an agent something. Raises ``UnknownAgent``."""
         agent = self.find(to)
         with self._news:
-            seq = self._next_seq
-            self._next_seq += 1
+            seq = self._seq()
             message = Message(_message_id(seq), seq, agent.id, target, sender, text, self._clock())
             self._messages.append(message)
             self._pending[agent.id].append(message)
             self._delivered[agent.id] += 1
             self._wake_streams()
         return message
+
+    def _seq(self) -> int:
+        self._next_seq += 1
+        return self._next_seq - 1
 
     def hints(self, agent_id: str, since: int | None, limit: int = 50) -> Hints:
         """Pending hints after ``since``; None (also ``latest``) means all. Consumes nothing."""
@@ -195,9 +201,26 @@ class Workspace:
         with self._news:
             return [m for m in self._messages if (m.agent, m.target) == (agent_id, target)]
 
+    def acknowledge(self, agent_id: str, target: str, upto: int) -> None:
+        """Of a target, all up to that ``seq``: what a held send has shown."""
+        self._acknowledge(agent_id, lambda m: m.target == target and m.seq <= upto)
+
+    def read_upto(self, agent_id: str, target: str) -> int | None:
+        """The newest message at a target that the agent has acknowledged."""
+        with self._news:
+            read = set(self._read_at)
+        return max((m.seq for m in self.said_in(agent_id, target) if m.id in read), default=None)
+
+    def history(self, agent_id: str, target: str) -> list[Message | Reply]:
+        """What an agent and people told each other at a target, in order."""
+        with self._news:
+            mine = [r for r in self._replies if (r.agent, r.target) == (agent_id, target)]
+        return sorted([*self.said_in(agent_id, target), *mine], key=lambda said: said.seq)
+
     def reply(self, agent_id: str, target: str, text: str) -> Reply:
         with self._news:
-            reply = Reply(str(uuid.uuid4()), agent_id, target, text, self._clock())
+            seq = self._seq()
+            reply = Reply(_message_id(seq), seq, agent_id, target, text, self._clock())
             self._replies.append(reply)
         return reply
 

@@ -79,7 +79,9 @@ def test_check_prints_all_that_is_unread_as_the_cli_does(
     told = cli(tmp_path, "message", "check").stdout
     first = told.splitlines()[0]
     assert re.fullmatch(
-        rf"\[target=#general msg={posted[0].id[:8]} time=\S+Z type=human\] @ann: text 0", first
+        rf"\[target=#general msg={posted[0].id[:8]} time=\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\dZ"
+        r" type=human\] @ann: text 0",
+        first,
     )
     assert told.endswith("@ann: two\nlines\nNo more new inbox messages.\n")
     assert [line.text for line in parse(told)] == [m.text for m in posted] + ["two\nlines"]
@@ -107,25 +109,28 @@ def test_what_check_cannot_print_is_lost_to_0_0_24_and_kept_by_newer_ones(
 
 
 SEND = ("message", "send", "--target", "#ops")
+READ = ("message", "read", "--target", "#ops")
 
 
 def test_a_held_send_says_what_to_look_at_and_its_draft_can_be_sent(
     raft: RunningWorkspace, tmp_path: Path
 ) -> None:
-    for text in ("one", "two", "wait, one\nmore thing"):
-        said = raft.workspace.post("support", text, target="#ops", sender="@ann")
-    raft.fault("held", agent="support")
+    for text in ("zero", "one", "two", "wait, one\nmore thing"):
+        said = raft.workspace.post("support", text, target="#ops", sender="@ann lee")
+    # What check has given is not read.
+    assert "zero" in cli(tmp_path, "message", "check").stdout
     held = cli(tmp_path, *SEND, stdin="done")
     assert held.returncode == 1
     assert held.stdout.startswith("Held — 3 unread messages in #ops. Your message has been saved")
-    assert "⋯ 1 earlier message skipped in this notice." in held.stdout
-    assert re.search(r"│ @ann \d\d:\d\d  wait, one more thing\n", held.stdout)
+    assert "skipped" not in held.stdout  # of a place where nothing was read yet
+    assert re.search(r"│ @ann lee \d\d:\d\d  wait, one more thing\n", held.stdout)
     assert '\n  raft message send --send-draft --target "#ops"\n' in held.stdout
     assert held.stderr == (
         "Error: Message held as draft; no target delivery occurred.\n"
         "Code: SEND_HELD_AS_DRAFT\nRetryable: no\n"
     )
     assert not raft.workspace.replies()
+    # A hold acknowledges what is there, shown or not, and nothing of another place.
     state = tmp_path / "slock-cli-attested-send" / "agent-support" / "continue-state.json"
     draft = json.loads(state.read_text())["targets"]["#ops"]
     assert (draft["content"], draft["reholdCount"], draft["seenUpToSeq"]) == ("done", 1, said.seq)
@@ -141,16 +146,20 @@ def test_a_draft_is_held_again_by_news_replaced_with_a_warning_and_sent_anyway(
     raft: RunningWorkspace, tmp_path: Path
 ) -> None:
     raft.workspace.post("support", "one", target="#ops")
-    raft.fault("held")
     assert cli(tmp_path, *SEND, stdin="first").returncode == 1
     raft.workspace.post("support", "two", target="#ops")
     replaced = cli(tmp_path, *SEND, stdin="second")
     assert replaced.stdout.startswith("Held — 1 unread message in #ops.")
     assert replaced.stderr.startswith("Warning: replacing an unsent draft for #ops.\n")
     assert "\nfirst\n" in replaced.stderr
-    assert '\n  raft message send --send-draft --anyway --target "#ops"\n' in replaced.stdout
-    raft.workspace.post("support", "three", target="#ops")
-    assert cli(tmp_path, *SEND, "--send-draft").returncode == 1
+    anyway = '\n  raft message send --send-draft --anyway --target "#ops"\n'
+    for held_before in (2, 3):
+        for n in range(4):
+            raft.workspace.post("support", f"three {n}", target="#ops")
+        again = cli(tmp_path, *SEND, "--send-draft")
+        assert again.returncode == 1
+        assert "├ ⋯ 1 earlier message skipped in this notice. Older exist: raft m" in again.stdout
+        assert (anyway in again.stdout) == (held_before == 3)
     with_text = cli(tmp_path, *SEND, "--send-draft", stdin="text")
     assert "\nCode: SEND_DRAFT_STDIN_UNSUPPORTED\n" in with_text.stderr
     raft.workspace.post("support", "four", target="#ops")
@@ -159,13 +168,22 @@ def test_a_draft_is_held_again_by_news_replaced_with_a_warning_and_sent_anyway(
 
 
 def test_a_held_send_in_json(raft: RunningWorkspace, tmp_path: Path) -> None:
-    raft.fault("held")
+    raft.workspace.post("support", "one", target="#ops")
     held = cli(tmp_path, *SEND, "--json", stdin="x")
     told = json.loads(held.stderr)
     assert (held.returncode, held.stdout, told["ok"]) == (1, "", False)
-    assert told["error"]["code"] == "SEND_HELD_AS_DRAFT"
+    assert told["error"] == {
+        "code": "SEND_HELD_AS_DRAFT",
+        "message": "Message held as draft; no target delivery occurred.",
+        "fault_domain": None,
+        "layer": None,
+        "retryable": False,
+        "effect": "draft_saved",
+        "correlation_id": None,
+        "next_action": "Review the held context, then update the draft or send the current draft"
+        " unchanged.",
+    }
     assert told["details"]["held"]["state"] == "held"
-    raft.clear_faults()
     assert json.loads(cli(tmp_path, *SEND, "--json", stdin="x").stdout)["state"] == "sent"
 
 
@@ -215,7 +233,12 @@ def test_newer_clis_keep_further_lines_from_looking_like_a_message(
         (["agent", "login", "--server", "http://x", "--agent", "@ann"], "INVALID_AGENT_ID"),
         (["manual", "get", "raft-cli-overview"], "KNOWLEDGE_CONTEXT_INVALID"),
         (["manual", "get", "x", "--intent", "Learn it all"], "knowledge_reason_invalid"),
-        (["message", "read", "--target", "#a"], "NOT_SIMULATED"),
+        (["message", "read"], "INVALID_ARG"),
+        (["message", "read", "--target", "#a", "--channel", "#b"], "INVALID_ARG"),
+        (["message", "read", "--target", "#a", "--limit", "0"], "INVALID_ARG"),
+        (["message", "read", "--target", "#a", "--before", "never"], "INVALID_ARG"),
+        (["message", "read", "--target", "#a", "--around", "7"], "NOT_FOUND"),
+        (["message", "search"], "NOT_SIMULATED"),
     ],
 )
 def test_what_the_cli_does_not_take_ends_with_1_and_a_code(
@@ -386,11 +409,64 @@ def test_the_agent_answers_every_message_of_its_inbox(
     assert runs(tmp_path) == [("begin", "7"), ("end", "7")]
 
 
-def test_the_agent_sends_what_was_held(raft: RunningWorkspace, tmp_path: Path) -> None:
-    raft.workspace.post("support", "x", target="#ops")
-    raft.fault("held")
-    assert agent(tmp_path).returncode == 0
-    assert [(r.target, r.text) for r in raft.workspace.replies()] == [("#ops", "echo: x")]
+def test_the_agent_answers_what_held_its_answer_too(raft: RunningWorkspace, tmp_path: Path) -> None:
+    first = raft.workspace.post("support", "x", target="#ops")
+    # It has read the first, and says that it knows no more: the others hold its answer.
+    raft.workspace.post("support", "y", target="#ops", sender="@ann lee")
+    raft.workspace.post("support", "z", target="#ops")
+    consumed = tmp_path / "slock-cli-consumed-seq" / "agent-support" / "consumed-seqs.json"
+    slow = tmp_path / "slow"
+    slow.write_text(
+        "#!/bin/sh\n"
+        f'{shlex.join(RAFT)} "$@" || exit 1\n'
+        'case "$*" in *" read "*) [ -e "$0.held" ] || '
+        f'sed -i \'s/"seq":[0-9]*/"seq":{first.seq}/\' {consumed}; touch "$0.held" ;; esac\n'
+    )
+    slow.chmod(0o700)
+    assert agent(tmp_path, RAFT_SIM_CLI=str(slow)).returncode == 0
+    assert (tmp_path / "slow.held").exists()
+    answers = [(r.target, r.text) for r in raft.workspace.replies()]
+    assert answers == [("#ops", "echo: x"), ("#ops", "echo: y"), ("#ops", "echo: z")]
+    said = (tmp_path / "profiles" / "support" / "agent" / "journal").read_text()
+    assert said.count("Read window: ") == 2, "once before the answer, once since it was held"
+
+
+def test_what_was_read_is_printed_as_the_cli_does_and_lifts_the_hold(
+    raft: RunningWorkspace, tmp_path: Path
+) -> None:
+    assert cli(tmp_path, *READ).stdout == "No messages in this channel.\n"
+    one = raft.workspace.post("support", "one\nmore", target="#ops", sender="@ann lee")
+    raft.workspace.post("support", "elsewhere", target="#b")
+    raft.workspace.reply("agent-support", "#ops", "mine")
+    two = raft.workspace.post("support", "two", target="#ops")
+    told = cli(tmp_path, *READ).stdout
+    at = r"time=\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ"
+    assert re.fullmatch(
+        rf"Read window: 3 returned, seq {one.seq}-{two.seq}, oldest to newest. No older. No newer."
+        rf"\n\n\[1/3 seq={one.seq} msg={one.id} {at} type=human replyTarget=#ops:{one.id[:8]}\]"
+        r" @ann lee: one\nmore\n\[2/3 seq=\d+ msg=\S+ .*type=agent .*\] @agent-support: mine\n"
+        r"\[3/3 .*\] @person: two\n\nEnd of window: 3/3 shown.\n",
+        told,
+    )
+    assert [(m.target, m.sender, m.text) for m in parse(told)] == [
+        ("#ops", "ann lee", "one\nmore"), ("#ops", "person", "two"),
+    ]  # fmt: skip
+    # It is read, and pending all the same.
+    assert "one\nmore" in cli(tmp_path, "message", "check").stdout
+    assert cli(tmp_path, *SEND, stdin="done").returncode == 0
+    latest = cli(tmp_path, *READ, "--limit", "1").stdout
+    assert f"Older exist: --before {two.seq + 1}. No newer." in latest
+    assert f"Server unread cursor before this read: seq {two.seq}. Use raft" in latest
+    after = cli(tmp_path, *READ, "--limit", "0x1", "--after", one.id[:8]).stdout
+    assert "No older. Newer exist: --after" in after and "mine" in after
+
+
+def test_looking_around_a_message_reads_nothing(raft: RunningWorkspace, tmp_path: Path) -> None:
+    said = [raft.workspace.post("support", str(n), target="#ops") for n in range(5)]
+    told = cli(tmp_path, *READ, "--around", said[2].id, "--limit", "3").stdout
+    assert f"\nAround: {said[2].id}.\n" in told
+    assert [m.text for m in parse(told)] == ["1", "2", "3"]
+    assert cli(tmp_path, *SEND, stdin="done").returncode == 1
 
 
 def test_what_a_killed_agent_had_read_is_answered_by_the_next(

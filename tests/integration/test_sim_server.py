@@ -71,3 +71,55 @@ def test_a_stream_says_connected_then_what_is_pending_then_that_it_lives(
     assert json.loads(said[4].removeprefix("data: "))["message_id"] == pending.id
     assert said[5:] == ["", ": ka", ""]
     asked.close()
+
+
+def test_a_send_is_held_by_what_its_sender_does_not_say_to_have_read(
+    raft: RunningWorkspace,
+) -> None:
+    said = [raft.workspace.post("support", str(n), target="#ops") for n in range(5)]
+    other = raft.workspace.post("support", "x", target="#b")
+    body = {"target": "#ops", "content": "done", "draftReholdCount": 0}
+    status, held = ask(raft, "/v2/send", {**body, "seenUpToSeq": said[0].seq})
+    shown = held.pop("heldMessages")
+    assert (status, held) == (
+        200,
+        {
+            "ok": True,
+            "state": "held",
+            "decision": "syncing_hold",
+            "newMessageCount": 4,
+            "shownMessageCount": 3,
+            "omittedMessageCount": 1,
+            "seenUpToSeq": said[4].seq,
+            "seenUpToMessageId": said[4].id,
+            "firstShownSeq": said[2].seq,
+            "mentionAnnotation": {"formalMentionCount": 0},
+            "continueAnywaySuggested": False,
+        },
+    )
+    assert [(m["seq"], m["senderType"]) for m in shown] == [(m.seq, "human") for m in said[2:]]
+    # All of that place is acknowledged, also what was not shown; of others nothing.
+    _, page = ask(raft, "/wake-hints?since=0")
+    assert [hint["message_id"] for hint in page["wake_hints"]] == [other.id]
+    _, sent = ask(raft, "/v2/send", {**body, "seenUpToSeq": said[4].seq})
+    assert sent["state"] == "sent"
+    _, first_touch = ask(raft, "/v2/send", body)
+    assert (first_touch["newMessageCount"], first_touch["omittedMessageCount"]) == (3, 0)
+    _, suggested = ask(raft, "/v2/send", {**body, "draftReholdCount": 3})
+    assert suggested["continueAnywaySuggested"]
+    anyway = {**body, "sendDraft": True, "continueAnyway": True}
+    assert ask(raft, "/v2/send", anyway)[1]["state"] == "sent"
+
+
+def test_history_is_a_window_and_acknowledges_nothing(raft: RunningWorkspace) -> None:
+    said = [raft.workspace.post("support", str(n), target="#ops") for n in range(60)]
+    _, page = ask(raft, "/history?channel=%23ops")
+    assert [m["content"] for m in page["messages"]] == [str(n) for n in range(10, 60)]
+    assert (page["has_more"], page["has_older"], page["has_newer"]) == (True, True, False)
+    assert page["last_read_seq"] is None
+    _, page = ask(raft, f"/history?channel=%23ops&after={said[3].id}&limit=2")
+    assert [m["content"] for m in page["messages"]] == ["4", "5"]
+    assert (page["has_older"], page["has_newer"]) == (False, True)
+    _, page = ask(raft, "/wake-hints?since=0&limit=200")
+    assert len(page["wake_hints"]) == 60
+    assert ask(raft, "/history?channel=%23ops&before=soon")[0] == 400

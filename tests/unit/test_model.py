@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from raftsup.sim import wire
 from raftsup.sim.messages import Line, parse
+from raftsup.sim.read import window
 from raftsup.turn import notice
 from tests.processes import until
 from tests.support.openclaw.model import Model, running_model
@@ -63,7 +64,7 @@ def step(answer: Reply, *results: str) -> list[dict[str, Any]]:
 def printed(*lines: Line) -> str:
     """As ``message check`` prints them."""
     return "".join(
-        f"[target={line.target} msg={line.id} time=2026-11-26T08:00:00Z type=human]"
+        f"[target={line.target} msg={line.id} time=2026-11-26 08:00:00Z type=human]"
         f" @{line.sender}: {line.text}\n"
         for line in lines
     )
@@ -142,6 +143,10 @@ RAFT = """\
 import sys
 if sys.argv[-1] == "check":
     print(open({inbox!r}).read(), end="")
+elif "read" in sys.argv:
+    print(open({history!r}).read(), end="")
+elif sys.argv[-1] == "--send-draft":
+    print("draft", file=open({sent!r}, "a"))
 else:
     target = sys.argv[sys.argv.index("--target") + 1]
     print(repr((target, sys.stdin.buffer.read().decode())), file=open({sent!r}, "a"))
@@ -152,7 +157,8 @@ else:
 def shell(tmp_path: Path) -> Any:
     """Runs a command with a ``raft`` that reads ``inbox`` and appends to ``sent``."""
     script = tmp_path / "raft.py"
-    paths = {"inbox": str(tmp_path / "inbox"), "sent": str(tmp_path / "sent")}
+    paths = {name: str(tmp_path / name) for name in ("inbox", "history", "sent")}
+    (tmp_path / "history").write_text("No messages in this channel.\n")
     script.write_text(RAFT.format(**paths))
 
     def run(command: str) -> str:
@@ -176,6 +182,26 @@ def test_the_commands_are_safe_in_a_shell_and_mark_what_is_answered(
     assert (tmp_path / "sent").read_text() == f"{(first.target, 'echo: ' + first.text)!r}\n"
     (tmp_path / "inbox").write_text("")
     assert parse(shell(check_command(shell.cli))) == [other]
+
+
+def test_what_was_said_meanwhile_is_in_the_journal(shell: Any, tmp_path: Path) -> None:
+    first = Line("#a", "00000001", "ann", "hello")
+    later = Line("#a", "00000003", "ann b", "and\nthis")
+    (tmp_path / "inbox").write_text(printed(first))
+    assert parse(shell(check_command(shell.cli))) == [first]
+    said = [
+        {"id": f"0000000{n}-0000-0000-0000-000000000000", "seq": n, "content": text,
+         "senderType": kind, "senderName": name, "createdAt": "2026-11-26T08:00:00.000Z"}
+        for n, (kind, name, text) in enumerate(
+            [("human", "ann", "hello"), ("agent", "me", "[1/2"), ("human", "ann b", "and\nthis")], 1
+        )
+    ]  # fmt: skip
+    page = {"messages": said, "has_older": False, "has_newer": False}
+    (tmp_path / "history").write_text(window("#a", page, {}) + "\n")
+    assert parse(window("#a", page, {})) == [first, later]
+    shell(send_command(shell.cli, first))
+    (tmp_path / "inbox").write_text("")
+    assert parse(shell(check_command(shell.cli))) == [later]
 
 
 def test_a_torn_line_of_the_journal_swallows_nothing(shell: Any, tmp_path: Path) -> None:

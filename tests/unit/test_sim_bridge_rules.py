@@ -182,7 +182,7 @@ def test_a_fault_word_has_kind_value_and_delay() -> None:
 
 def printed(*messages: tuple[str, str]) -> str:
     return "".join(
-        f"[target=#g msg={name} time=2026-11-26T08:00:00Z type=human] @ann: {text}\n"
+        f"[target=#g msg={name} time=2026-11-26 08:00:00Z type=human] @ann: {text}\n"
         for name, text in messages
     )
 

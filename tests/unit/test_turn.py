@@ -158,14 +158,15 @@ HOSTILE = ["plain", "two words", "it's", 'a "b"', "$(touch /tmp/x)", "`id`", "a;
 
 
 def commands_in(text: str) -> list[list[str]]:
-    lines = [line.partition(":")[2] for line in text.splitlines()[1:3]]
-    return [shlex.split(lines[0]), shlex.split(lines[1].partition("   (")[0])]
+    lines = [line.partition(":")[2] for line in text.splitlines()[1:4]]
+    return [shlex.split(line.partition("   (")[0]) for line in lines]
 
 
 @pytest.mark.parametrize("profile", HOSTILE)
 def test_the_notice_quotes_the_profile_for_the_shell(profile: str) -> None:
-    read, reply = commands_in(notice(["raft"], profile))
-    assert read == ["raft", "--profile", profile, "message", "check"]
+    check, read, reply = commands_in(notice(["raft"], profile))
+    assert check == ["raft", "--profile", profile, "message", "check"]
+    assert read[:5] == ["raft", "--profile", profile, "message", "read"]
     assert reply[:5] == ["raft", "--profile", profile, "message", "send"]
 
 
@@ -188,8 +189,8 @@ def test_the_notice_says_that_a_held_send_is_not_sent_and_what_to_do_then() -> N
 
 
 def test_the_notice_is_short() -> None:
-    assert len(notice(["raft"], "support-agent").splitlines()) == 6
-    assert len(notice(["raft"], "support-agent")) < 800
+    assert len(notice(["raft"], "support-agent").splitlines()) == 7
+    assert len(notice(["raft"], "support-agent")) < 950
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))

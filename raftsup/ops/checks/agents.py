@@ -67,4 +67,5 @@ def reach(scene: Scene) -> Iterator[Finding]:
     if behind:
         yield good(f"whether the agents of {', '.join(behind)} may run the Raft CLI is not seen"
                    " from here: if turns end without a reply in Raft, let their tool policy run"
-                   " `raft --profile <profile> message check` and `message send`")  # fmt: skip
+                   " `raft --profile <profile> message check`, `message read` and `message"
+                   " send`")  # fmt: skip

@@ -98,8 +98,8 @@ LIFECYCLE: dict[str, Event] = {
 }
 
 CONNECTING = (
-    "the bridge is connecting: the Raft CLI says nothing before Raft answers, usually within a second"
-    " or two"
+    "the bridge is connecting: the Raft CLI says nothing before Raft answers, usually within"
+    " seconds"
 )
 
 

@@ -2,7 +2,9 @@
 
 It plays an agent that does what the notice tells it. It reads (``message check``, straight into
 a journal, so that what is acknowledged is in the journal), answers each entry of the journal that
-has no answer (``message send``, and then a mark), and reads again, until nothing is left. All
+has no answer, and reads again, until nothing is left. An answer: what was said there is read
+(``message read``, into the journal as well, since what is unread holds an answer back and is then
+acknowledged), the answer sent (``message send``; held, once more), and marked. All
 that it knows is in the conversation and in that journal: a run may be killed at any moment, and
 the next one goes on. Killed between an answer and its mark, it answers twice: late, never silent.
 """
@@ -33,8 +35,16 @@ _FAILED_MARK = "raft: the command failed"
 #: Of the messages in the second file those whose mark is not in the first, with all their lines.
 _UNANSWERED = (
     "FILENAME == ARGV[1] { done[$1]; next } "
-    "/^\\[target=/ { show = /^\\[target=[^ ]+ msg=[^ ]+ time=[^ ]+ type=[a-z]+\\] @/"
+    "/^\\[target=/ { show = /^\\[target=[^ ]+ msg=[^ ]+ time=[^ ]+( [^ ]+)? type=[a-z]+\\] @/"
     " && !($2 in done) } show"
+)
+#: What people said in a window of history, as ``message check`` prints it.
+_AS_CHECKED = (
+    "/^(Read window|End of window): / { show = 0 } "
+    '/^\\[[0-9]+\\/[0-9]+ seq=[0-9]+ msg=/ { show = $6 == "type=human"; '
+    'sub(/^\\[[^ ]+ seq=[0-9]+ msg=/, ""); id = substr($0, 1, 8); sub(/^[^ ]+ /, ""); '
+    'sub(/ replyTarget=[^ ]+\\] @/, "] @"); $0 = "[target=" ENVIRON["TARGET"] " msg=" id " " $0 } '
+    "show"
 )
 
 
@@ -99,10 +109,17 @@ def check_command(cli: str) -> str:
 
 def send_command(cli: str, entry: Line) -> str:
     """Answers one message, then marks it."""
+    target, folder = shlex.quote(entry.target), _folder(cli)
+    look = (
+        f"{cli} message read --target {target} | "
+        f"TARGET={target} awk {shlex.quote(_AS_CHECKED)} >> {folder}/journal"
+    )
+    send = f"{cli} message send --target {target}"
     return (
-        f"printf %s {shlex.quote(f'echo: {entry.text}')} | "
-        f"{cli} message send --target {shlex.quote(entry.target)} > /dev/null && "
-        f"printf '%s\\n' {shlex.quote(f'msg={entry.id}')} >> {_folder(cli)}/answered "
+        f"umask 077; {look} && "
+        f"{{ printf %s {shlex.quote(f'echo: {entry.text}')} | {send} > /dev/null || "
+        f"{{ {look} && {send} --send-draft < /dev/null > /dev/null; }}; }} && "
+        f"printf '%s\\n' {shlex.quote(f'msg={entry.id}')} >> {folder}/answered "
         f"|| echo {shlex.quote(_FAILED_MARK)}"
     )
 
