@@ -36,9 +36,8 @@ class Who:
         for by setup.
         """
         if not (self.server and self.agent_id):
-            return shlex.join(
-                ["raftsup", "setup", *(["--profile", self.profile] * bool(self.profile))]
-            )
+            which = f" --profile {shlex.quote(self.profile)}" if self.profile else ""
+            return f"raftsup setup{which}"
         words = ("--server", self.server, "--agent", self.agent_id, "--profile-slug", self.profile)
         return f"{self.raft} agent login {shlex.join(words)}"
 

@@ -196,7 +196,7 @@ def ask_whoami(
             return found.agent_id
         if fixed:
             raise ChangeRefused(
-                f"the profile {profile} is another agent; `raftsup setup` signs the right one in, as"
-                " another profile"
+                f"the profile {profile} is another agent; `raftsup setup` signs the right one in,"
+                " as another profile"
             )
         return None
