@@ -20,7 +20,7 @@ from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.raft_cli import CliTrouble
 from raftsup.ops.setup import plan, wizard
 from raftsup.ops.setup.openclaw import usual_path
-from raftsup.ops.setup.prompts import Person, Unasked
+from raftsup.ops.setup.prompts import Ask, Person, Unasked
 from raftsup.raft_names import wrong_agent_id, wrong_profile, wrong_server
 
 EXAMPLES = """\
@@ -63,17 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(wrong, exit_codes.USAGE)
     target = target_of(arguments)
     say_where(target)
+    ask = Unasked() if arguments.yes else Person()
     try:
-        agreed = wizard.agree(_given(arguments), target, Unasked() if arguments.yes else Person())
+        agreed = wizard.agree(_given(arguments), target, ask)
     except (EOFError, KeyboardInterrupt) as ended:
         print(file=sys.stderr)
-        complain("nothing was changed", exit_codes.FAILED)
+        complain(_left(ask), exit_codes.FAILED)
         return exit_codes.FAILED if isinstance(ended, EOFError) else exit_codes.INTERRUPTED
     except (ChangeRefused, EditRefused, CliTrouble) as error:
-        return complain(f"nothing was changed: {error}", exit_codes.FAILED)
+        return complain(f"{_left(ask)}: {error}", exit_codes.FAILED)
     if agreed is None:
-        print("Nothing was changed.")
-        return exit_codes.FAILED
+        return complain(_left(ask), exit_codes.FAILED)
     for line in config_update.change(target, agreed.over, tell_host=not arguments.no_reload):
         print(here(line), flush=True)
     for note in agreed.notes:
@@ -82,6 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
     for line in plan.next_words(agreed.unset, target.path, runs=target.host is not None):
         print(command(line))
     return exit_codes.OK
+
+
+def _left(ask: Ask) -> str:
+    """How things are after a setup that came to no end."""
+    if not ask.done:
+        return "nothing was changed"
+    return f"the config was not changed, but {' and '.join(dict.fromkeys(ask.done))}"
 
 
 def _wrong(arguments: argparse.Namespace) -> str | None:

@@ -212,9 +212,12 @@ def _end(pid: int) -> None:
 
 
 def missing(command: Sequence[str]) -> str:
+    where, name = "on the PATH", "name its path"
+    if "/" in command[0]:
+        where, name = "that can be started", "correct its path"
     return (
-        f"there is no Raft CLI {command[0]!r} on the PATH; install it with"
-        " `npm i -g @botiverse/raft`, or name its path: `command` in the config, --command of"
+        f"there is no Raft CLI {command[0]!r} {where}; install it with"
+        f" `npm i -g @botiverse/raft`, or {name}: `command` in the config, --command of"
         " `raftsup setup`"
     )
 

@@ -55,4 +55,5 @@ def _command(agent: CommandAgent | AcpAgent, env: Mapping[str, str]) -> list[Fin
         return [Finding(False, f"{named} is there, but this user may not execute it; chmod +x it")]
     if not where and named != program:
         where = f" in {folder}"
-    return [Finding(False, f"there is no program {program}{where}; write its whole path")]
+    fix = "write its whole path" if not Path(program).is_absolute() else "correct the path"
+    return [Finding(False, f"there is no program {program}{where}; {fix}")]

@@ -93,6 +93,38 @@ def test_a_person_comes_from_nothing_to_a_config_and_the_next_command(
     assert checked.returncode == exit_codes.OK, checked.stdout + checked.stderr
 
 
+def test_who_declines_what_is_to_be_written_answers_anew_from_what_was_said(
+    person: pexpect.spawn, host: Host
+) -> None:
+    talk(
+        person,
+        ("Profile (number or name) [sales]: ", "2"),
+        ("Is that the one", ""),
+        ("Account id [support]: ", "desk"),
+        ("Number [1]: ", "1"),
+        ("Its command line", "no-such-agent-7f3"),
+        ("Its folder", ""),
+        ("Environment variables it needs", ""),
+        ("Another account [y/N]: ", "n"),
+        ("there is no program no-such-agent-7f3", ""),
+        ("Answer again (what you said is offered) [Y/n]: ", ""),
+        ("Profile (number or name) [support]: ", ""),
+        ("Is that the one", ""),
+        ("Account id [desk]: ", ""),
+        ("Number [1]: ", ""),
+        ("Its command line [no-such-agent-7f3]: ", "true"),
+        ("Its folder", ""),
+        ("Environment variables it needs", ""),
+        ("Another account [y/N]: ", "n"),
+        ("Write it [Y/n]: ", "n"),
+        ("Answer again (what you said is offered) [Y/n]: ", "n"),
+    )
+    person.expect_exact("nothing was changed")
+    person.expect(pexpect.EOF)
+    person.close()
+    assert person.exitstatus == exit_codes.FAILED and not host.config_path.exists()
+
+
 @pytest.mark.parametrize("end", ["ctrl-c", "ctrl-d"])
 def test_leaving_in_the_middle_changes_nothing(person: pexpect.spawn, host: Host, end: str) -> None:
     talk(person, ("Profile (number or name)", ""), ("Is that the one", ""))

@@ -148,6 +148,24 @@ def test_leaving_at_the_token_changes_nothing(host: Host) -> None:
     assert not host.profiles.exists() and not host.config_path.exists()
 
 
+def test_leaving_after_a_sign_in_says_what_stays(host: Host) -> None:
+    child = setup(host)
+    talk(
+        child,
+        ("Sign one in now [Y/n]: ", ""),
+        ("Raft server", host.raft.url),
+        ("Agent id", "agent-support"),
+        ("Profile name", ""),
+        ("Agent token", token(host, "support")),
+        ("Is that the one", ""),
+    )
+    child.expect_exact("Account id")
+    child.sendcontrol("c")
+    child.expect_exact("the config was not changed, but the profile agent-support was signed in")
+    child.expect(pexpect.EOF)
+    assert not host.config_path.exists()
+
+
 def by_flags(host: Host, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*RAFTSUP, "setup", *FLAGS, *words], input=stdin, env=host.environ(),

@@ -78,7 +78,7 @@ def test_a_program_that_may_not_be_executed_is_told_apart_from_one_that_is_not_t
     found = tried(CommandAgent((str(there),)))
     assert not found.good and found.text.endswith("may not execute it; chmod +x it")
     gone = tried(CommandAgent((str(tmp_path / "none"),)))
-    assert gone.text == f"there is no program {tmp_path / 'none'}; write its whole path"
+    assert gone.text == f"there is no program {tmp_path / 'none'}; correct the path"
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_program(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def test_a_missing_cli_is_told_with_how_to_install_it(environ: dict[str, str]) -
         whoami(["no-such-raft"], "p", environ)
 
 
+def test_a_cli_whose_path_was_written_is_not_said_to_be_missing_on_the_path() -> None:
+    told = raft_cli.missing(["/opt/raft"])
+    assert "that can be started" in told and "correct its path" in told and "PATH" not in told
+    assert "on the PATH" in raft_cli.missing(["raft"])
+
+
 def test_a_newer_cli_that_cannot_ask_raft_still_tells_whose_the_profile_is(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:

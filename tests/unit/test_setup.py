@@ -16,7 +16,7 @@ from raftsup.ops.accounts import ChangeRefused
 from raftsup.ops.setup import openclaw, plan
 from raftsup.ops.setup.agents import KINDS, ask_agent
 from raftsup.ops.setup.plan import TEMPLATE, Entry
-from raftsup.ops.setup.prompts import Missing, Unasked
+from raftsup.ops.setup.prompts import Missing, Unasked, Wrong, anything
 
 FILE = Path("raftsup.json5")
 AGENT = {"kind": "command", "command": ["x"]}
@@ -30,8 +30,9 @@ class Answers:
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
         self.said = ""
+        self.done: list[str] = []
 
-    def text(self, question: str, default: str | None, flag: str) -> str:
+    def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
         given = self.answers.pop(0)
         return given or str(default)
 
@@ -41,8 +42,17 @@ class Answers:
     def choose(self, question: str, options: Sequence[str], default: int, flag: str) -> int:
         return int(self.answers.pop(0)) - 1
 
+    def secret(self, question: str, flag: str) -> str:
+        return self.answers.pop(0)
+
     def say(self, text: str = "") -> None:
         self.said += text + "\n"
+
+    def about(self, subject: str) -> None: ...
+
+    def again(self) -> None: ...
+
+    def keep(self, question: str, answer: str) -> None: ...
 
 
 def made(entries: Sequence[Entry], text: str = TEMPLATE, command: Any = None) -> str:

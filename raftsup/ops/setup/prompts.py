@@ -31,6 +31,8 @@ class Missing(RaftsupError):
 class Ask(Protocol):
     #: Whether there is a person who can do better.
     person: bool
+    #: What was changed already and stays, however it ends: sentences.
+    done: list[str]
 
     def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
         """A line of text that ``wrong`` has nothing against. ``flag``: what says it where nobody
@@ -48,21 +50,43 @@ class Ask(Protocol):
 
     def say(self, text: str = "") -> None: ...
 
+    def about(self, subject: str) -> None:
+        """What the next questions are about: the same may be asked of several."""
+
+    def again(self) -> None:
+        """From here on the same is asked once more: the answers so far are offered."""
+
+    def keep(self, question: str, answer: str) -> None:
+        """What is to be offered for a question then, in place of what was typed."""
+
 
 class Person:
     """Somebody at standard input. ``EOFError`` and ``KeyboardInterrupt`` pass."""
 
     person = True
 
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self._about = ""
+        #: By subject and question: the answers of this round, and of the rounds before.
+        self._given: dict[tuple[str, str], str] = {}
+        self._kept: dict[tuple[str, str], str] = {}
+
     def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
-        shown = f" [{default}]" if default else ""
+        offered = self._kept.get((self._about, question)) or default
+        shown = f" [{offered}]" if offered else ""
+        if offered and default == "":
+            shown = f" [{offered}; - for none]"
         while True:
-            given = self._line(f"{question}{shown}: ") or default
+            given = self._line(f"{question}{shown}: ") or offered
+            if given == "-" and default == "":
+                given = ""
             if given is None:
                 self.say("  Please write something; Ctrl-C ends it.")
             elif reason := wrong(given):
                 self.say(f"  {reason}.")
             else:
+                self.keep(question, given)
                 return given
 
     def sure(self, question: str, *, default: bool, unasked: bool) -> bool:
@@ -78,9 +102,12 @@ class Person:
         self.say(f"{question}:")
         for number, option in enumerate(options, 1):
             self.say(f"  {number}) {option}")
+        kept = self._kept.get((self._about, question))
+        offered = str((options.index(kept) if kept in options else default) + 1)
         while True:
-            given = self.text("Number", str(default + 1), flag)
+            given = self._line(f"Number [{offered}]: ") or offered
             if given.isdecimal() and 1 <= int(given) <= len(options):
+                self.keep(question, options[int(given) - 1])
                 return int(given) - 1
             self.say(f"  Please write a number from 1 to {len(options)}.")
 
@@ -88,6 +115,15 @@ class Person:
         if sys.stdin is not None and sys.stdin.isatty():
             return getpass.getpass(f"{question}: ").strip()
         return self._line(f"{question}: ")
+
+    def about(self, subject: str) -> None:
+        self._about = subject
+
+    def again(self) -> None:
+        self._kept, self._given = {**self._kept, **self._given}, {}
+
+    def keep(self, question: str, answer: str) -> None:
+        self._given[self._about, question] = answer
 
     def _line(self, prompt: str) -> str:
         if sys.stdin is None:
@@ -109,6 +145,9 @@ class Unasked:
 
     person = False
 
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
     def text(self, question: str, default: str | None, flag: str, wrong: Wrong = anything) -> str:
         if default is None:
             raise Missing(f"{question}: write it as {flag}, or leave out --yes to be asked")
@@ -125,3 +164,9 @@ class Unasked:
 
     def say(self, text: str = "") -> None:
         print(text, flush=True)
+
+    def about(self, subject: str) -> None: ...
+
+    def again(self) -> None: ...
+
+    def keep(self, question: str, answer: str) -> None: ...

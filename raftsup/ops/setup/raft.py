@@ -16,6 +16,7 @@ from raftsup.raft_names import wrong_agent_id, wrong_profile, wrong_server
 #: Raft's own, where no profile here says another.
 SERVER = "https://app.raft.build"
 _ANOTHER = "+"
+_PROFILE = "Profile (number or name)"
 _LIST = "list"
 
 
@@ -43,14 +44,17 @@ def ask_profile(ask: Ask, command: Sequence[str], tree: object, environ: Mapping
     elif ask.person:
         ask.say("No profile of the Raft CLI is signed in here.")
         if ask.sure("Sign one in now", default=True, unasked=False):
-            return sign_in(ask, Who("", command), environ)
-    question = "Profile (number or name)" if names else "Profile of the Raft CLI"
+            given = sign_in(ask, Who("", command), environ)
+            ask.keep(_PROFILE, given)
+            return given
+    question = _PROFILE if names else "Profile of the Raft CLI"
     given = ask.text(question, fresh[0] if fresh and ask.person else None, "--profile P",
                      lambda name: None if name == _ANOTHER else wrong_profile(name))  # fmt: skip
     if given == _ANOTHER and names:
-        return sign_in(ask, Who("", command), environ)
-    if given.isdecimal() and 1 <= int(given) <= len(names) and given not in names:
-        return names[int(given) - 1]
+        given = sign_in(ask, Who("", command), environ)
+    elif given.isdecimal() and 1 <= int(given) <= len(names) and given not in names:
+        given = names[int(given) - 1]
+    ask.keep(_PROFILE, given)
     return given
 
 
@@ -73,6 +77,7 @@ def sign_in(ask: Ask, who: Who, environ: Mapping[str, str]) -> str:
         try:
             if _sign_in_by_token(ask, login, environ):
                 ask.say(f"Signed in: the profile {profile} is the agent {agent_id}.")
+                ask.done.append(f"the profile {profile} was signed in")
             else:
                 ask.say(f"The profile {profile} is signed in already.")
             return profile
@@ -145,6 +150,7 @@ def signed_in_by_flags(
     who = Who(profile, command, agent_id, server or known.server or SERVER)
     raft_cli.login(who, token, environ)
     ask.say(f"Signed in: the profile {profile} is the agent {agent_id} at {who.server}.")
+    ask.done.append(f"the profile {profile} was signed in")
 
 
 def _ask_what_now(ask: Ask, error: CliTrouble, fixed: bool) -> _Now:

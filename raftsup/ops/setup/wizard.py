@@ -1,6 +1,7 @@
 """The conversation of ``raftsup setup``: from nothing to a text that everybody agreed on.
 
-Writes nothing: what it comes to is a ``Plan``, so that Ctrl-C at any question changes nothing.
+Writes nothing: what it comes to is a ``Plan``, so that Ctrl-C at any question leaves the config as
+it is. Only a profile may have been signed in by then (``Ask.done``).
 """
 
 from __future__ import annotations
@@ -84,10 +85,19 @@ class _Draft:
 
 
 def agree(given: Given, target: Target, ask: Ask) -> Plan | None:
-    """Come to a plan; None: it was declined.
+    """Come to a plan; None: it was declined. Who declines may answer anew, from the former answers.
 
     Raises ``ChangeRefused``, ``Missing``, ``CliTrouble``, ``EditRefused``, ``ConfigError``.
     """
+    while (made := _agreed(given, target, ask)) is None and ask.person:
+        if not ask.sure("Answer again (what you said is offered)", default=True, unasked=False):
+            break
+        ask.again()
+    return made
+
+
+def _agreed(given: Given, target: Target, ask: Ask) -> Plan | None:
+    """One round of questions."""
     try:
         before: str | None = text_in(target.path)
     except FileNotFoundError:
@@ -101,8 +111,10 @@ def agree(given: Given, target: Target, ask: Ask) -> Plan | None:
     if given.openclaw is not None:
         draft, notes = _from_openclaw(given, given.openclaw, draft, command, ask)
     else:
+        ask.about("account 1")
         draft = _account(given, draft, command, ask)
         while ask.sure("Another account", default=False, unasked=False):
+            ask.about(f"account {len(draft.ids) + 1}")
             draft = _account(Given(), draft, command, ask)
     for warning in _warnings(draft):
         ask.say(f"Warning: {warning}.")
@@ -138,7 +150,8 @@ def _cli(given: Given, draft: _Draft, ask: Ask) -> list[str]:
     """The Raft CLI: the flag's, the config's, the one that a person names."""
     command = list(given.command or plan.usual_command(draft.tree))
     while (found := located(command, draft.target.environ)) is None:
-        ask.say(f"There is no Raft CLI {command[0]!r} on the PATH. Install it in another terminal:"
+        where = "that can be started" if "/" in command[0] else "on the PATH"
+        ask.say(f"There is no Raft CLI {command[0]!r} {where}. Install it in another terminal:"
                 " npm i -g @botiverse/raft")  # fmt: skip
         command = [ask.text("Its whole path, or Enter to look again",
                             command[0] if ask.person else None, "--command CLI")]  # fmt: skip
@@ -169,6 +182,7 @@ def _account(given: Given, draft: _Draft, command: Sequence[str], ask: Ask) -> _
             if not ask.person:
                 raise
             ask.say(f"That will not do:\n{error}")
+            ask.again()
             agent = None
 
 
