@@ -1,7 +1,7 @@
 """The server's agent API, as the CLI and the bridge call it.
 
 Source of headers and of what becomes of an answer: RAFT_PROTOCOL, "What the server gives the bridge
-and the CLI" [client.ts, daemonApiPath.ts]. No request has a deadline of its own.
+and the CLI" [client.ts, daemonApiPath.ts]. No request has a deadline but the HTTP client's own.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ class ApiAnswer(NamedTuple):
 
 
 class AgentApi:
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, patience: float = wire.PATIENCE) -> None:
         """Raises ``wire.WireError`` for a server URL that is no http one."""
+        proxy = via(profile.server_url, os.environ)
         try:
-            self._peer = wire.Peer(profile.server_url, via(profile.server_url, os.environ))
+            self._peer = wire.Peer(profile.server_url, proxy, patience)
         except ValueError as error:
             raise wire.WireError(str(error)) from error
         self._headers = {

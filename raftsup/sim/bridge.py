@@ -219,7 +219,7 @@ class Bridge:
         if self.endpoint is None:
             return
         stand_in = self.options.runtime_session
-        wake, verdict = self.endpoint.wake(who, hint, attempt, self.times.post_timeout, stand_in)
+        wake, verdict = self.endpoint.wake(who, hint, attempt, stand_in)
         result = report.wake_result(wake, verdict, stand_in)
         self.state.prove(result)
         said.append(result)

@@ -49,10 +49,10 @@ def run(args: Given, profile: Profile, environ: Mapping[str, str], next: bool) -
         next=next,
     )
     token = _either(args.wake_channel_token, environ.get("RAFT_CHANNEL_TOKEN"))
-    endpoint = _endpoint(args, token)
+    endpoint = _endpoint(args, token, times.http_timeout)
     activity = _activity(args, token)
     try:
-        api = AgentApi(profile)
+        api = AgentApi(profile, times.http_timeout)
     except wire.WireError as error:
         raise cli_errors.internal(str(error)) from error
     directory = (
@@ -128,13 +128,13 @@ def _either(flag: str | None, otherwise: T) -> str | T:
     return otherwise if flag is None else flag
 
 
-def _endpoint(args: Given, token: str | None) -> WakeEndpoint | None:
+def _endpoint(args: Given, token: str | None, patience: float) -> WakeEndpoint | None:
     """None: what is pending is handed to nobody. A URL that leads nowhere is no error here."""
     if not args.wake_adapter:
         return None
     if args.wake_adapter != "wake-channel":
         raise CliError("INVALID_ARG", "--wake-adapter must be `wake-channel`")
-    return WakeEndpoint(args.wake_channel_endpoint, token)
+    return WakeEndpoint(args.wake_channel_endpoint, token, patience)
 
 
 def _activity(args: Given, token: str | None) -> ActivitySource | None:

@@ -38,12 +38,12 @@ class DrainFailed(Exception):
 class WakeEndpoint:
     """Where wakes go. Without a URL, or with one that leads nowhere, each of them fails."""
 
-    def __init__(self, url: str | None, token: str | None) -> None:
-        self._url, self._peer = url, _peer(url)
+    def __init__(self, url: str | None, token: str | None, patience: float = wire.PATIENCE) -> None:
+        self._url, self._peer = url, _peer(url, patience)
         self._headers = {"content-type": "application/json", **_said(token)}
 
     def wake(
-        self, who: Identity, hint: Hint, attempt: str, timeout: float, stand_in: str | None
+        self, who: Identity, hint: Hint, attempt: str, stand_in: str | None
     ) -> tuple[dict[str, Any], Verdict]:
         """POST one wake; what was sent and the verdict. Event id and time are fresh each time.
         ``stand_in``: the runtime session of a success that names none.
@@ -65,7 +65,7 @@ class WakeEndpoint:
             return body, answer_class.unreachable(_why(self._url))
         data = json.dumps(body).encode()
         try:
-            answer = self._peer.request("POST", self._peer.path, self._headers, data, timeout)
+            answer = self._peer.request("POST", self._peer.path, self._headers, data)
         except wire.Torn as error:
             return body, answer_class.judge(error.status, "", b"", stand_in)
         except wire.WireError:
@@ -123,10 +123,10 @@ def _said(token: str | None) -> dict[str, str]:
     return {_TOKEN: token} if token else {}
 
 
-def _peer(url: str | None) -> wire.Peer | None:
+def _peer(url: str | None, patience: float = wire.PATIENCE) -> wire.Peer | None:
     """None where nobody can be reached: no URL, or of a scheme that is not doubled."""
     try:
-        return wire.Peer(url) if url else None
+        return wire.Peer(url, patience=patience) if url else None
     except ValueError:
         return None
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from raftsup.sim.wire import PATIENCE
+
 
 class BadTimer(Exception):
     """A ``RAFT_SIM_*`` variable is no positive number."""
@@ -27,8 +29,8 @@ class Timers(NamedTuple):
     grace: float = 30.0
     #: A stream silent for so long is lost. (RAFT_SIM_IDLE)
     idle: float = 60.0
-    #: The HTTP client's own deadline of a wake. (RAFT_SIM_POST_TIMEOUT)
-    post_timeout: float = 300.0
+    #: The HTTP client's own deadline, of each request. (RAFT_SIM_HTTP_TIMEOUT)
+    http_timeout: float = PATIENCE
     #: (RAFT_SIM_DRAIN_TIMEOUT)
     drain_timeout: float = 3.0
 

@@ -16,6 +16,9 @@ from typing import NamedTuple
 #: A pooled connection that idled longer is not used again (what Node's client does).
 MAX_IDLE = 4.0
 MAX_HEAD = 64 * 1024
+#: Seconds until the head of an answer, and between two pieces of its body, after which Node's
+#: client gives up by itself (measured).
+PATIENCE = 300.0
 
 
 class WireError(Exception):
@@ -57,10 +60,11 @@ class Stream(NamedTuple):
 class Peer:
     """One server, and at most one pooled connection to it. Not thread-safe."""
 
-    def __init__(self, url: str, proxy: str | None = None) -> None:
+    def __init__(self, url: str, proxy: str | None = None, patience: float = PATIENCE) -> None:
         """``url`` is ``http://host[:port][/path]``, so is ``proxy``, by which it is reached.
         Raises ``ValueError`` for any other.
         """
+        self._patience = patience
         self.authority, self.path, self._address = _parts(url)
         self._proxy = _parts(proxy)[2] if proxy else None
         self._pooled: tuple[socket.socket, float] | None = None
@@ -73,15 +77,16 @@ class Peer:
         body: bytes = b"",
         timeout: float | None = None,
     ) -> Answer:
-        """One exchange, whole within ``timeout`` seconds (None: as long as it takes). Raises
+        """One exchange, whole within ``timeout`` seconds (None: while pieces of it come). Raises
         ``WireError``.
         """
         deadline = _deadline(timeout)
         sock = self._connection(timeout)
         try:
             sock.sendall(_head(method, path, self.authority, headers, body) + body)
-            status, answered, rest = _read_head(sock, deadline)
-            content, reusable = _whole_body(sock, status, answered, rest, deadline)
+            status, answered, rest = _read_head(sock, self._soon(deadline))
+            reader = _Reader(sock, self._patience, deadline)
+            content, reusable = _whole_body(reader, status, answered, rest)
         except OSError as error:
             sock.close()
             raise _as_wire_error(error) from error
@@ -95,8 +100,8 @@ class Peer:
         return Answer(status, answered, content)
 
     def open(self, path: str, headers: Mapping[str, str]) -> Stream:
-        """Ask for a stream; returns when its head has come, however late. Raises ``WireError``."""
-        deadline = None
+        """Ask for a stream; returns when its head has come. Raises ``WireError``."""
+        deadline = self._soon(None)
         sock = self._connect(None)
         try:
             sock.sendall(_head("GET", path, self.authority, headers, b""))
@@ -108,6 +113,10 @@ class Peer:
             sock.close()
             raise
         return Stream(status, answered, sock, rest)
+
+    def _soon(self, deadline: float | None) -> float:
+        soon = time.monotonic() + self._patience
+        return soon if deadline is None else min(soon, deadline)
 
     def _connection(self, timeout: float | None) -> socket.socket:
         pooled, self._pooled = self._pooled, None
@@ -200,15 +209,29 @@ def _read_head(sock: socket.socket, deadline: float | None) -> tuple[int, dict[s
     return int(parts[1]), headers, rest
 
 
+class _Reader(NamedTuple):
+    """Pieces of a body."""
+
+    sock: socket.socket
+    patience: float
+    deadline: float | None = None
+
+    def more(self) -> bytes:
+        """Empty at the end. Raises ``WireError``, at the deadline ``TimedOut``."""
+        soon = time.monotonic() + self.patience
+        if self.deadline is not None and self.deadline <= soon:
+            return _receive(self.sock, self.deadline)
+        try:
+            return _receive(self.sock, soon)
+        except (TimeoutError, TimedOut):
+            raise WireError("the rest of the answer does not come") from None
+
+
 def _whole_body(
-    sock: socket.socket,
-    status: int,
-    headers: Mapping[str, str],
-    rest: bytes,
-    deadline: float | None,
+    reader: _Reader, status: int, headers: Mapping[str, str], rest: bytes
 ) -> tuple[bytes, bool]:
     try:
-        return _read_body(sock, status, headers, rest, deadline)
+        return _read_body(reader, status, headers, rest)
     except (TimeoutError, TimedOut):
         raise
     except (OSError, WireError) as error:
@@ -216,40 +239,33 @@ def _whole_body(
 
 
 def _read_body(
-    sock: socket.socket,
-    status: int,
-    headers: Mapping[str, str],
-    rest: bytes,
-    deadline: float | None,
+    reader: _Reader, status: int, headers: Mapping[str, str], rest: bytes
 ) -> tuple[bytes, bool]:
     """The body, and whether the connection can carry another exchange."""
     keep = headers.get("connection", "").lower() != "close"
     if status in (204, 304):
         return b"", keep
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        return _read_chunks(sock, rest, deadline), False
+        return _read_chunks(reader, rest), False
     length = headers.get("content-length", "")
     if not length.isdigit():
-        return _read_to_end(sock, rest, deadline), False
+        return _read_to_end(reader, rest), False
     while len(rest) < int(length):
-        more = _receive(sock, deadline)
-        if not more:
-            raise WireError("connection closed in the middle of an answer")
-        rest += more
+        rest += reader.more() or _closed()
     return rest[: int(length)], keep
 
 
-def _read_to_end(sock: socket.socket, rest: bytes, deadline: float | None) -> bytes:
-    while more := _receive(sock, deadline):
+def _read_to_end(reader: _Reader, rest: bytes) -> bytes:
+    while more := reader.more():
         rest += more
     return rest
 
 
-def _read_chunks(sock: socket.socket, rest: bytes, deadline: float | None) -> bytes:
+def _read_chunks(reader: _Reader, rest: bytes) -> bytes:
     body = b""
     while True:
         while b"\r\n" not in rest:
-            rest += _receive(sock, deadline) or _closed()
+            rest += reader.more() or _closed()
         size_line, _, rest = rest.partition(b"\r\n")
         try:
             size = int(size_line.partition(b";")[0], 16)
@@ -258,7 +274,7 @@ def _read_chunks(sock: socket.socket, rest: bytes, deadline: float | None) -> by
         if size == 0:
             return body
         while len(rest) < size + 2:
-            rest += _receive(sock, deadline) or _closed()
+            rest += reader.more() or _closed()
         body, rest = body + rest[:size], rest[size + 2 :]
 
 
@@ -269,10 +285,8 @@ def _closed() -> bytes:
 def rest_of(stream: Stream) -> bytes:
     """The whole body of a stream that turned out to be none; closes it."""
     try:
-        body, _ = _read_body(
-            stream.sock, stream.status, stream.headers, stream.head_rest, _deadline(None)
-        )
-        return body
+        reader = _Reader(stream.sock, PATIENCE)
+        return _read_body(reader, stream.status, stream.headers, stream.head_rest)[0]
     except (OSError, WireError):
         return b""
     finally:

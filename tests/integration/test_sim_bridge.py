@@ -332,29 +332,34 @@ def test_a_server_without_a_stream_is_polled(
     wait_for(lambda: endpoint.wakes)
 
 
-def test_a_server_that_never_answers_leaves_it_silent(
+def test_a_server_that_never_answers_leaves_it_silent_until_its_client_gives_up(
     raft: RunningWorkspace, bridges: Bridges
 ) -> None:
     raft.fault("stall")
-    bridge = bridges()
+    bridge = bridges({**CALM, "RAFT_SIM_HTTP_TIMEOUT": "1"})
     wait_for(bridge.events)
     with pytest.raises(AssertionError):
-        wait_for(lambda: len(bridge.events()) > 1, 1.0)
-    assert bridge.process.poll() is None
+        wait_for(lambda: len(bridge.events()) > 1, 0.5)
+    [retry] = wait_for(lambda: bridge.of_type("bridge_retry"))
+    assert (retry["errorCode"], retry["message"]) == ("TypeError", "fetch failed")
+    # Its poll has the same deadline, and is fatal.
+    assert bridge.ended() == 1
+    [fatal] = bridge.of_type("bridge_fatal")
+    assert fatal["errorCode"] == "CHECK_FAILED"
 
 
-def test_a_server_that_was_stopped_leaves_it_silent_in_the_end(
+def test_a_server_that_was_stopped_leaves_it_silent_until_its_client_gives_up(
     raft: RunningWorkspace, bridges: Bridges
 ) -> None:
-    bridge = bridges({**QUICK, "RAFT_SIM_IDLE": "0.3"})
+    bridge = bridges({**QUICK, "RAFT_SIM_IDLE": "0.3", "RAFT_SIM_HTTP_TIMEOUT": "1.5"})
     bridge.listening()
     raft.fault("mute")
-    wait_for(lambda: [e for e in bridge.events() if e.get("type") == "bridge_retry"])
+    wait_for(lambda: bridge.of_type("bridge_retry"))
     said = len(bridge.events())
     with pytest.raises(AssertionError):  # its wait, and then its poll, which nobody answers
         wait_for(lambda: len(bridge.events()) > said or bridge.process.poll() is not None, 0.8)
-    raft.clear_faults()
-    assert bridge.ended() == 1, "a poll without a whole answer ends it"
+    assert bridge.ended() == 1
+    assert [e["errorCode"] for e in bridge.of_type("bridge_fatal")] == ["CHECK_FAILED"]
 
 
 def test_an_idle_stream_counts_as_a_failure(raft: RunningWorkspace, bridges: Bridges) -> None:

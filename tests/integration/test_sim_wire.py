@@ -22,7 +22,10 @@ def answering(*answers: bytes) -> Iterator[tuple[str, list[int]]]:
     def serve() -> None:
         connection = 0
         while left:
-            sock, _ = listener.accept()
+            try:
+                sock, _ = listener.accept()
+            except OSError:  # the test is over
+                return
             connection += 1
             with sock:
                 while left and b"\r\n\r\n" in sock.recv(65536):
@@ -84,6 +87,18 @@ def test_an_answer_that_began_tells_its_status() -> None:
     with answering(half) as (url, _), pytest.raises(wire.Torn) as torn:
         wire.Peer(url).request("GET", "/x", {})
     assert (torn.value.status, torn.value.headers["content-length"]) == (202, "9")
+
+
+def test_the_client_itself_gives_up_without_a_head_and_without_the_rest() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for ask in (wire.Peer(url, patience=0.05).open, wire.Peer(url, patience=0.05).request):
+            with pytest.raises(wire.TimedOut):
+                ask(*(("/", {}) if ask.__name__ == "open" else ("GET", "/", {})))  # type: ignore
+    half = b"HTTP/1.1 202 OK\r\ncontent-length: 9\r\n\r\nhalf"
+    with answering(half, b"") as (url, _), pytest.raises(wire.Torn) as torn:
+        wire.Peer(url, patience=0.05).request("GET", "/x", {})
+    assert torn.value.status == 202
 
 
 def test_a_refused_connection_and_a_late_answer_have_names_of_their_own() -> None:
