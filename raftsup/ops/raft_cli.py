@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -39,6 +39,8 @@ class Whoami:
     server: str
     #: Why Raft could not be asked whether that is still so; "" where it was, or nobody asks.
     unconfirmed: str = ""
+    #: What Raft has against its credential; "" where it takes it, or nobody asks.
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,26 @@ def whoami(
     return Whoami(str(agent_id).strip(), server, str(doubt))
 
 
+def confirmed(
+    command: Sequence[str],
+    profile: str,
+    environ: Mapping[str, str],
+    patience: float | None = None,
+) -> Whoami:
+    """``whoami``, and whether Raft still takes the credential: the CLI itself may look at the file
+    alone. Raises ``CliTrouble``.
+    """
+    found = whoami(command, profile, environ, patience)
+    match standing(who_of(command, profile, environ), environ, patience):
+        case "expired":
+            return replace(found, refused="it was revoked or has expired")
+        case "mismatch":
+            return replace(found, refused="it is another agent's, or another server's")
+        case "unverified" if not found.unconfirmed:
+            return replace(found, unconfirmed="it gave no answer")
+    return found
+
+
 def who_of(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> Who:
     """A profile, with what its credential says; one that has none is at the others' server. Its
     commands are for the shell that this process was started in.
@@ -94,14 +116,15 @@ def who_of(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> 
     return Who(profile, command, server=raft_home.usual_server(environ), prefix=prefix)
 
 
-def standing(who: Who, environ: Mapping[str, str]) -> str:
+def standing(who: Who, environ: Mapping[str, str], patience: float | None = None) -> str:
     """What ``raft agent login status`` says of the profile: ``usable``, ``missing``, ``expired``,
     ``mismatch``, ``invalid``, ``unverified``; "" where it says nothing that we know. Raises
     ``CliTrouble`` where the agent id is none.
     """
     words = ("agent", "login", "status", *_login_flags(who))
     try:
-        done = _run(who.command, words, environ, PATIENCE, f"{who.raft} agent login status")
+        patience = PATIENCE if patience is None else patience
+        done = _run(who.command, words, environ, patience, f"{who.raft} agent login status")
     except CliTrouble:
         return ""
     trouble = _trouble(f"`{who.login}`", done, who)

@@ -135,6 +135,7 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         assert "agentId is agent-else" in sales["what"] and "agent-sales" in sales["what"]
         assert f'write agentId: "agent-sales" for sales in {host.config_path}' in sales["advice"]
         file.write_bytes(signed_in)  # as `agent login` would
+        file.chmod(0o600)
         host.up()
         host.ready("support")
         wait_for(lambda: "BRIDGE_IDENTITY_MISMATCH" in host.account("sales")["reason"])
@@ -142,6 +143,34 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         obey(next(f for f in found if f["check"] == "profiles")["mend"], host)
         host.ready()
         assert doctor(host) == (exit_codes.OK, [])
+
+
+def test_a_credential_that_raft_refuses_is_told_though_no_bridge_has_tried_it() -> None:
+    with one() as host:
+        well(host)
+        host.raft.workspace.renew_token("support")
+        found = only(host, "profiles")
+        assert "Raft refuses the credential of profile support: it was revoked" in found["what"]
+        assert found["severity"] == "bad"
+        assert found["mend"].endswith(" --agent agent-support --profile-slug support")
+        words = ("--profile", "support", "--yes", "--no-check")
+        done = host.run("setup", *words)
+        assert done.returncode == exit_codes.FAILED and "sign in again: `" in done.stderr
+        done = host.run("setup", *words, "--agent-id", "agent-support")
+        assert "Not confirmed: Raft refuses the credential of profile support" in done.stdout
+
+
+def test_a_credential_that_others_may_read_is_told_and_closed() -> None:
+    with one() as host:
+        credential = host.profiles / "support" / "credential.json"
+        credential.chmod(0o644)
+        found = only(host, "credentials")
+        assert f"account support: {credential} is open to others (mode 0644)" in found["what"]
+        obey(found["mend"], host)
+        well(host)
+        credential.chmod(0o640)
+        assert f"fix: {credential}: closed to others" in host.run("doctor", "--fix").stdout
+        assert stat.S_IMODE(credential.stat().st_mode) == 0o600
 
 
 def test_a_stale_lock_is_told_and_removed_and_one_of_a_living_bridge_is_kept() -> None:

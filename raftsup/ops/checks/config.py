@@ -9,6 +9,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
+from raftsup import raft_home
 from raftsup.config.errors import ExternalText, Problem
 from raftsup.config.model import Account
 from raftsup.config.reader import unset_variable
@@ -65,7 +66,7 @@ def asked_for(name: str) -> str:
 
 
 def secrecy(scene: Scene) -> Iterator[Finding]:
-    """The files beside the state folder that may hold keys."""
+    """The files outside of the state folder that may hold keys."""
     file = Path(scene.file)
     keys = scene.config is not None and any(map(holds_key, scene.config.accounts))
     for path in (file, file.with_name("raftsup.env")):
@@ -86,6 +87,24 @@ def secrecy(scene: Scene) -> Iterator[Finding]:
                           "who reads it can use the agent", f"chmod 600 {quoted}",
                           advice="or write ${NAME} in its place: not by --fix, a service of"
                           " another user may read the file that way")  # fmt: skip
+
+
+def credentials(scene: Scene) -> Iterator[Finding]:
+    """The CLI writes them with mode 0600 (RAFT_PROTOCOL, "Profiles and identity")."""
+    found = False
+    for account in scene.accounts:
+        path = raft_home.credential(account.profile or "", scene.env)
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue  # not signed in: told by whom the CLI answers
+        if mode & 0o077:
+            found = True
+            yield bad(f"account {account.id}: {path} is open to others (mode {mode:04o})",
+                      "who reads it is this agent in Raft", f"chmod 600 {shlex.quote(str(path))}",
+                      partial(_restrict, path, 0o600))  # fmt: skip
+    if not found:
+        yield good("no other user may read these profiles' credentials")
 
 
 def holds_key(account: Account) -> bool:

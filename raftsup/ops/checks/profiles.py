@@ -20,6 +20,7 @@ from raftsup.raft_errors import Who
 _AT_ONCE = 8
 #: Seconds for one question.
 _PATIENCE = 15.0
+_WHERE = "the token is on the agent's External Agent page in Raft"
 #: In what the CLI says when it is not the profile that is at fault.
 _UNREACHABLE = ("CHECK_FAILED", "SERVER_5XX", "gave no answer", "fetch failed")
 
@@ -57,7 +58,7 @@ def of_config(config: Config, running: bool, env: Mapping[str, str]) -> Iterator
 
 def _ask(account: Account, env: Mapping[str, str]) -> Whoami | CliTrouble:
     try:
-        return raft_cli.whoami(account.command, account.profile or "", env, _PATIENCE)
+        return raft_cli.confirmed(account.command, account.profile or "", env, _PATIENCE)
     except CliTrouble as error:
         return error
 
@@ -84,7 +85,7 @@ def judge(
             advice = raft_errors.advice(answer.code, cli)[1]
             return bad(what, "its bridge ends at once: it takes no wake", advice=advice)
         return bad(what, "its bridge ends at once: it takes no wake", cli.login,
-                   advice="the token is on the agent's External Agent page in Raft")  # fmt: skip
+                   advice=_WHERE)  # fmt: skip
     told = f'agentId: "{answer.agent_id}"'
     mend = shlex.join(["raftsup", "setup", "--account", account.id, "--profile", profile or "",
                        "--agent-id", answer.agent_id, "--no-check", "--yes"])  # fmt: skip
@@ -99,6 +100,13 @@ def judge(
                    f" as {answer.agent_id}", "its bridge ends at once, so that no wake of another"
                    " agent is taken", mend, advice=f"{write}; or sign the right agent in as"
                    " another profile, and name that")  # fmt: skip
+    if answer.refused:
+        return bad(
+            f"{who}: Raft refuses the credential of profile {profile}: {answer.refused}",
+            "its bridge ends at once: it takes no wake",
+            cli.login,
+            advice=_WHERE,
+        )
     if answer.unconfirmed:
         return warning(f"{who}: profile {profile} is of {answer.agent_id}; Raft could not be asked"
                        f" whether it is still good: {answer.unconfirmed}",

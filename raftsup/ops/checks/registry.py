@@ -25,6 +25,7 @@ class Check:
 CHECKS = (
     Check("config", config.config),
     Check("secrets", config.secrecy),
+    Check("credentials", config.credentials),
     Check("state folder", state_dir.folder),
     Check("leftovers", state_dir.leftovers),
     Check("disk", state_dir.disk),

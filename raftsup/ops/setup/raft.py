@@ -8,7 +8,7 @@ from enum import StrEnum
 from raftsup import raft_home
 from raftsup.ops import raft_cli
 from raftsup.ops.accounts import ChangeRefused, of_profile
-from raftsup.ops.raft_cli import CliTrouble, whoami
+from raftsup.ops.raft_cli import CliTrouble, confirmed
 from raftsup.ops.setup.prompts import Ask
 from raftsup.raft_errors import Who
 from raftsup.raft_names import wrong_agent_id, wrong_profile, wrong_server
@@ -177,7 +177,11 @@ def ask_whoami(
     """
     while True:
         try:
-            found = whoami(command, profile, environ)
+            found = confirmed(command, profile, environ)
+            if found.refused:
+                login = raft_cli.who_of(command, profile, environ).login
+                raise CliTrouble(f"Raft refuses the credential of profile {profile}:"
+                                 f" {found.refused}; sign in again: `{login}`")  # fmt: skip
         except CliTrouble as error:
             if given is not None:
                 ask.say(f"Not confirmed: {error}")
