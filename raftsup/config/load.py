@@ -18,7 +18,8 @@ from raftsup.paths import default_config_path
 
 __all__ = ["ConfigError", "Problem", "load", "load_text"]
 
-_MINIMAL = f'{{ channels: {{ raft: {{ profile: "<Raft CLI profile>", agent: {EXAMPLE} }} }} }}'
+_ACCOUNT = 'profile: "<Raft CLI profile>", agentId: "<Raft agent id>"'
+_MINIMAL = f"{{ channels: {{ raft: {{ {_ACCOUNT}, agent: {EXAMPLE} }} }} }}"
 
 
 def load(
@@ -83,7 +84,7 @@ def _check(
     check_environment(found, environ, errors)
     if not found and not errors.problems:
         errors.add(place.at("accounts"), "there is no account",
-                   'write accounts: { support: { profile: "<Raft CLI profile>" } }')  # fmt: skip
+                   f"write accounts: {{ support: {{ {_ACCOUNT} }} }}")  # fmt: skip
     errors.raise_if_any()
     return Config(
         path=path,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,12 @@ def test_a_folder_or_a_huge_file_is_refused_with_its_name(tmp_path: Path) -> Non
 def test_without_a_file_the_error_says_where_to_write_one(tmp_path: Path) -> None:
     said = refusal(None, {"HOME": str(tmp_path)})
     assert str(tmp_path / ".config/raftsup/raftsup.json5") in said
-    assert "profile:" in said
+    # What it suggests is whole once the names are filled in.
+    [suggested] = re.findall(r"\{ channels.* \}", said)
+    whole = config_text(re.sub(r'"<.*?>"', '"a"', suggested))
+    (account,) = whole.accounts
+    assert account.runs and account.agent_id and whole.warning(account) is None
+    assert "agentId:" in problems({})["channels.raft.accounts"]
 
 
 def test_without_a_file_raft_profile_lists_a_default_account_without_agent(tmp_path: Path) -> None:
