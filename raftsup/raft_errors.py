@@ -239,6 +239,16 @@ def known(code: str, message: str = "") -> Known | None:
     return CODES.get(in_message or code)
 
 
+#: In the server's words, which alone a bridge gives of a request beside its stream [the server's
+#: middleware/auth.ts, routes/internalAgentApi.ts].
+_REFUSAL = re.compile(r"credential|no longer exists|HTTP 40[13]\b", re.IGNORECASE)
+
+
+def is_refusal(message: str) -> bool:
+    """Whether a server's words are those of a credential that it does not take."""
+    return _REFUSAL.search(message) is not None
+
+
 def advice(code: str, who: Who, message: str = "") -> tuple[str, str]:
     """What an error means and what to do about it; "" for what is not known."""
     found = known(code, message)

@@ -9,7 +9,7 @@ kind                 what a caller of the server sees
 ``garbage``          200 with bytes that are no JSON (on the stream: no events)
 ``reset``            the accepted connection is closed without an answer
 ``cut``              the connection is closed in the middle of the answer; on the stream, of a hint
-``revoke``           403 with the server's text: the credential is no longer good; streams end
+``revoke``           401: the credential is no longer good; open streams live on (of ``next``: end)
 ``hold-first-chunk`` streams open and say nothing, as of a server that is slow at their start
 ``no-stream``        404 to who asks for a stream: the server has none
 ``delegated``        403 to all but the identity, as to a "delegated" connection

@@ -22,8 +22,8 @@ LOOK = 0.5
 #: What the identity of each agent of the workspace says besides its own names.
 SERVER_ID = "server-sim"
 SCOPES = ("agent:messages", "agent:activity", "agent:wake")
-REVOKED = "This agent credential has been revoked."
-UNKNOWN = "Invalid agent credential."
+#: Also of one that was revoked.
+UNKNOWN = "Invalid agent credential"
 #: Who asks says who it is [client.ts]; the stream alone says nothing of its capabilities.
 _HEADERS = ("x-agent-id", "x-raft-client", "x-raft-client-capabilities")
 _STREAM = f"{API}/wake-hints/stream"
@@ -233,8 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None:
             self._misbehave(fault)
         elif agent is None:
-            revoked = workspace.was_token_of(self._token()) is not None
-            self._json(403 if revoked else 401, {"error": REVOKED if revoked else UNKNOWN})
+            self._json(401, {"error": UNKNOWN})
         elif path == f"{API}/":
             self._json(200, identity_of(agent))
         elif wrong := self._unsaid(agent, path):
@@ -391,9 +390,9 @@ class Handler(BaseHTTPRequestHandler):
                     break
                 house.workspace.changed(version, LOOK)
                 continue
-            if self._is_revoked(agent, names):
-                if house.next:
-                    self.wfile.write(b"event: credential-revoked\ndata: {}\n\n")
+            # The one of 0.0.24 looks at a credential when a stream is opened, and never again.
+            if house.next and self._is_revoked(names):
+                self.wfile.write(b"event: credential-revoked\ndata: {}\n\n")
                 break
             for spec in self._bridge_fault(agent).values():
                 self.wfile.write(f"event: sim-fault\ndata: {spec}\n\n".encode())
@@ -415,7 +414,7 @@ class Handler(BaseHTTPRequestHandler):
                 break
             house.workspace.changed(version, min(LOOK, house.keepalive))
 
-    def _is_revoked(self, agent: Agent, names: tuple[str, ...]) -> bool:
+    def _is_revoked(self, names: tuple[str, ...]) -> bool:
         renewed = self.house.workspace.by_token(self._token()) is None
         return renewed or self.house.board.holds("revoke", names)
 
@@ -429,7 +428,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._head(200, "application/json")
                 self.wfile.write(b"\x00\xff<html>{]\n\n")
             case "revoke":
-                self._json(403, {"error": REVOKED})
+                self._json(401, {"error": UNKNOWN})
             case "cut":
                 self._head(200, "application/json", {"content-length": "4096"})
                 self.wfile.write(b'{"wake_hints": [')

@@ -94,8 +94,6 @@ class Workspace:
         self._clock = clock
         self._next_seq = first_seq
         self._agents: dict[str, Agent] = {}
-        #: Agents by the tokens that they had.
-        self._former: dict[str, str] = {}
         self._messages: list[Message] = []
         #: Of each agent, the messages that it has not acknowledged, in order.
         self._pending: dict[str, list[Message]] = {}
@@ -130,17 +128,11 @@ class Workspace:
     def by_token(self, token: str) -> Agent | None:
         return next((a for a in self.agents() if secrets.compare_digest(a.token, token)), None)
 
-    def was_token_of(self, token: str) -> Agent | None:
-        """The agent whose token that was, until it was given another."""
-        with self._news:
-            return self._agents.get(self._former.get(token, ""))
-
     def renew_token(self, name_or_id: str) -> Agent:
         """Give an agent another token: the one that it had is revoked. Raises ``UnknownAgent``."""
         agent = self.find(name_or_id)
         renewed = replace(agent, token=_token())
         with self._news:
-            self._former[agent.token] = agent.id
             self._agents[agent.id] = renewed
             self._wake_streams()
         return renewed

@@ -449,11 +449,26 @@ def test_a_revoked_credential_says_how_to_sign_in_and_a_new_one_is_taken_at_once
     patient = Timings(slow=Backoff(base=3600.0, cap=3600.0), look=0.05)
     with bridged(tmp_path, patient) as (raft, running):
         raft.workspace.renew_token("support")
+        raft.fault("drop")
         life = running.life(lambda life: life.state is BridgeState.WAITING)
-        assert '"This agent credential has been revoked."' in life.reason
+        assert '"Invalid agent credential"' in life.reason
         assert "sign in again: `raft agent login --server" in life.reason
         raft.write_profile(tmp_path, "support")
         wait_for(lambda: running.bridge.life.healthy)
+
+
+def test_a_credential_that_is_revoked_under_an_open_stream_is_told_and_a_new_one_is_taken(
+    tmp_path: Path,
+) -> None:
+    quick = Timings(quick=Backoff(base=0.02, cap=0.1), look=0.05)
+    with bridged(tmp_path, quick, RAFT_SIM_RECONCILE="0.2") as (raft, running):
+        first = running.bridge.life.pid
+        raft.workspace.renew_token("support")
+        life = running.life(lambda life: life.state is BridgeState.REVOKED)
+        assert life.pid == first and '"Invalid agent credential"' in life.reason
+        raft.write_profile(tmp_path, "support")
+        wait_for(lambda: running.bridge.life.healthy and running.bridge.life.pid != first)
+        assert any("its profile was signed in anew" in life.reason for life in running.lives)
 
 
 def test_a_server_without_a_stream_and_a_flapping_one_leave_it_listening_in_the_end(

@@ -215,6 +215,14 @@ def test_a_credential_that_is_revoked_is_told_and_a_new_one_is_taken_by_itself(h
     host.up()
     host.ready("support")
     host.raft.workspace.renew_token("support")
+    # Its open stream lives on: only what it asks beside it is refused.
+    wait_for(lambda: host.account("support")["bridge"]["state"] == "revoked", 30.0)
+    account = host.account("support")
+    assert account["state"] == "degraded" and account["bridge"]["pid"]
+    assert '"Invalid agent credential"' in account["reason"]
+    assert "its open stream brings still comes" in account["reason"]
+    assert "mend: " in " ".join(host.run("doctor").stdout.split())
+    host.raft.fault("drop")
 
     def refused() -> dict[str, Any]:
         account = host.account("support")
@@ -224,7 +232,7 @@ def test_a_credential_that_is_revoked_is_told_and_a_new_one_is_taken_by_itself(h
 
     account = wait_for(refused, what="the credential's end")
     assert account["state"] == "degraded"
-    assert '"This agent credential has been revoked."' in account["reason"]
+    assert '"Invalid agent credential"' in account["reason"]
     doctor = " ".join(host.run("doctor").stdout.split())
     login = f"agent login --server {host.raft.url} --agent agent-support --profile-slug support"
     assert f"mend: {RAFT_CLI} {login}" in doctor

@@ -400,21 +400,35 @@ def test_a_refused_poll_ends_it_at_any_retry(
     bridges().listening()
 
 
-def test_a_revoked_credential_ends_it_and_frees_the_lock(
-    raft: RunningWorkspace, bridges: Bridges, tmp_path: Path
+def test_a_revoked_credential_ends_it_once_its_stream_breaks_and_frees_the_lock(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
 ) -> None:
-    bridge = bridges()
+    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.2"})
     bridge.listening()
     raft.fault("revoke", agent="support")
+    refused = {"type": "reconcile_failed", "message": "Invalid agent credential"}
+    wait_for(lambda: refused in bridge.events())
+    endpoint.activity = [{"hookEventName": "Stop", "eventId": "e"}]
+    [drain] = wait_for(
+        lambda: [
+            e for e in bridge.of_type("agent_comms.activity_drain") if e["outcome"] == "failed"
+        ]
+    )
+    assert (drain["errorClass"], drain["errorMessage"]) == ("CliError", refused["message"])
+    # What is said comes all the same, on the stream that was opened before.
+    raft.workspace.post("support", "x")
+    wait_for(lambda: endpoint.wakes)
+    assert bridge.process.poll() is None
+    raft.fault("drop")
     assert bridge.ended() == 1
     assert bridge.stderr().endswith(
-        "Error: This agent credential has been revoked.\nCode: BRIDGE_WAKE_HINTS_FAILED\n"
+        "Error: Invalid agent credential\nCode: BRIDGE_WAKE_HINTS_FAILED\n"
     )
-    [fatal] = [e for e in bridge.events() if e.get("type") == "bridge_fatal"]
+    [fatal] = bridge.of_type("bridge_fatal")
     assert fatal == {
         "type": "bridge_fatal",
         "errorCode": "BRIDGE_WAKE_HINTS_FAILED",
-        "message": "This agent credential has been revoked.",
+        "message": "Invalid agent credential",
     }
     assert not (tmp_path / STATE / "bridge.lock").exists()
     # And again at once: the stream is refused.

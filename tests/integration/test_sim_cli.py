@@ -287,7 +287,7 @@ def test_whoami_tells_the_agent_and_redacts_the_token(
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ("revoke", "Error: This agent credential has been revoked.\nCode: CHECK_FAILED\n"),
+        ("revoke", "Error: Invalid agent credential\nCode: CHECK_FAILED\n"),
         ("error", "Error: injected\nCode: SERVER_5XX\n"),
         (
             "cut",

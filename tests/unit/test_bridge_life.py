@@ -128,6 +128,53 @@ def test_a_retry_is_degraded_at_once_with_the_clis_own_words() -> None:
     assert lifecycle(life, "listening_idle").healthy
 
 
+REFUSED = {"type": "reconcile_failed", "message": "Invalid agent credential"}
+DRAIN = {"type": "agent_comms.activity_drain", "outcome": "failed", "drainedCount": 1}
+
+
+def say(life: Life, event: dict[str, Any]) -> Life:
+    return bridge_state.said(life, event, NOON, TIMES)
+
+
+@pytest.mark.parametrize(
+    "event", [REFUSED, {**DRAIN, "errorMessage": "HTTP 401"}, {**REFUSED, "message": "HTTP 403"}]
+)
+def test_a_refused_request_beside_an_open_stream_is_not_green_until_one_is_taken(
+    event: dict[str, Any],
+) -> None:
+    life = say(after("listening_idle"), event)
+    assert life.state is BridgeState.REVOKED and not life.listening_since
+    assert "Raft refuses the bridge's credential (" in life.reason
+    assert bridge_state.awaits_credential(life)
+    # Its stream lives on, and each pass of it says that all is well.
+    for word in ("starting", "handoff_pending", "listening_idle"):
+        again = lifecycle(life, word)
+        assert (again.state, again.reason) == (BridgeState.REVOKED, life.reason)
+    for taken in (
+        {"type": "reconcile_peek"}, {"type": "fast_reconcile_peek"},
+        {**DRAIN, "outcome": "forwarded"}, {"type": "bridge_recovered"},
+    ):  # fmt: skip
+        broken = retry(life) if taken["type"] == "bridge_recovered" else life
+        assert say(broken, taken).healthy
+    assert retry(life).state is BridgeState.DEGRADED
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {**REFUSED, "message": "HTTP 503"},
+        {"type": "reconcile_failed"},
+        {**DRAIN, "errorMessage": None},
+        # Our own endpoint's: nothing was drained.
+        {**DRAIN, "drainedCount": None, "errorMessage": "HTTP 401"},
+    ],
+)
+def test_what_fails_beside_the_stream_for_another_reason_is_raft_s_own(
+    event: dict[str, Any],
+) -> None:
+    assert say(after("listening_idle"), event).healthy
+
+
 @pytest.mark.parametrize("more", [{}, {"delayMs": "x", "consecutiveFailures": [], "message": 7}])
 def test_a_retry_of_another_shape_is_one_as_well(more: dict[str, object]) -> None:
     life = retry(after("listening_idle"), **more)

@@ -58,6 +58,8 @@ class Bridge:
     _shim: Shim | None = None
     #: The lock that kept it from starting.
     _lock: Path | None = None
+    #: What its profile's credential was before its last start.
+    _signed_in: object = None
 
     def stop(self) -> None:
         """Have ``run`` end the child and return. From any thread."""
@@ -68,14 +70,13 @@ class Bridge:
     def run(self, argv: Sequence[str]) -> None:
         """Keep a bridge running until ``stop``."""
         while not self._stopping.is_set():
-            signed_in = self._credential()
-            delay = self._live_once(argv)
-            self._pause(delay, signed_in)
+            self._signed_in = self._credential()
+            self._pause(self._live_once(argv))
         if self._shim is not None:
             dismiss(self._shim)
         self._become(state.stopped(self.life, time.time(), self.timings))
 
-    def _pause(self, delay: float, signed_in: object) -> None:
+    def _pause(self, delay: float) -> None:
         """Wait for the next start; not for as long if a person has signed the profile in, or the
         lock in its way is another or gone.
         """
@@ -84,11 +85,16 @@ class Bridge:
         watched = self._lock is not None or state.awaits_credential(self.life)
         step = self.timings.look if watched else delay
         while (left := due - time.monotonic()) > 0 and not self._stopping.wait(min(step, left)):
-            if self._credential() != signed_in:
-                LOG.info(say("bridge.signed_in", profile=self.who.profile))
+            if self._is_signed_in_anew():
                 return
             if _stamp(self._lock) != locked:
                 return
+
+    def _is_signed_in_anew(self) -> bool:
+        if self._credential() == self._signed_in:
+            return False
+        LOG.info(say("bridge.signed_in", profile=self.who.profile))
+        return True
 
     def _credential(self) -> object:
         return _stamp(raft_home.credential(self.who.profile, self.env))
@@ -156,10 +162,11 @@ class Bridge:
         return state.locked_out(life, verdict.why, time.time() + delay), delay
 
     def _watch(self, child: Child, out: int, err: int, said: Ears) -> str:
-        """Follow the child until nothing of it runs; why we ended it for its silence, or "".
+        """Follow the child until nothing of it runs; why we ended it by ourselves, or "".
 
-        It is ended politely when the worker stops, and at once when it has been silent for too
-        long: what is deaf to its server is deaf to a signal as likely.
+        It is ended politely when the worker stops, or when its credential was refused and there is
+        another; at once when it has been silent for too long: what is deaf to its server is deaf
+        to a signal as likely.
         """
         poll = select.poll()
         for descriptor in (child.fileno(), self._alarm[0]):
@@ -167,7 +174,7 @@ class Bridge:
         control, kill_at, killed = child.fileno(), float("inf"), ""
         self._heard_at = time.monotonic()
         while not child.gone:
-            next_at = min(kill_at, self._silence_at())
+            next_at = min(kill_at, self._judged_at())
             patience = max(0.0, next_at - time.monotonic())
             ready = {fd for fd, _ in poll.poll(min(patience, _LONGEST) * 1e3)}
             for descriptor, hear in ((out, said.out), (err, said.err)):
@@ -180,13 +187,8 @@ class Bridge:
                 poll.register(err, select.POLLIN)
             if self._alarm[0] in ready:
                 _read(self._alarm[0])
-            if self._stopping.is_set() and kill_at == float("inf"):
-                child.terminate()
-                kill_at = time.monotonic() + self.timings.term_grace
-            elif self._is_too_silent() and not killed and not child.gone:
-                killed = f"ended by raftsup after {self.timings.restart:g} s of silence"
-                LOG.warning(say("bridge.silent.killed", pid=child.pid, reason=killed))
-                kill_at = time.monotonic()
+            if kill_at == float("inf") and not child.gone:
+                killed, kill_at = self._end(child)
             if time.monotonic() >= kill_at and not child.gone:
                 child.kill()
                 kill_at = time.monotonic() + self.timings.term_grace
@@ -196,12 +198,33 @@ class Bridge:
                 pass
         return killed
 
-    def _silence_at(self) -> float:
-        """When its silence is to be judged next, on the monotonic clock."""
+    def _end(self, child: Child) -> tuple[str, float]:
+        """End it if that is wanted, or it is of no use: why, "" where the worker stops, and when
+        the hard end is due, on the monotonic clock.
+        """
+        now = time.monotonic()
+        if self._stopping.is_set():
+            killed = ""
+        elif self._is_too_silent():
+            killed = f"ended by raftsup after {self.timings.restart:g} s of silence"
+            LOG.warning(say("bridge.silent.killed", pid=child.pid, reason=killed))
+            return killed, now
+        elif self._is_replaced():
+            killed = "ended by raftsup: its profile was signed in anew"
+        else:
+            return "", float("inf")
+        child.terminate()
+        return killed, now + self.timings.term_grace
+
+    def _judged_at(self) -> float:
+        """When it is to be judged next without a word of it, on the monotonic clock."""
         if self.life.pid is None:
             return float("inf")
         silent = self.life.state is BridgeState.SILENT
-        return self._heard_at + (self.timings.restart if silent else self.timings.silence)
+        at = self._heard_at + (self.timings.restart if silent else self.timings.silence)
+        if state.awaits_credential(self.life):
+            return min(at, time.monotonic() + self.timings.look)
+        return at
 
     def _is_too_silent(self) -> bool:
         """Tell of a silence that has lasted too long; whether it is time to end the bridge."""
@@ -211,6 +234,11 @@ class Bridge:
         if silence >= self.timings.silence and self.life.state is not BridgeState.SILENT:
             self._become(state.silent(self.life, time.time()))
         return silence >= self.timings.restart
+
+    def _is_replaced(self) -> bool:
+        """Whether it runs on a credential that is refused, and there is another."""
+        refused = self.life.pid is not None and state.awaits_credential(self.life)
+        return refused and self._is_signed_in_anew()
 
     def _read_control(self, child: Child) -> bool:
         """Hear the shim; whether it has told of the start just now."""

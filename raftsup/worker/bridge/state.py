@@ -10,6 +10,8 @@ changes nothing. ``bridge.py`` carries it out.
     listening ---RETRY--> degraded       the CLI lost its server, and tries again by itself
     listening ---FATAL--> degraded       the CLI gave up: it reports that, then ends
     any of these -PASS--> listening      also after a retry: the CLI says nothing else of its end
+    any of these -REVOKE-> revoked       Raft refuses what it asks beside its stream, which lives on
+    revoked ---ACCEPT--> listening       Raft takes it again
     any of these -SILENCE-> silent       nothing heard for too long: deaf, whatever lives there
     any running one -EXIT-> waiting      the next start is due after a delay
 
@@ -51,6 +53,7 @@ class Event(StrEnum):
     RETRY = "retry"  # a pass failed, and the CLI tries again
     FATAL = "fatal"  # the CLI gave up, and ends once it has reported that to Raft
     REVOKE = "revoke"  # the credential is refused, and the CLI stays
+    ACCEPT = "accept"  # a request beside the stream was taken
     SILENCE = "silence"  # nothing was said for too long
     SPEECH = "speech"  # after that, something that says nothing of its standing
     EXIT = "exit"
@@ -77,6 +80,9 @@ TRANSITIONS: dict[tuple[BridgeState, Event], BridgeState] = {
     **{(state, Event.START): BridgeState.CONNECTING for state in DOWN},
     **{(state, Event.CANNOT_START): BridgeState.MISSING for state in DOWN},
     **{(state, Event.PASS): BridgeState.LISTENING for state in RUNNING},
+    # A stream that was opened before goes on as if nothing was.
+    (BridgeState.REVOKED, Event.PASS): BridgeState.REVOKED,
+    (BridgeState.REVOKED, Event.ACCEPT): BridgeState.LISTENING,
     **{(state, Event.RETRY): BridgeState.DEGRADED for state in RUNNING},
     **{(state, Event.FATAL): BridgeState.DEGRADED for state in RUNNING},
     **{(state, Event.REVOKE): BridgeState.REVOKED for state in RUNNING},
@@ -207,6 +213,10 @@ def said(life: Life, raw: Mapping[str, Any], now: float, timings: Timings) -> Li
         return _moved(heard, Event.RETRY, _retry_reason(raw), now)
     if kind == "bridge_recovered":
         return _moved(heard, Event.PASS, "", now)
+    if (refused := _refused(raw)) is not None:
+        return _moved(heard, Event.REVOKE, _refused_reason(refused), now)
+    if life.state is BridgeState.REVOKED and (kind in _PEEKS or raw.get("outcome") == "forwarded"):
+        return _moved(heard, Event.ACCEPT, "", now)
     # The lifecycle's word stands in ``state``, whatever other fields a version adds.
     word = raw.get("state")
     event = LIFECYCLE.get(word) if isinstance(word, str) else None
@@ -220,6 +230,33 @@ _FOREIGN = {
     Event.RETRY: "the bridge says {word}: it cannot reach Raft, and tries again by itself",
     Event.REVOKE: "the bridge says {word}: its profile must be signed in again",
 }
+
+
+#: What tells of a reconciliation that Raft answered.
+_PEEKS = ("reconcile_peek", "fast_reconcile_peek")
+
+
+def _refused(raw: Mapping[str, Any]) -> str | None:
+    """Raft's words, where it refused a reconciliation or what was drained; else None. An open
+    stream outlives its credential, and says nothing of it [commands/agent/bridge.ts].
+    """
+    match raw.get("type"), raw.get("outcome"):
+        case "reconcile_failed", _:
+            message = raw.get("message")
+        # Without a count it is our own endpoint that failed.
+        case "agent_comms.activity_drain", "failed" if raw.get("drainedCount"):
+            message = raw.get("errorMessage")
+        case _:
+            return None
+    return message if isinstance(message, str) and raft_errors.is_refusal(message) else None
+
+
+def _refused_reason(message: str) -> str:
+    return (
+        f'Raft refuses the bridge\'s credential ("{raft_errors.plain(message)}"): what its open'
+        " stream brings still comes, and the agent can neither read nor answer; sign the profile in"
+        " again (`raftsup doctor` has the command)"
+    )
 
 
 def spoke(life: Life, now: float) -> Life:
@@ -238,7 +275,7 @@ def _moved(life: Life, event: Event, reason: str, now: float) -> Life:
     return replace(
         life,
         state=state,
-        reason=reason,
+        reason=life.reason if event is Event.PASS and not listening else reason,
         # Each pass says it again: the spell is the same.
         listening_since=(life.listening_since or now) if listening else 0.0,
         spell=life.spell if listening else _longest_spell(life, now),
@@ -331,7 +368,9 @@ def ended(
 
 
 def awaits_credential(life: Life) -> bool:
-    """Whether a new credential may end what keeps the bridge from running."""
+    """Whether a new credential may end what keeps the bridge from running, or from being of use."""
+    if life.state is BridgeState.REVOKED:
+        return True
     found = raft_errors.known(*life.fatal) if life.fatal else None
     return life.state is BridgeState.WAITING and found is not None and found.credential
 
