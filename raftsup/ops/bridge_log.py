@@ -35,6 +35,8 @@ class Tail:
     lines: tuple[str, ...] = ()
     #: Why there are none; "" where there are.
     problem: str = ""
+    #: When it was last written to, in Unix seconds; None where nobody can tell.
+    at: float | None = None
 
 
 def path_of(account: Account, environ: Mapping[str, str]) -> Path | None:
@@ -50,15 +52,15 @@ def path_of(account: Account, environ: Mapping[str, str]) -> Path | None:
 def tail(path: Path, most: int = 5) -> Tail:
     """The end of the log at ``path``."""
     try:
-        data = _end(path)
+        data, at = _end(path)
     except OSError as error:
         return Tail(path, problem=error.strerror or str(error))
     lines = [line for line in map(_shown, data.split(b"\n")) if line]
-    return Tail(path, tuple(lines[-most:]), "" if lines else "nothing out of the ordinary")
+    return Tail(path, tuple(lines[-most:]), "" if lines else "nothing out of the ordinary", at)
 
 
-def _end(path: Path) -> bytes:
-    """The last bytes of a regular file, from the first whole line on."""
+def _end(path: Path) -> tuple[bytes, float]:
+    """The last bytes of a regular file, from the first whole line on; when it was written."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         info = os.fstat(descriptor)
@@ -67,7 +69,7 @@ def _end(path: Path) -> bytes:
         if info.st_size > _MOST_BYTES:
             file.seek(-_MOST_BYTES, os.SEEK_END)
             file.readline()
-        return file.read(_MOST_BYTES)
+        return file.read(_MOST_BYTES), info.st_mtime
 
 
 def _shown(line: bytes) -> str:

@@ -15,6 +15,7 @@ from raftsup.errors import RaftsupError
 from raftsup.ledger import LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import bridge_log, status, turns
 from raftsup.ops.logs import files
+from raftsup.ops.status.table import age
 from raftsup.paths import StateDir
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.terminal import plain
@@ -66,7 +67,7 @@ def _bridge_log(
     if path is None:
         return None
     log = bridge_log.tail(path)
-    return {"path": str(path), "lines": list(log.lines), "problem": log.problem}
+    return {"path": str(path), "lines": list(log.lines), "problem": log.problem, "at": log.at}
 
 
 def _written(id_: str, load: Callable[[], Config]) -> tuple[dict[str, Any] | None, str, str | None]:
@@ -156,7 +157,8 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
         yield "" if number else "logs", log
     yield "report", found["files"]["report"] or ""
     if (log := found["bridgeLog"]) is not None:
-        yield "CLI's log", log["path"]
+        old = f", last written {age(now - log['at'])} ago" if log["at"] else ""
+        yield "CLI's log", f"{log['path']}{old}"
         for line in log["lines"] or [log["problem"]]:
             yield "", f"  {line}"
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from pathlib import Path
 
 from raftsup import exit_codes
 from tests.integration.host import AGENT, running, wait_for
@@ -57,6 +60,18 @@ def test_inspect_tells_all_that_is_known_of_an_account_and_no_secret() -> None:
         assert whole["config"]["agent"]["env"]["KEY"] == "***"
         for text in (shown.stdout, told):
             assert "key-of-the-agent" not in text and "message's words" not in text
+        log = Path(whole["bridgeLog"]["path"])
+        assert f"{log}, last written " in shown.stdout
+        with log.open("a") as file:
+            file.write('{"ts": "T", "type": "bridge_fatal", "message": "of long ago"}\n')
+        stopped = host.run("ctl", "stop", "accounts:support")
+        assert stopped.returncode == exit_codes.OK, stopped.stderr
+        os.utime(log, (1e9, 1e9))
+        assert re.search(r"bridge\.log, last written \d+d ago\n.*of long ago",
+                         host.run("inspect", "support").stdout, re.DOTALL)  # fmt: skip
+        doctor = host.run("doctor").stdout
+        assert "account support is down: the worker is stopped" in doctor
+        assert "of long ago" not in doctor
         unknown = host.run("inspect", "nobody")
         assert unknown.returncode == exit_codes.FAILED
         assert "no account 'nobody'; there are support, sales" in unknown.stderr

@@ -43,6 +43,7 @@ def test_what_each_pass_says_is_left_out_and_the_rest_told_in_order(tmp_path: Pa
         "T6 bridge_fatal errorCode=CHECK_FAILED message=fetch",
     )
     assert len(bridge_log.tail(path, 1).lines) == 1
+    assert bridge_log.tail(path).at == path.stat().st_mtime
 
 
 def test_of_a_long_log_the_end_is_read(tmp_path: Path) -> None:

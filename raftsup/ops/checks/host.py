@@ -72,8 +72,10 @@ def host(scene: Scene) -> Iterator[Finding]:
         command = clis.get(account["account"], ("raft",))
         who = raft_cli.who_of(command, account["profile"] or "", scene.env)
         finding = judge_account(account, who)
-        unwell = finding.severity is Severity.BAD and account["bridge"]["log"]
-        yield _with_last_words(finding, account["bridge"]["log"]) if unwell else finding
+        # Without a worker it says what was, perhaps long ago.
+        log = account["bridge"]["log"] if account["endpoint"]["pid"] else None
+        unwell = finding.severity is Severity.BAD
+        yield _with_last_words(finding, log) if unwell and log else finding
 
 
 def _with_last_words(finding: Finding, path: str) -> Finding:
