@@ -65,6 +65,7 @@ SHAPE: dict[str, Any] = {
     "source": str,
     "at": float,
     "accounts": list,
+    "raft": {"reason": str},
 }
 
 

@@ -337,6 +337,10 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
     assert mend == (
         "npx raft agent login --server https://raft.invalid --agent agent-1 --profile-slug p"
     )
+    # What the host says of a command is made to fit the shell that it is read in.
+    account["reason"] = "exited with 1 (PROFILE_FILE_UNREADABLE); sign in: `npx raft agent login`"
+    there = replace(cli, prefix="RAFT_HOME=/r ")
+    assert "sign in: `RAFT_HOME=/r npx raft agent login`" in host.judge_account(account, there).what
     account["reason"] = "bridge exited with 1 (BRIDGE_WAKE_HINTS_FAILED); revoked"
     assert host.judge_account(account, cli).mend == mend
     account["reason"] = "bridge exited with 1 (PROFILE_ENV_CONFLICT)"

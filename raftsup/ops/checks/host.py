@@ -103,7 +103,9 @@ def judge_account(account: dict[str, Any], cli: Who | None = None) -> Finding:
     if stopped := _let_go(account["reason"]):
         mend, advice = stopped, ""
     words = {**account, "raft": cli.raft, "login": cli.login}
-    return say(f"{who} is {state}: {account['reason']}", "its wakes are not answered now",
+    # The host does not know in which shell its commands are read.
+    reason = account["reason"].replace(f"`{shlex.join(cli.command)} ", f"`{cli.raft} ")
+    return say(f"{who} is {state}: {reason}", "its wakes are not answered now",
                mend.format_map(words), advice=advice.format_map(words))  # fmt: skip
 
 
