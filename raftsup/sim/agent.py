@@ -43,9 +43,10 @@ class CommandFailed(Exception):
 
 
 def unanswered(journal: str, answered: str) -> list[Line]:
-    """Entries that have no answer yet, each message once, in order."""
+    """Entries that have no answer yet, each message once, in order. An app waits for none."""
     done = {line.split()[0] for line in answered.splitlines() if line}
-    return [line for line in messages.parse(journal) if line.id not in done]
+    owed = [line for line in messages.parse(journal) if line.id not in done]
+    return [line for line in owed if not line.target.startswith("agent-event:")]
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from raftsup.sim import wire
+from raftsup.sim import js, wire
 from raftsup.sim.profiles import Profile
 from raftsup.sim.proxy import via
 
@@ -59,7 +59,7 @@ class AgentApi:
 
     def post(self, path: str, body: Mapping[str, Any]) -> ApiAnswer:
         """Raises ``wire.WireError`` where there is no answer."""
-        return self._call("POST", PREFIX + path, json.dumps(body).encode())
+        return self._call("POST", PREFIX + path, js.dumps(body).encode())
 
     def stream(self, since: int | str) -> wire.Stream:
         """Opened, whatever the status. Raises ``wire.WireError`` where there is no answer."""

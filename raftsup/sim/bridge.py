@@ -30,6 +30,7 @@ from raftsup.sim.endpoint_calls import (
     sanitized,
     whole,
 )
+from raftsup.sim.js import JsTypeError
 from raftsup.sim.stream import Event as SentEvent
 from raftsup.sim.stream import HintStream, StreamLost
 
@@ -100,7 +101,8 @@ class Bridge:
                 self._fatal(error.code, str(error))
                 raise
             except (OSError, ValueError) as error:
-                # Its own files: a ledger of hints that cannot be read, a disk that is full.
+                # Its own files: a ledger of hints that cannot be read, a disk that is full. And
+                # what it trips over.
                 kind, told = _bug(error)
                 self._fatal(kind, told)
                 raise cli_errors.internal(told) from error
@@ -348,8 +350,8 @@ class Bridge:
 def _hint_of(event: SentEvent) -> Hint:
     """Raises ``ValueError``."""
     hint = json.loads(event.data)
-    if hint is None:
-        raise ValueError("Cannot read properties of null (reading 'seq')")
+    if hint is None and event.id.isdecimal():
+        raise JsTypeError.of_null("seq")
     hint = hint if isinstance(hint, dict) else {}
     if event.id.isdecimal() and not isinstance(hint.get("seq"), int | float):
         hint = {**hint, "seq": int(event.id)}
@@ -360,7 +362,7 @@ def _bug(error: OSError | ValueError) -> tuple[str, str]:
     """The name and the words that the CLI has for it."""
     if isinstance(error, OSError):
         return "Error", as_node_says(error)
-    return "SyntaxError", str(error)
+    return ("TypeError" if isinstance(error, JsTypeError) else "SyntaxError"), str(error)
 
 
 def _attempt() -> str:

@@ -6,13 +6,13 @@ external/raftChannelWakeAdapter.ts].
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 import uuid
 from typing import Any, NamedTuple
 
+from raftsup.sim import js
 from raftsup.sim.answer_class import Verdict
 from raftsup.sim.bridge_state import BridgeState, Hint, hint_id, hint_seq, stripped
 
@@ -155,8 +155,8 @@ class Reporter:
         for event in events:
             self._state.log(event, timestamp())
             if self._as_json:
-                sys.stdout.write(json.dumps(event) + "\n")
-        sys.stdout.flush()
+                sys.stdout.buffer.write(f"{js.dumps(event)}\n".encode())
+        sys.stdout.buffer.flush()
 
     def started(self, mode: str, poll: float, reconcile: float) -> None:
         self.emit(

@@ -26,6 +26,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raftsup.sim import folders, js
+
 Hint = dict[str, Any]
 
 LOG_BYTES = 5 * 1024 * 1024
@@ -70,7 +72,7 @@ def message_id(hint: Hint) -> str:
     target = hint.get("target")
     if isinstance(target, str) and target:
         return f"target:{target}"
-    return f"wake-hint:{json.dumps(stripped(hint), separators=(',', ':'))}"
+    return f"wake-hint:{js.dumps(stripped(hint))}"
 
 
 def hint_key(hint: Hint) -> str:
@@ -78,7 +80,7 @@ def hint_key(hint: Hint) -> str:
     if (named := hint_id(hint)) is not None:
         return f"id:{named}"
     seq = hint_seq(hint)
-    return f"seq:{seq}" if seq is not None else f"hint:{json.dumps(stripped(hint))}"
+    return f"seq:{seq}" if seq is not None else f"hint:{js.dumps(stripped(hint))}"
 
 
 def stripped(hint: Hint) -> Hint:
@@ -98,7 +100,8 @@ class BridgeState:
     """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.make(directory)
+        self._directory = directory
         self.lock_path = directory / "bridge.lock"
         self._log_path = directory / "bridge.log"
         self._session_path = directory / "session.json"
@@ -106,7 +109,10 @@ class BridgeState:
         self._proofs_path = directory / "proofs.jsonl"
 
     def session(self) -> tuple[str | None, int | None]:
-        """The core session id and the last hint seen, as far as they are known."""
+        """The core session id and the last hint seen, as far as they are known. Each pass begins
+        here: a folder that was removed is made anew.
+        """
+        folders.make(self._directory)
         try:
             raw = json.loads(self._session_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -119,7 +125,7 @@ class BridgeState:
         session: dict[str, object] = {"coreSessionId": core}
         if last_seen is not None:
             session["lastSeenHintSeq"] = last_seen
-        _write(self._session_path, json.dumps(session, indent=2) + "\n")
+        _write(self._session_path, js.dumps(session, indent=2) + "\n")
 
     def hints(self) -> list[Hint]:
         """Hints without a success answer, the oldest first."""
@@ -139,7 +145,7 @@ class BridgeState:
         pending = self.hints()
         left = [other for other in pending if hint_key(other) != hint_key(hint)]
         if len(left) < len(pending):
-            _write(self._hints_path, "".join(json.dumps(one) + "\n" for one in left))
+            _write(self._hints_path, "".join(js.dumps(one) + "\n" for one in left))
 
     def prove(self, proof: Mapping[str, object]) -> None:
         _append(self._proofs_path, proof)
@@ -154,10 +160,10 @@ class BridgeState:
 
 
 def _append(path: Path, record: Mapping[str, object]) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as out:
-        out.write(json.dumps(record) + "\n")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as out:
+        out.write(f"{js.dumps(record)}\n".encode())
 
 
 def _write(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(text.encode())

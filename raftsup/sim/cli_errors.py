@@ -6,10 +6,11 @@ core/context.ts, agentApiPath.ts].
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+from raftsup.sim import js
 
 _MINT = "`raft agent login --server <server-url> --agent <agent-id> --profile-slug <slug>`"
 _NO_ACCOUNT = f"Use a Raft profile with `raft --profile <slug> ...`; create one with {_MINT}."
@@ -90,4 +91,4 @@ def _as_json(error: CliError) -> str:
     }
     if error.next_action:
         told["next_action"] = error.next_action
-    return json.dumps({"ok": False, "error": told, "details": error.details})
+    return js.dumps({"ok": False, "error": told, "details": error.details})

@@ -2,7 +2,8 @@
 
 It needs no credential; its server listens on loopback only::
 
-    POST   /sim/messages  {"to", "text", "target"?, "from"?}   a person tells an agent something
+    POST   /sim/messages  {"to", "text", "target"?, "from"?, "app"?}   a person tells an agent
+                          something, or an app does
     GET    /sim/messages  {"messages": [...], "replies": [...]}, with Unix times
     GET    /sim/activity  {"events": [...]}
     POST   /sim/tokens    {"agent"}: another token for it, as its page would show; the old one
@@ -87,8 +88,11 @@ def _person_says(workspace: Workspace, body: dict[str, Any]) -> dict[str, Any]:
     )
     if not all(isinstance(w, str) and w for w in words):
         raise BadRequest("to and text (and target, from) must be strings")
+    app = body.get("app")
+    if not (app is None or (isinstance(app, str) and app)):
+        raise BadRequest("app must be a string")
     try:
-        message = workspace.post(*words)  # type: ignore[arg-type]
+        message = workspace.post(*words, app=app)  # type: ignore[arg-type]
     except UnknownAgent as error:
         raise BadRequest(str(error)) from error
     return {"id": message.id, "seq": message.seq}

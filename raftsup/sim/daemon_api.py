@@ -49,7 +49,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "created_at": _STRING,
 }
 #: Servers newer than CLI 0.0.24 send ``target: null``: to it, a shape that was not agreed.
-_NEXT = _FIELDS | {"target": ("string", "null")}
+_NEXT = _FIELDS | {"target": ("string", "null"), "seq": ("integer", "null")}
 
 
 def wake_hints(api: AgentApi, since: int | str, limit: int, *, next: bool) -> Pending:
@@ -87,14 +87,28 @@ def disagreement(
         if not isinstance(hints, list):
             return name, "array", _kind(hints)
         for hint in hints:
-            if not isinstance(hint, dict):
-                return f"{name}[*]", "object", _kind(hint)
-            for field, allowed in fields.items():
-                if field in hint and _kind(hint[field]) not in allowed:
-                    return f"{name}[*].{field}", allowed[0], _kind(hint[field])
+            if (wrong := _odd(hint, fields)) is not None:
+                field, expected, found = wrong
+                return f"{name}[*]{field}", expected, found
     for name in ("last_seen_hint_seq", "last_hint_seq"):
         if _kind(page.get(name)) not in ("integer", "number", "null"):
             return name, "number", _kind(page[name])
+    if _kind(page.get("has_more", False)) != "boolean":
+        return "has_more", "boolean", _kind(page["has_more"])
+    return None
+
+
+def _odd(hint: Any, fields: Mapping[str, tuple[str, ...]]) -> tuple[str, str, str] | None:
+    if not isinstance(hint, dict):
+        return "", "object", _kind(hint)
+    for field, allowed in fields.items():
+        if field not in hint:
+            continue
+        found = _kind(hint[field])
+        if found not in allowed:
+            return f".{field}", "number" if "integer" in allowed else allowed[0], found
+        if found == "integer" and hint[field] < 0:
+            return f".{field}", "unknown", found
     return None
 
 

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from raftsup.sim import answer_class, wire
+from raftsup.sim import answer_class, js, wire
 from raftsup.sim.answer_class import Verdict
 from raftsup.sim.bridge_report import Identity, timestamp
 from raftsup.sim.bridge_state import Hint, message_id
+from raftsup.sim.js import JsTypeError
 
 WAKE_SCHEMA = "raft-channel-wake.v1"
 DRAIN_SCHEMA = "raft-activity-drain.v1"
@@ -63,7 +64,7 @@ class WakeEndpoint:
             return body, answer_class.UNCONFIGURED
         if self._peer is None:
             return body, answer_class.unreachable(_why(self._url))
-        data = json.dumps(body).encode()
+        data = js.dumps(body).encode()
         try:
             answer = self._peer.request("POST", self._peer.path, self._headers, data)
         except wire.Torn as error:
@@ -81,7 +82,9 @@ class ActivitySource:
         self._url, self._peer, self._headers = url, _peer(url), _said(token)
 
     def drain(self, timeout: float, most: int) -> dict[str, Any]:
-        """The host's activity since the last drain. Raises ``DrainFailed``."""
+        """The host's activity since the last drain. Raises ``DrainFailed``, and ``JsTypeError``
+        for what the CLI trips over.
+        """
         answer = self._ask(timeout, most)
         raw: Any = {}
         if "application/json" in answer.headers.get("content-type", ""):
@@ -93,6 +96,8 @@ class ActivitySource:
             told = raw.get("error") if isinstance(raw, dict) else None
             why = told if isinstance(told, str) else f"HTTP {answer.status}"
             raise DrainFailed("CliError", why)
+        if raw is None:
+            raise JsTypeError.of_null("schema")
         said: dict[str, Any] = raw if isinstance(raw, dict) else {}
         if said.get("schema") != DRAIN_SCHEMA or not isinstance(said.get("events"), list):
             told = f"activity drain response did not match {DRAIN_SCHEMA}"
@@ -149,10 +154,14 @@ def whole(value: Any) -> int:
 
 
 def sanitized(events: Iterable[Any]) -> tuple[list[dict[str, Any]], int]:
-    """What of drained events goes to Raft, and how many do not. ``detail`` is not among it."""
+    """What of drained events goes to Raft, and how many do not. ``detail`` is not among it.
+    Raises ``JsTypeError`` for an event that is null.
+    """
     good: list[dict[str, Any]] = []
     rejected = 0
     for raw in events:
+        if raw is None:
+            raise JsTypeError.of_null("hookEventName")
         found = raw if isinstance(raw, dict) else {}
         hook = _text(found, "hookEventName", 80)
         if hook is None:
@@ -204,7 +213,7 @@ def _shortened(key: str, event: Mapping[str, Any]) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, str):
-        value = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        value = js.dumps(value)
     if len(value) > _TEXT:
         return {key: value[: _TEXT - len(_CUT)] + _CUT, mark: True}
     before = _either(event, mark)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raftsup.sim import cli_errors
+from raftsup.sim import cli_errors, folders, js
 
 #: A draft is forgotten after so many milliseconds.
 _DRAFT_MS = 10 * 60 * 1000
@@ -76,8 +76,7 @@ class LocalState:
         chosen = next((home.strip() for home in homes if home and home.strip()), None)
         base = Path(chosen) if chosen else Path.home() / ".slock"
         folder = base / kind / self._agent_id
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folders.make(folder)
         folder.parent.chmod(0o700)
         folder.chmod(0o700)
         return folder / name
@@ -108,7 +107,7 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
     fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(state, file, ensure_ascii=False, separators=(",", ":"))
+        file.write(js.dumps(state))
     fresh.replace(path)
 
 

@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from raftsup.sim import js
+
 
 class LockHeld(Exception):
     """Another bridge has the lock, or nobody can tell that none has."""
@@ -56,8 +58,7 @@ def acquire(path: Path, owner: Mapping[str, object]) -> None:
             path.unlink(missing_ok=True)
             continue
         with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(owner, out, indent=2)
-            out.write("\n")
+            out.write(js.dumps(owner, indent=2) + "\n")
         return
 
 

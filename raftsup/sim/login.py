@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raftsup.sim import cli_errors, profiles, wire
+from raftsup.sim import cli_errors, js, profiles, wire
 from raftsup.sim.agent_api import PREFIX, ApiAnswer, read
 from raftsup.sim.cli_errors import CliError
 from raftsup.sim.profiles import Profile, ProfileError
@@ -300,7 +300,7 @@ def _ask(
 ) -> ApiAnswer | None:
     """None where there is no answer."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    data = b"" if body is None else json.dumps(body).encode()
+    data = b"" if body is None else js.dumps(body).encode()
     try:
         answer = wire.Peer(server.rstrip("/")).request(method, path, headers, data, timeout)
     except (wire.WireError, ValueError, OSError):
@@ -405,7 +405,7 @@ def _list(server: str, poll: float) -> int:
         else "No agents exist on your servers yet. Ask the user to create an agent first (via web"
         " UI), then rerun `raft agent list`."
     )
-    print(json.dumps({"ok": True, "data": data}))
+    print(js.dumps({"ok": True, "data": data}))
     return 0
 
 

@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     send.add_argument("--to", required=True, metavar="AGENT")
     send.add_argument("--target", default="#general")
+    send.add_argument("--app", metavar="NAME", help="as an event of that app's, not as a person")
     send.add_argument("text")
     messages = _verb(verbs, "messages", "print what was said, as JSON", "raftsup sim messages")
     dots = _verb(
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
             return serve(names, raft_home, args.port, keepalive, next=args.cli == "next",
                          short=args.short)  # fmt: skip
         case "send":
-            body = {"to": args.to, "text": args.text, "target": args.target}
+            body = {"to": args.to, "text": args.text, "target": args.target, "app": args.app}
             return _tell(args.url, "POST", "/sim/messages", body)
         case "messages":
             return _tell(args.url, "GET", "/sim/messages")

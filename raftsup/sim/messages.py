@@ -86,6 +86,12 @@ def line_of(event: Mapping[str, Any], next: bool = False) -> str:
     text = str(event.get("content"))
     if next:
         text = _SEPARATOR.sub(lambda found: found[0] + _FURTHER, text)
+    if app := event.get("third_party_event"):
+        return (
+            f"[target=agent-event:{app['id'][:8]} msg={str(event.get('message_id'))[:8]}"
+            f" time={time_of(event.get('timestamp'))} type=third_party_app] @{app['client_id']} —"
+            f" {app['client_name']}: kind={app['kind']}; payload_hash={app['payload_hash']}\n{text}"
+        )
     kind, name = event.get("channel_type"), event.get("channel_name")
     target = f"dm:@{name}" if kind == "dm" else f"#{name}"
     return (

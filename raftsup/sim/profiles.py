@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from raftsup.sim import folders, js
+
 FILE = "credential.json"
 
 
@@ -66,7 +68,7 @@ def profiles_in(raft_home: Path) -> Path:
 
 def write(folder: Path, profile: Profile) -> Path:
     """Create or replace the credential in a profile's ``folder``; returns its file's path."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(folder)
     path = folder / FILE
     fresh = folder / f"{FILE}.{os.getpid()}"
     credential = {
@@ -81,8 +83,7 @@ def write(folder: Path, profile: Profile) -> Path:
         "createdAt": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
     }
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(credential, out, indent=2)
-        out.write("\n")
+        out.write(js.dumps(credential, indent=2) + "\n")
     fresh.replace(path)
     return path
 

@@ -10,13 +10,12 @@ turn.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from raftsup.sim import cli_errors, profiles, usage
+from raftsup.sim import cli_errors, js, profiles, usage
 from raftsup.sim.cli_errors import CliError
 from raftsup.sim.profiles import Profile, ProfileError
 from raftsup.sim.usage import Given
@@ -151,7 +150,7 @@ def _whoami(profile: Profile, next: bool) -> int:
         from raftsup.sim import login
 
         trouble = login.check(profile)
-    print(json.dumps({"ok": trouble is None, "data": data}))
+    print(js.dumps({"ok": trouble is None, "data": data}))
     if trouble is not None:
         raise trouble
     return 0

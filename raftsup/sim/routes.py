@@ -7,11 +7,12 @@ import secrets
 import select
 import socket
 import time
+import uuid
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from raftsup.sim import control, faults, history
+from raftsup.sim import control, faults, history, js
 from raftsup.sim.control import House
 from raftsup.sim.presence import BadReport
 from raftsup.sim.workspace import Agent, Message, UnknownAgent, Workspace
@@ -48,32 +49,48 @@ _MANUAL = {
 def hint_of(message: Message) -> dict[str, Any]:
     return {
         "event_id": f"wake-hint:{message.id}",
+        "seq": message.wire_seq,
         "message_id": message.id,
-        "seq": message.seq,
-        "target": message.target,
+        "target": f"channelId:{_channel_of(message)['channel_id']}",
+        **_channel_of(message),
         "wake_reason": "message_pending",
     }
 
 
-def _frame_of(seq: int, hint: dict[str, Any]) -> bytes:
-    return f"event: wake-hint\nid: {seq}\ndata: {json.dumps(hint)}\n\n".encode()
+def _frame_of(seq: int | None, hint: dict[str, Any]) -> bytes:
+    number = "null" if seq is None else seq
+    return f"event: wake-hint\nid: {number}\ndata: {js.dumps(hint)}\n\n".encode()
+
+
+def _channel_of(message: Message) -> dict[str, Any]:
+    kind, name = ("dm", message.target[4:]) if message.target.startswith("dm:@") else (
+        "channel", message.target.removeprefix("#")
+    )  # fmt: skip
+    id = uuid.uuid5(uuid.NAMESPACE_URL, f"raft-sim:{kind}:{name}")
+    return {"channel_id": str(id), "channel_name": name, "channel_type": kind}
 
 
 def event_of(message: Message) -> dict[str, Any]:
     """A message as ``events`` has it."""
-    kind, name = ("dm", message.target[4:]) if message.target.startswith("dm:@") else (
-        "channel", message.target.removeprefix("#")
-    )  # fmt: skip
-    return {
-        "seq": message.seq,
+    event = {
+        **_channel_of(message),
+        "seq": message.wire_seq,
         "message_id": message.id,
-        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(message.sent_at)),
-        "channel_type": kind,
-        "channel_name": name,
-        "sender_type": "human",
-        "sender_name": message.sender.removeprefix("@"),
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(message.sent_at)),
+        "sender_type": "third_party_app" if message.app else "human",
+        "sender_name": message.app or message.sender.removeprefix("@"),
         "content": message.text,
     }
+    event["senderType"] = event["sender_type"]
+    if message.app:
+        event["third_party_event"] = {
+            "id": message.id,
+            "kind": "event",
+            "client_id": message.app,
+            "client_name": message.app.title(),
+            "payload_hash": "none",
+        }
+    return event
 
 
 def identity_of(agent: Agent) -> dict[str, Any]:
@@ -304,14 +321,15 @@ class Handler(BaseHTTPRequestHandler):
             batch = workspace.pull(agent.id, since if since >= 0 else None, limit)
         else:
             batch = workspace.take(agent.id, limit)
-        last = batch.messages[-1] if batch.messages else None
+        last = _channel_of(batch.messages[-1]) if batch.messages else None
         return {
             "events": [event_of(m) for m in batch.messages],
-            "last_seen_msgId": last.id if last else None,
+            # It looks for a field that no event has.
+            "last_seen_msgId": None,
             "last_seen_seq": batch.cursor,
-            "reply_target": last.target if last else None,
+            "reply_target": f"channelId:{last['channel_id']}" if last else None,
             "pending_notice_ids": [],
-            "wake_reason": "message_pending" if last else None,
+            "wake_reason": None,
             "has_more": batch.has_more,
         }
 
@@ -403,13 +421,13 @@ class Handler(BaseHTTPRequestHandler):
             said, before, delivered = b"", delivered, house.workspace.delivered(agent.id)
             if delivered != before:
                 for message in house.workspace.hints(agent.id, since, _FLUSH).pending:
-                    frame = _frame_of(message.seq, self._hint(message))
+                    frame = _frame_of(message.wire_seq, self._hint(message))
                     if house.board.take(("cut",), names, _STREAM):
                         self.wfile.write(frame[: len(frame) // 2])
                         self.close_connection = True
                         return
                     self.wfile.write(frame)
-                    since = message.seq
+                    since = since if message.app else message.seq
             if self._client_gone(0):
                 break
             house.workspace.changed(version, min(LOOK, house.keepalive))
@@ -456,7 +474,7 @@ class Handler(BaseHTTPRequestHandler):
         return raw
 
     def _json(self, status: int, body: dict[str, Any], extra: dict[str, str] | None = None) -> None:
-        data = json.dumps(body).encode()
+        data = js.dumps(body).encode()
         self._head(status, "application/json", {"content-length": str(len(data)), **(extra or {})})
         self.wfile.write(data)
 

@@ -8,14 +8,13 @@ Threads, attachments, mentions and the isolation of reviewers are not doubled.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from raftsup.sim import cli_errors, wire
+from raftsup.sim import cli_errors, js, wire
 from raftsup.sim.agent_api import AgentApi, ApiAnswer
 from raftsup.sim.cli_errors import CliError
 from raftsup.sim.local_state import LocalState
@@ -104,7 +103,7 @@ class _Attempt:
         if state == "held":
             raise self._held(data, body)
         if state != "sent":
-            told = json.dumps(state) if isinstance(state, str) else "undefined"
+            told = js.dumps(state) if isinstance(state, str) else "undefined"
             raise CliError(
                 "INVALID_JSON_RESPONSE",
                 f"Agent API messageSend returned unsupported state {told}",
@@ -113,7 +112,7 @@ class _Attempt:
         named = str(data["messageId"])
         thread = self.target if ":" in self.target else f"{self.target}:{named[:8]}"
         out(
-            json.dumps(data) + "\n"
+            js.dumps(data) + "\n"
             if self._given.json
             else f"Message sent to {self.target}. Message ID: {named} (to reply in this message's"
             f' thread, use target "{thread}")\n'

@@ -37,7 +37,9 @@ class Agent:
 
 @dataclass(frozen=True)
 class Message:
-    """What a person told an agent. ``sent_at`` is in Unix seconds."""
+    """What a person told an agent; with ``app``, an event of that integration's, which belongs to
+    no channel and has no ``seq`` on the wire. ``sent_at`` is in Unix seconds.
+    """
 
     id: str
     seq: int
@@ -46,6 +48,11 @@ class Message:
     sender: str
     text: str
     sent_at: float
+    app: str | None = None
+
+    @property
+    def wire_seq(self) -> int | None:
+        return None if self.app else self.seq
 
 
 @dataclass(frozen=True)
@@ -138,13 +145,20 @@ class Workspace:
         return renewed
 
     def post(
-        self, to: str, text: str, target: str = DEFAULT_TARGET, sender: str = "@person"
+        self,
+        to: str,
+        text: str,
+        target: str = DEFAULT_TARGET,
+        sender: str = "@person",
+        app: str | None = None,
     ) -> Message:
-        """A person tells an agent something. Raises ``UnknownAgent``."""
+        """A person tells an agent something, or an app does. Raises ``UnknownAgent``."""
         agent = self.find(to)
         with self._news:
             seq = self._seq()
-            message = Message(_message_id(seq), seq, agent.id, target, sender, text, self._clock())
+            message = Message(
+                _message_id(seq), seq, agent.id, target, sender, text, self._clock(), app
+            )
             self._messages.append(message)
             self._pending[agent.id].append(message)
             self._delivered[agent.id] += 1
@@ -158,9 +172,11 @@ class Workspace:
     def hints(self, agent_id: str, since: int | None, limit: int = 50) -> Hints:
         """Pending hints after ``since``; None (also ``latest``) means all. Consumes nothing."""
         with self._news:
-            pending = [m for m in self._pending[agent_id] if since is None or m.seq > since]
+            waiting = self._pending[agent_id]
+        pending = [m for m in waiting if since is None or m.app or m.seq > since]
         page = pending[:limit]
-        return Hints(tuple(page), page[-1].seq if page else since, len(pending) > limit)
+        last = page[-1].wire_seq if page else None
+        return Hints(tuple(page), since if last is None else last, len(pending) > limit)
 
     def delivered(self, agent_id: str) -> int:
         """How many messages that agent was ever sent."""
@@ -168,13 +184,17 @@ class Workspace:
             return self._delivered[agent_id]
 
     def pull(self, agent_id: str, since: int | None = None, limit: int = 50) -> Batch:
-        """The next unread messages. ``since`` acknowledges all up to it."""
+        """The next unread messages. ``since`` acknowledges all up to it; what has no ``seq`` is
+        acknowledged as it is given.
+        """
         if since is not None:
-            self._acknowledge(agent_id, lambda m: m.seq <= since)
+            self._acknowledge(agent_id, lambda m: not m.app and m.seq <= since)
         with self._news:
             unread = list(self._pending[agent_id])
         batch = unread[:limit]
-        return Batch(tuple(batch), batch[-1].seq if batch else since, len(unread) > limit)
+        self._acknowledge(agent_id, lambda m: bool(m.app) and m in batch)
+        last = batch[-1].wire_seq if batch else None
+        return Batch(tuple(batch), since if last is None else last, len(unread) > limit)
 
     def take(self, agent_id: str, limit: int = 50) -> Batch:
         """The next unread messages, acknowledged as they are given: what gets lost is lost."""
@@ -191,11 +211,13 @@ class Workspace:
     def said_in(self, agent_id: str, target: str) -> list[Message]:
         """What people told an agent at a target, in order."""
         with self._news:
-            return [m for m in self._messages if (m.agent, m.target) == (agent_id, target)]
+            return [
+                m for m in self._messages if (m.agent, m.target, m.app) == (agent_id, target, None)
+            ]
 
     def acknowledge(self, agent_id: str, target: str, upto: int) -> None:
         """Of a target, all up to that ``seq``: what a held send has shown."""
-        self._acknowledge(agent_id, lambda m: m.target == target and m.seq <= upto)
+        self._acknowledge(agent_id, lambda m: not m.app and m.target == target and m.seq <= upto)
 
     def read_upto(self, agent_id: str, target: str) -> int | None:
         """The newest message at a target that the agent has acknowledged."""

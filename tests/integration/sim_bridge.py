@@ -46,6 +46,8 @@ class Endpoint:
         self.drains = 0
         self.drained: list[tuple[str, str | None]] = []
         self.activity: list[dict[str, Any]] = []
+        #: ``null``, or ``[null]`` for its events, in place of an answer.
+        self.null_drain = ""
         self.answer: tuple[int, dict[str, Any]] = GOOD
         self.gate = threading.Event()
         self.gate.set()
@@ -74,9 +76,11 @@ class Endpoint:
                 endpoint.drained.append((self.path, self.headers["x-raft-bridge-token"]))
                 events, endpoint.activity = endpoint.activity, []
                 body = {"schema": "raft-activity-drain.v1", "events": events, "dropped": 0}
-                self._send(200, body)
+                if endpoint.null_drain == "[null]":
+                    body["events"] = [None]
+                self._send(200, None if endpoint.null_drain == "null" else body)
 
-            def _send(self, status: int, body: dict[str, Any]) -> None:
+            def _send(self, status: int, body: dict[str, Any] | None) -> None:
                 data = json.dumps(body).encode()
                 with contextlib.suppress(OSError):
                     self.send_response(status)

@@ -901,3 +901,50 @@ def test_a_newer_cli_ends_on_a_revoked_credential_and_on_a_delegated_connection(
         with closing(BridgeProcess(tmp_path, endpoint.url, later)) as bridge:
             assert bridge.ended() == 1
             assert "Error: HTTP 403\nCode: BRIDGE_WAKE_STREAM_FAILED\n" in bridge.stderr()
+
+
+def test_an_event_without_a_number_comes_with_each_heartbeat_and_spoils_polls(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges
+) -> None:
+    bridge = bridges({**CALM, "RAFT_SIM_RECONCILE": "0.5"})
+    bridge.listening()
+    app = raft.workspace.post("support", "a build failed", app="github")
+    # With each heartbeat, for as long as nobody reads it; nothing else does.
+    wait_for(lambda: endpoint.messages()[:3] == [app.id] * 3)
+    [failed, *_] = wait_for(lambda: bridge.of_type("reconcile_failed"))
+    assert "path=wake_hints[*].seq; expected_kind=number; actual_kind=null" in failed["message"]
+    raft.workspace.take("agent-support")
+    wait_for(lambda: bridge.of_type("reconcile_peek"))
+    raft.workspace.post("support", "again", app="github")
+    raft.fault("drop")
+    assert bridge.ended() == 1
+    assert "\nCode: INVALID_JSON_RESPONSE\n" in bridge.stderr()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [("null", "reading 'schema'"), ("[null]", "reading 'hookEventName'")]
+)
+def test_activity_that_is_null_ends_it(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, answer: str, told: str
+) -> None:
+    endpoint.null_drain = answer
+    bridge = bridges()
+    assert bridge.ended() == 1
+    [fatal] = bridge.of_type("bridge_fatal")
+    assert (fatal["errorCode"], told in fatal["message"]) == ("TypeError", True)
+    assert "Error: Unexpected error: Cannot read properties of null" in bridge.stderr()
+    assert "\nCode: INTERNAL_BUG\n" in bridge.stderr()
+
+
+def test_what_it_writes_has_no_spaces_and_is_utf_8(
+    raft: RunningWorkspace, endpoint: Endpoint, bridges: Bridges, tmp_path: Path
+) -> None:
+    bridge = bridges({**CALM, "LC_ALL": "C"})
+    bridge.listening()
+    raft.workspace.post("support", "x", target="#größe")
+    wait_for(lambda: endpoint.wakes)
+    wait_for(lambda: "größe".encode() in bridge.out_path.read_bytes())
+    assert b'{"type":"bridge_process_started","pid":' in bridge.out_path.read_bytes()
+    assert b'{"event_id":"wake-hint:' in b"".join(
+        line for line in (tmp_path / STATE / "bridge.log").read_bytes().split(b'"wakeHint":')
+    )

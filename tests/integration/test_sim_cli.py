@@ -88,6 +88,18 @@ def test_check_prints_all_that_is_unread_as_the_cli_does(
     assert cli(tmp_path, "message", "check").stdout == "No new inbox messages.\n"
 
 
+def test_check_prints_what_an_app_says_and_the_agent_lets_it_be(
+    raft: RunningWorkspace, tmp_path: Path
+) -> None:
+    app = raft.workspace.post("support", "a build failed", app="github")
+    told = cli(tmp_path, "message", "check").stdout
+    assert f"[target=agent-event:{app.id[:8]} msg={app.id[:8]} time=" in told
+    assert " type=third_party_app] @github — Github: kind=event; payload_hash=" in told
+    raft.workspace.post("support", "another", app="github")
+    assert agent(tmp_path).returncode == 0
+    assert not raft.workspace.replies()
+
+
 @pytest.mark.parametrize(("mode", "kept"), [("", False), ("next", True)])
 def test_what_check_cannot_print_is_lost_to_0_0_24_and_kept_by_newer_ones(
     raft: RunningWorkspace, tmp_path: Path, mode: str, kept: bool

@@ -123,3 +123,39 @@ def test_history_is_a_window_and_acknowledges_nothing(raft: RunningWorkspace) ->
     _, page = ask(raft, "/wake-hints?since=0&limit=200")
     assert len(page["wake_hints"]) == 60
     assert ask(raft, "/history?channel=%23ops&before=soon")[0] == 400
+
+
+def test_a_hint_names_its_channel_and_an_app_s_has_no_number(raft: RunningWorkspace) -> None:
+    said = raft.workspace.post("support", "x", target="dm:@ann")
+    app = raft.workspace.post("support", "y", app="github")
+    _, page = ask(raft, "/wake-hints?since=0")
+    first, second = page["wake_hints"]
+    channel = first.pop("channel_id")
+    assert first == {
+        "event_id": f"wake-hint:{said.id}",
+        "seq": said.seq,
+        "message_id": said.id,
+        "target": f"channelId:{channel}",
+        "channel_name": "ann",
+        "channel_type": "dm",
+        "wake_reason": "message_pending",
+    }
+    assert (second["seq"], second["message_id"]) == (None, app.id)
+    assert page["last_hint_seq"] == 0
+    _, events = ask(raft, "/events?since=latest")
+    assert [e["sender_type"] for e in events["events"]] == ["human", "third_party_app"]
+    assert events["events"][0]["channel_id"] == channel
+    told = ("last_seen_msgId", "last_seen_seq", "wake_reason", "pending_notice_ids", "has_more")
+    assert [events[name] for name in told] == [None, None, None, [], False]
+    assert events["reply_target"].startswith("channelId:")
+    # All of it is acknowledged.
+    assert ask(raft, "/wake-hints")[1]["wake_hints"] == []
+
+
+def test_a_pull_of_the_inbox_gives_fifty(raft: RunningWorkspace) -> None:
+    for n in range(60):
+        raft.workspace.post("support", str(n))
+    _, first = ask(raft, "/events?since=latest")
+    assert (len(first["events"]), first["has_more"]) == (50, True)
+    _, rest = ask(raft, "/events?since=latest&limit=500")
+    assert (len(rest["events"]), rest["has_more"]) == (10, False)

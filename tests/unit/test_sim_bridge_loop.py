@@ -87,7 +87,7 @@ def told(server: Server, endpoint: Taking, folder: Path) -> list[dict[str, Any]]
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("data", ["{no", "null"])
+@pytest.mark.parametrize("data", ["{no", "null\nid: 7"])
 def test_a_hint_that_cannot_be_read_is_a_lost_stream(
     tmp_path: Path, endpoint: Taking, data: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -193,3 +195,11 @@ def test_the_agent_answers_each_journal_entry_once_and_skips_torn_lines() -> Non
     journal += "\nNo more new inbox messages.\nNo new inbox messages.\n"
     [left] = unanswered(journal, "m1 7\n")
     assert (left.id, left.target, left.text) == ("m2", "#g", "two\nlines")
+
+
+def test_a_folder_that_was_removed_is_made_anew_for_its_owner_alone(tmp_path: Path) -> None:
+    state = BridgeState(tmp_path / "a" / "b")
+    shutil.rmtree(tmp_path / "a")
+    assert state.session() == (None, None)
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700

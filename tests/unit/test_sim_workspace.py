@@ -75,6 +75,16 @@ def test_reading_is_recorded_with_its_time() -> None:
     assert ws.messages()[0]["read_at"] == 100.0
 
 
+def test_an_event_of_an_app_is_after_whatever_was_seen_and_moves_nothing() -> None:
+    ws = workspace()
+    said, app = ws.post("support", "one"), ws.post("support", "two", app="github")
+    assert ws.hints("agent-support", None).pending == (said, app)
+    assert ws.hints("agent-support", 7) == Hints((app,), 7, False)
+    assert ws.said_in("agent-support", "#general") == [said]
+    assert ws.pull("agent-support").messages == (said, app)
+    assert ws.hints("agent-support", None).pending == (said,)
+
+
 def test_a_reply_wakes_nobody() -> None:
     ws = workspace()
     ws.reply("agent-support", "#general", "hello")
