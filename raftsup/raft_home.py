@@ -66,10 +66,13 @@ class SignedIn:
 
 def profile_dir(slug: str, environ: Mapping[str, str]) -> Path:
     """The folder of the profile ``slug``."""
-    for name in SINGLE:
-        if chosen := environ.get(name):
-            return Path(chosen)
-    return profiles_dir(environ) / slug
+    single = _single(environ)
+    return Path(single) if single else profiles_dir(environ) / slug
+
+
+def _single(environ: Mapping[str, str]) -> str:
+    """As for the homes: a variable that is set and empty counts, and hides the other."""
+    return next((environ[name] for name in SINGLE if name in environ), "")
 
 
 def profiles_dir(environ: Mapping[str, str]) -> Path:
@@ -77,13 +80,12 @@ def profiles_dir(environ: Mapping[str, str]) -> Path:
     home = environ.get("RAFT_HOME", environ.get("SLOCK_HOME"))
     if home:
         return Path(home) / "profiles"
-    return Path(environ.get("HOME") or Path.home()) / ".slock" / "profiles"
+    return Path(environ.get("HOME", Path.home())) / ".slock" / "profiles"
 
 
 def place(environ: Mapping[str, str]) -> Place:
     """Where a CLI within ``environ`` has its profiles."""
-    single = next((environ[name] for name in SINGLE if environ.get(name)), "")
-    return Place(str(profiles_dir(environ).parent), single)
+    return Place(str(profiles_dir(environ).parent), _single(environ))
 
 
 def difference(theirs: Place, yours: Place, whose: str = "the host's") -> str:
@@ -169,7 +171,7 @@ def signed_in(environ: Mapping[str, str]) -> list[SignedIn]:
         slugs = sorted(entry.name for entry in profiles_dir(environ).iterdir())
     except OSError:
         slugs = []
-    if single := next((environ[name] for name in SINGLE if environ.get(name)), None):
+    if single := _single(environ):
         slugs = [next((environ[n] for n in SELECTED if environ.get(n)), Path(single).name)]
     found = (read(slug, environ) for slug in slugs if not slug.startswith("."))
     return [profile for profile in found if profile is not None]

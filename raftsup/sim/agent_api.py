@@ -17,6 +17,8 @@ from raftsup.sim.profiles import Profile
 from raftsup.sim.proxy import via
 
 PREFIX = "/internal/agent-api"
+#: Narrows what a credential may do.
+_ACTIVE = "SLOCK_AGENT_ACTIVE_CAPABILITIES"
 
 
 class ApiAnswer(NamedTuple):
@@ -50,6 +52,9 @@ class AgentApi:
         }
         if profile.server_id:
             self._headers["x-server-id"] = profile.server_id
+        active = [word.strip() for word in os.environ.get(_ACTIVE, "").split(",")]
+        if active := [word for word in active if word]:
+            self._headers["x-slock-agent-active-capabilities"] = ",".join(active)
         #: The header by which the simulator tells a bridge to misbehave.
         self.fault_word = ""
 
@@ -93,5 +98,12 @@ def read(status: int, headers: Mapping[str, str], body: bytes) -> ApiAnswer:
     if good:
         return ApiAnswer(status, raw, None)
     told = raw if isinstance(raw, dict) else {}
+    if status == 403 and (scope := told.get("requiredScope")):
+        denied = (
+            f"Permission denied. This agent lacks the `{scope}` capability, so this command can't"
+            " run. Ask an authorized human to inspect or update this agent's scope grant through"
+            " the API."
+        )
+        return ApiAnswer(status, None, denied, "SCOPE_DENIED")
     why, code = told.get("error"), told.get("errorCode") or told.get("code")
     return ApiAnswer(status, None, why if isinstance(why, str) else f"HTTP {status}", code)

@@ -40,7 +40,11 @@ class House(NamedTuple):
 
 
 class BadRequest(Exception):
-    """The request makes no sense; the message says why."""
+    """The request makes no sense; the message says why. ``code``: the server's, if it has one."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Answered(NamedTuple):
@@ -130,8 +134,20 @@ def _set_fault(house: House, raw: dict[str, Any]) -> Answered:
 
 def since(query: dict[str, str]) -> int | None:
     """None for ``latest``, and without any. Raises ``BadRequest``."""
-    text = query.get("since", "latest").strip()
-    return None if text in ("", "latest") else number(query, "since", 0)
+    text = query.get("since", "").strip()
+    if text in ("", "latest"):
+        return None
+    if not text.isdecimal():
+        raise BadRequest(
+            "since must be a non-negative integer (messageSeq) or 'latest'", "since_invalid"
+        )
+    return int(text)
+
+
+def limit(query: dict[str, str]) -> int:
+    """Of a page: 1 to 200, and 50 for what is none."""
+    text = query.get("limit", "").strip()
+    return min(max(int(text) if text.isdecimal() and int(text) else 50, 1), 200)
 
 
 def number(query: dict[str, str], name: str, default: int) -> int:

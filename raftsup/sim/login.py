@@ -31,7 +31,12 @@ _CHECK_SECONDS = 15.0
 _POLL, _WAIT = 5.0, 15 * 60.0
 _UNCHANGED = "The profile was not changed."
 _DEVICE = {
-    "device_login_disabled": "Device login is not enabled on this Raft server.",
+    "device_login_disabled": "Device login is not enabled on this Raft server. Ask an admin to set"
+    " SLOCK_DEVICE_LOGIN_ENABLED=true.",
+    "device_code_required": "Internal CLI bug: device_code was missing from the poll request.",
+    "user_code_required": "Internal CLI bug: user_code was missing from the approve request.",
+    "authorization_pending": "Still waiting for you to approve the login on the web page.",
+    "device_code_consumed": "This login code has already been used. Run `raft agent login` again.",
     "expired_token": "The login code expired. Run `raft agent login` again to start a new flow.",
     "access_denied": "You denied the login request in the web approval page.",
     "device_code_invalid": "Unknown / malformed device code. Run `raft agent login` again to start"
@@ -301,8 +306,13 @@ def _ask(
     """None where there is no answer."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     data = b"" if body is None else js.dumps(body).encode()
+    if body is not None:
+        headers["content-type"] = "application/json"
     try:
-        answer = wire.Peer(server.rstrip("/")).request(method, path, headers, data, timeout)
+        peer = wire.Peer(server.rstrip("/"))
+        # Unlike every other command it keeps the path that the URL has.
+        below = f"{peer.path.rstrip('/')}{path}"
+        answer = peer.request(method, below, headers, data, timeout)
     except (wire.WireError, ValueError, OSError):
         return None
     return read(answer.status, answer.headers, answer.body)
@@ -368,17 +378,47 @@ def _wait(place: _Place, code: str, poll: float) -> int:
     if answer is None:
         raise cli_errors.internal("fetch failed")
     if not answer.ok:
-        code = answer.code or f"mint_failed_{answer.status}"
-        if code == "agent_missing":
-            raise CliError(
+        raise _mint_error(answer, place.server)
+    minted = answer.data if isinstance(answer.data, dict) else {}
+    if not all(minted.get(key) for key in ("apiKey", "agentId", "serverId")):
+        raise CliError(
+            "mint_response_invalid",
+            "Server mint response was missing apiKey / agentId / serverId.",
+        )
+    return _persist(place, str(minted["apiKey"]), minted)
+
+
+def _mint_error(answer: ApiAnswer, server: str) -> CliError:
+    code = answer.code or f"mint_failed_{answer.status}"
+    match code:
+        case "device_login_disabled":
+            return _device_error(code)
+        case "agent_missing":
+            return CliError(
                 code,
                 "Agent id is not known on this server, or the user you approved with isn't a member"
                 " of the agent's server.",
-                f"Run `raft agent list --server {place.server}` to see manageable agents, then"
-                " rerun login with --agent <id>.",
+                f"Run `raft agent list --server {server}` to see manageable agents, then rerun"
+                " login with --agent <id>.",
             )
-        raise CliError(code, answer.error or "Failed to mint agent credential.")
-    return _persist(place, str(answer.data["apiKey"]), answer.data)
+        case "insufficient_role":
+            return CliError(
+                code,
+                "The user you approved with has neither `issueAgentCredentials` on the agent's"
+                " server nor human-creator authority for this agent, so they can't mint agent"
+                " credentials.",
+                "Approve with the human user who created this agent, or ask a server owner or admin"
+                " for access that includes `issueAgentCredentials`, then rerun login.",
+            )
+        case "scopes_invalid" | "scopes_empty" | "name_invalid":
+            return CliError(
+                code,
+                "Invalid request body for the agent credential mint. Re-run with default flags.",
+            )
+    told = f"Failed to mint agent credential (status {answer.status})."
+    # Where it said nothing, its answer is the status alone.
+    said = answer.error if answer.error != f"HTTP {answer.status}" else None
+    return CliError(code, said or told)
 
 
 def _list(server: str, poll: float) -> int:

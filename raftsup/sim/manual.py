@@ -22,7 +22,20 @@ _WHAT_FOR = {
 }
 _SAFETY = "Don't include secrets, credentials, private URLs, or raw message content."
 #: What the server says in its own words.
-_CODES = ("knowledge_not_found", "INVALID_JSON_RESPONSE", "SCOPE_DENIED")
+_CODES = (
+    "INVALID_JSON_RESPONSE",
+    "SCOPE_DENIED",
+    "unsupported_capability",
+    *(
+        f"knowledge_{what}"
+        for what in ("agent_missing", "internal_error", "not_found", "source_invalid")
+    ),
+    *(f"knowledge_{what}_invalid" for what in ("intent", "reason", "topic", "trace_id", "turn_id")),
+)
+_INDEX = (
+    'raft manual get index --intent "Learn available Raft workflows" --reason "Need the topic'
+    ' catalog before answering"'
+)
 
 
 def get(given: Given, profile: Callable[[], Profile]) -> int:
@@ -44,7 +57,15 @@ def get(given: Given, profile: Callable[[], Profile]) -> int:
     if not answer.ok:
         known = answer.code if answer.code in _CODES else None
         code = known or ("SERVER_5XX" if answer.status >= 500 else "KNOWLEDGE_GET_FAILED")
-        raise CliError(code, answer.error or f"HTTP {answer.status}")
+        refused = CliError(code, answer.error or f"HTTP {answer.status}")
+        if code == "knowledge_not_found":
+            refused.next_action = (
+                "No topic matched. Retry with a close topic id, keeping your --intent/--reason. To"
+                f" browse all topics, run:\n{_INDEX}"
+            )
+        raise refused
+    if not isinstance(answer.data, dict) or answer.data.get("ok") is not True:
+        raise CliError("KNOWLEDGE_GET_FAILED", "Server returned an unexpected response shape")
     text = str(answer.data["content"])
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     return 0

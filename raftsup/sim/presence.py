@@ -19,7 +19,11 @@ MAX_DETAIL = 200
 
 
 class BadReport(Exception):
-    """The whole request is refused; the message is the server's code."""
+    """The whole request is refused; ``code`` is the server's."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(message or code)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,45 @@ class Dot:
     detail: str
     #: The report's own time, Unix seconds.
     at: float
+
+
+_SCHEMA = "raft-agent-activity-ingest.v1"
+_MOST_EVENTS = 200
+#: Either spelling.
+_WORDS = "event_id session_id hook_event_name tool_name status occurred_at duration_ms error_class \
+tool_input tool_output tool_input_truncated tool_output_truncated truncated schema"
+
+
+def _camel(word: str) -> str:
+    first, *rest = word.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+_ALLOWED = frozenset(_WORDS.split()) | frozenset(map(_camel, _WORDS.split()))
+
+
+def events_of(body: dict[str, Any], next: bool) -> list[dict[str, Any]]:
+    """The events of a report [the server's routes/internalAgentApi.ts]; newer servers know of a
+    ``detail``. Raises ``BadReport``.
+    """
+    if body.get("schema") != _SCHEMA:
+        raise BadReport("schema_invalid", f"schema must be {_SCHEMA}")
+    events = body.get("events")
+    if not isinstance(events, list):
+        raise BadReport("events_invalid", "events must be an array")
+    if len(events) > _MOST_EVENTS:
+        raise BadReport("events_too_many", f"events cannot exceed {_MOST_EVENTS}")
+    allowed = _ALLOWED | {"detail"} if next else _ALLOWED
+    for event in events:
+        if not isinstance(event, dict):
+            raise BadReport("event_invalid", "events must contain objects")
+        if {"transcript_path", "transcriptPath"} & event.keys():
+            why = "transcript_path is not accepted on activity ingest"
+            raise BadReport("transcript_path_forbidden", why)
+        if unknown := [key for key in event if key not in allowed]:
+            told = f"unknown activity event field: {unknown[0]}"
+            raise BadReport("event_field_unknown", told)
+    return events
 
 
 def check(events: Iterable[Any]) -> None:

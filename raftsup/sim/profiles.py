@@ -45,20 +45,20 @@ class Profile(NamedTuple):
 
 def profile_dir(slug: str, environ: Mapping[str, str]) -> Path:
     """The folder of the profile ``slug``. Raises ``ProfileError``: PROFILE_ENV_CONFLICT."""
-    named = {n: environ[n] for n in ("RAFT_PROFILE_DIR", "SLOCK_PROFILE_DIR") if environ.get(n)}
-    if len(set(named.values())) > 1:
+    named, alias = environ.get("RAFT_PROFILE_DIR"), environ.get("SLOCK_PROFILE_DIR")
+    if named and alias and named != alias:
         raise ProfileError(
             "PROFILE_ENV_CONFLICT",
-            "RAFT_PROFILE_DIR and SLOCK_PROFILE_DIR disagree; unset one of them"
-            " (RAFT_PROFILE_DIR is canonical).",
+            "RAFT_PROFILE_DIR and SLOCK_PROFILE_DIR disagree; unset one (RAFT_PROFILE_DIR is"
+            " canonical).",
         )
-    if named:
-        return Path(next(iter(named.values())))
-    # As the true one: a variable that is set and empty counts.
+    # As the true one: a variable that is set and empty counts, and hides the other.
+    if single := alias if named is None else named:
+        return Path(single)
     home = environ.get("RAFT_HOME", environ.get("SLOCK_HOME"))
     if home:
         return Path(home) / "profiles" / slug
-    return Path(environ.get("HOME") or Path.home()) / ".slock" / "profiles" / slug
+    return Path(environ.get("HOME", Path.home())) / ".slock" / "profiles" / slug
 
 
 def profiles_in(raft_home: Path) -> Path:

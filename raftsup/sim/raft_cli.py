@@ -98,7 +98,7 @@ def selected(given: Given, environ: Mapping[str, str]) -> Profile:
     if environ.get("SLOCK_CLI_TRANSPORT_DIR") or launched:
         raise cli_errors.bootstrap(
             "PROFILE_MANAGED_CONTEXT_CONFLICT",
-            f"RAFT_PROFILE={slug} cannot take another identity inside a managed Raft"
+            f"RAFT_PROFILE={slug} cannot select a different identity inside a managed Raft"  # noqa: S608
             " runtime. Remove RAFT_PROFILE/SLOCK_PROFILE from shell startup files and restart the"
             " runtime; the managed wrapper identity was not replaced.",
         )
@@ -126,11 +126,15 @@ def _nobody(environ: Mapping[str, str]) -> CliError:
         return cli_errors.bootstrap(
             "LEGACY_MACHINE_UNSUPPORTED",
             "SLOCK_AGENT_TOKEN_FILE/SLOCK_AGENT_TOKEN machine-token bootstrap is no longer"
-            " supported by this CLI.",
+            " supported by this CLI. Upgrade or restart the daemon so it injects"
+            " SLOCK_AGENT_PROXY_URL plus SLOCK_AGENT_PROXY_TOKEN_FILE, or use RAFT_PROFILE with a"
+            " credential from `raft agent login`.",
         )
     return cli_errors.bootstrap(
         "MISSING_TOKEN",
-        "Neither SLOCK_AGENT_PROXY_TOKEN_FILE nor SLOCK_AGENT_PROXY_TOKEN is set.",
+        "Neither SLOCK_AGENT_PROXY_TOKEN_FILE nor SLOCK_AGENT_PROXY_TOKEN is set. The daemon should"
+        " inject proxy credentials when spawning the agent process, or use RAFT_PROFILE with a"
+        " credential from `raft agent login`.",
     )
 
 

@@ -21,8 +21,6 @@ from raftsup.sim.usage import Given
 
 _ANCHORS = ("before", "after", "around")
 _THREAD = re.compile(r"(#[^:]+|dm:@[^:]+):[0-9a-fA-F]{8}")
-#: What the server says in its own words.
-_CODES = ("NOT_FOUND", "AMBIGUOUS_ID", "INVALID_ARG")
 
 
 def read(given: Given, profile: Callable[[], Profile], environ: Mapping[str, str]) -> int:
@@ -65,8 +63,7 @@ def _target(given: Given) -> str:
 
 
 def _refused(answer: ApiAnswer) -> CliError:
-    known = answer.code if answer.code in _CODES else None
-    code = known or ("SERVER_5XX" if answer.status >= 500 else "READ_FAILED")
+    code = answer.code or ("SERVER_5XX" if answer.status >= 500 else "READ_FAILED")
     error = CliError(code, answer.error or f"HTTP {answer.status}")
     if code == "AMBIGUOUS_ID":
         error.next_action = "Use the full message UUID instead of the 8-character short id."

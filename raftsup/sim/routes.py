@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from raftsup.sim import control, faults, history, js
+from raftsup.sim import control, faults, history, js, presence
 from raftsup.sim.control import House
 from raftsup.sim.presence import BadReport
 from raftsup.sim.workspace import Agent, Message, UnknownAgent, Workspace
@@ -28,6 +28,19 @@ UNKNOWN = "Invalid agent credential"
 #: Who asks says who it is [client.ts]; the stream alone says nothing of its capabilities.
 _HEADERS = ("x-agent-id", "x-raft-client", "x-raft-client-capabilities")
 _STREAM = f"{API}/wake-hints/stream"
+#: What is registered, below ``API`` [middleware/authFromRegistry.ts].
+_ROUTES = frozenset(
+    {
+        ("GET", ""),
+        ("GET", "/wake-hints"),
+        ("GET", "/wake-hints/stream"),
+        ("GET", "/events"),
+        ("GET", "/history"),
+        ("GET", "/knowledge"),
+        ("POST", "/activity"),
+        ("POST", "/v2/send"),
+    }
+)
 #: Of the person who approves logins.
 _SESSION = "session-sim"
 #: A held send shows so many of the messages that its sender has not seen.
@@ -98,7 +111,10 @@ def identity_of(agent: Agent) -> dict[str, Any]:
     return {
         "agentId": agent.id,
         "agentName": agent.name,
+        "agentDisplayName": None,
         "serverId": SERVER_ID,
+        "serverRole": "member",
+        "serverCapabilities": [],
         "credentialId": f"cred-{agent.id}",
         "scopes": list(SCOPES),
     }
@@ -152,11 +168,14 @@ def _manageable(workspace: Workspace) -> dict[str, Any]:
     return {"agents": agents, "reason": reason, "manageable_server_count": 1}
 
 
-def _ingested(workspace: Workspace, agent: Agent, events: list[Any]) -> tuple[int, dict[str, Any]]:
+def _ingested(
+    workspace: Workspace, agent: Agent, body: dict[str, Any], next: bool
+) -> tuple[int, dict[str, Any]]:
     try:
+        events = presence.events_of(body, next)
         taken = workspace.ingest(agent.id, events)
     except BadReport as error:
-        return 400, {"ok": False, "code": str(error)}
+        return 400, {"error": str(error), "code": error.code}
     rejected = len(events) - taken
     return 200, {"ok": True, "acceptedCount": taken, "rejectedCount": rejected, "droppedCount": 0}
 
@@ -191,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self._agent_route(method, url.path, query)
         except control.BadRequest as error:
-            self._json(400, {"error": str(error)})
+            self._json(400, {"error": str(error), **({"code": error.code} if error.code else {})})
         except OSError:
             # The client went away, or a fault closed its connection: nobody is left to tell.
             self.close_connection = True
@@ -249,9 +268,15 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.house.board.take(faults.REQUEST_KINDS, names, path)
         if fault is not None:
             self._misbehave(fault)
+        elif not path.startswith(API):
+            self._json(404, {"error": "no such route"})
+        elif (method, path.removeprefix(API).rstrip("/")) not in _ROUTES:
+            # Before anybody asks who that is.
+            told = {"error": "Unregistered internal route", "code": "auth_policy_unregistered_path"}
+            self._json(401, told)
         elif agent is None:
-            self._json(401, {"error": UNKNOWN})
-        elif path == f"{API}/":
+            self._json(401, self._nobody())
+        elif path.rstrip("/") == API:
             self._json(200, identity_of(agent))
         elif wrong := self._unsaid(agent, path):
             self._json(400, {"error": wrong})
@@ -260,6 +285,15 @@ class Handler(BaseHTTPRequestHandler):
             self._json(403, {"code": "delegated_legacy_route_unsupported"})
         else:
             self._serve_agent(agent, method, path.removeprefix(API), query)
+
+    def _nobody(self) -> dict[str, Any]:
+        """Why a request is nobody's [middleware/auth.ts]."""
+        if not self.headers.get("authorization", "").startswith("Bearer "):
+            return {"error": "Missing agent credential"}
+        if not self._token().startswith("sk_agent_"):
+            why = "Invalid authentication: agent credential required"
+            return {"error": why, "code": "invalid_principal"}
+        return {"error": UNKNOWN}
 
     def _unsaid(self, agent: Agent, path: str) -> str:
         """What a request should say of itself and does not; "" where all is well."""
@@ -280,8 +314,7 @@ class Handler(BaseHTTPRequestHandler):
         workspace = self.house.workspace
         match method, path:
             case "GET", "/wake-hints":
-                limit = min(max(control.number(query, "limit", 50), 1), 200)
-                page = workspace.hints(agent.id, control.since(query), limit)
+                page = workspace.hints(agent.id, control.since(query), control.limit(query))
                 body = {
                     "wake_hints": [self._hint(m) for m in page.pending],
                     "last_hint_seq": page.last_seq,
@@ -298,27 +331,20 @@ class Handler(BaseHTTPRequestHandler):
             case "GET", "/events":
                 self._json(200, self._events(agent, query))
             case "POST", "/activity":
-                activity = self._body().get("events")
-                if not isinstance(activity, list):
-                    raise control.BadRequest("events must be a list")
-                self._json(*_ingested(workspace, agent, activity))
+                self._json(*_ingested(workspace, agent, self._body(), self.house.next))
             case "GET", "/history":
                 self._json(*self._history(agent, query))
             case "POST", "/v2/send":
                 self._json(200, self._sent(agent, self._body()))
-            case _:
-                self._json(404, {"error": "no such route"})
 
     def _hint(self, message: Message) -> dict[str, Any]:
         return hint_of(message) | ({"target": None} if self.house.next else {})
 
     def _events(self, agent: Agent, query: dict[str, str]) -> dict[str, Any]:
         """Unread messages. Acknowledged as this answers; with ``ack=cursor`` by the next pull."""
-        workspace = self.house.workspace
-        limit = min(max(control.number(query, "limit", 50), 1), 200)
+        workspace, since, limit = self.house.workspace, control.since(query), control.limit(query)
         if query.get("ack") == "cursor":
-            since = control.number(query, "since", -1)
-            batch = workspace.pull(agent.id, since if since >= 0 else None, limit)
+            batch = workspace.pull(agent.id, since, limit)
         else:
             batch = workspace.take(agent.id, limit)
         last = _channel_of(batch.messages[-1]) if batch.messages else None
@@ -335,8 +361,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _sent(self, agent: Agent, body: dict[str, Any]) -> dict[str, Any]:
         target, text = body.get("target"), body.get("content")
-        if not isinstance(target, str) or not isinstance(text, str):
-            raise control.BadRequest("target and content must be strings")
+        if not isinstance(target, str) or not target:
+            raise control.BadRequest("target is required")
+        if not isinstance(text, str) or not text:
+            raise control.BadRequest("Content is required")
+        if body.get("continueAnyway") and not body.get("sendDraft"):
+            raise control.BadRequest("--send-draft --anyway requires a saved draft")
         if held := self._held(agent, target, body):
             return held
         sent = self.house.workspace.reply(agent.id, target, text)

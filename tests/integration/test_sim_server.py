@@ -159,3 +159,55 @@ def test_a_pull_of_the_inbox_gives_fifty(raft: RunningWorkspace) -> None:
     assert (len(first["events"]), first["has_more"]) == (50, True)
     _, rest = ask(raft, "/events?since=latest&limit=500")
     assert (len(rest["events"]), rest["has_more"]) == (10, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"schema": "x"}, "schema_invalid"),
+        ({"events": {}}, "events_invalid"),
+        ({"events": [{}] * 201}, "events_too_many"),
+        ({"events": [7]}, "event_invalid"),
+        ({"events": [{"transcript_path": "/x"}]}, "transcript_path_forbidden"),
+        ({"events": [{"detail": "busy"}]}, "event_field_unknown"),
+    ],
+)
+def test_activity_that_is_not_as_agreed_is_refused_whole(
+    raft: RunningWorkspace, changed: dict[str, Any], code: str
+) -> None:
+    body = {"schema": "raft-agent-activity-ingest.v1", "events": [], **changed}
+    status, told = ask(raft, "/activity", body)
+    assert (status, told["code"], bool(told["error"])) == (400, code, True)
+    assert not raft.workspace.activity()
+
+
+def test_activity_may_be_in_either_spelling(raft: RunningWorkspace) -> None:
+    event = {"hook_event_name": "Stop", "eventId": "e", "tool_output_truncated": False}
+    body = {"schema": "raft-agent-activity-ingest.v1", "events": [event]}
+    counts = {"acceptedCount": 1, "rejectedCount": 0, "droppedCount": 0}
+    assert ask(raft, "/activity", body) == (200, {"ok": True, **counts})
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "told"),
+    [
+        ("/nowhere", None, ("Unregistered internal route", "auth_policy_unregistered_path")),
+        ("/nowhere", "Bearer x", ("Unregistered internal route", "auth_policy_unregistered_path")),
+        ("/events", "", ("Missing agent credential", None)),
+        ("/events", "Bearer sk_machine_x",
+         ("Invalid authentication: agent credential required", "invalid_principal")),
+        ("/events", "Bearer sk_agent_x", ("Invalid agent credential", None)),
+    ],
+)  # fmt: skip
+def test_who_may_not_ask_is_told_why(
+    raft: RunningWorkspace, path: str, authorization: str | None, told: tuple[str, str | None]
+) -> None:
+    given = {} if authorization is None else {"authorization": authorization}
+    status, body = ask(raft, path, **given)
+    assert (status, (body["error"], body.get("code"))) == (401, told)
+
+
+@pytest.mark.parametrize("path", ["/wake-hints", "/wake-hints/stream", "/events"])
+def test_a_since_that_is_none_is_refused(raft: RunningWorkspace, path: str) -> None:
+    status, body = ask(raft, f"{path}?since=soon")
+    assert (status, body["code"]) == (400, "since_invalid")

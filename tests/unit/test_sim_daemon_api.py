@@ -101,3 +101,9 @@ def test_activity_that_is_not_taken_has_a_code(answer: ApiAnswer | None, code: s
     with pytest.raises(CliError) as raised:
         daemon_api.forward(cast("AgentApi", Server(answer)), {})
     assert raised.value.code == code
+
+
+def test_a_scope_that_is_missing_is_told_as_the_cli_does() -> None:
+    denied = read(403, JSON, b'{"error": "no", "requiredScope": "action:prepare"}')
+    assert denied.code == "SCOPE_DENIED" and not denied.ok
+    assert "lacks the `action:prepare` capability" in (denied.error or "")

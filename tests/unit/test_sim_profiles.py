@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raftsup import raft_home
 from raftsup.sim import profiles
 from raftsup.sim.profiles import Profile, ProfileError
 
@@ -18,10 +19,14 @@ from raftsup.sim.profiles import Profile, ProfileError
         ({"HOME": "/h", "SLOCK_HOME": "/s", "RAFT_HOME": "/r"}, "/r/profiles/p"),
         ({"RAFT_HOME": "/r", "SLOCK_PROFILE_DIR": "/one"}, "/one"),
         ({"RAFT_PROFILE_DIR": "/one", "SLOCK_PROFILE_DIR": "/one"}, "/one"),
+        # Set and empty: it counts, and hides the other.
+        ({"RAFT_HOME": "/r", "RAFT_PROFILE_DIR": "", "SLOCK_PROFILE_DIR": "/one"}, "/r/profiles/p"),
+        ({"HOME": "/h", "RAFT_HOME": "", "SLOCK_HOME": "/s"}, "/h/.slock/profiles/p"),
     ],
 )
 def test_the_places_in_their_order(environ: dict[str, str], folder: str) -> None:
     assert profiles.profile_dir("p", environ) == Path(folder)
+    assert raft_home.profile_dir("p", environ) == Path(folder), "the host looks elsewhere"
 
 
 def test_variables_that_disagree_are_a_conflict() -> None:
