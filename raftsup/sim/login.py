@@ -455,8 +455,13 @@ def _authorize(server: str) -> _Handoff:
         raise cli_errors.internal("fetch failed")
     if not answer.ok:
         raise _device_error(answer.code or "authorize_failed")
-    told = answer.data
-    url = str(told["verificationUriComplete"])
+    told = answer.data if isinstance(answer.data, dict) else {}
+    if not all(told.get(key) for key in ("deviceCode", "userCode", "verificationUri")):
+        raise CliError(
+            "authorize_response_invalid",
+            "Server's authorize response was missing deviceCode / userCode / verificationUri.",
+        )
+    url = str(told.get("verificationUriComplete") or told["verificationUri"])
     return _Handoff(
         told["deviceCode"],
         url if url.startswith("http") else f"{server.rstrip('/')}{url}",
@@ -470,7 +475,13 @@ def _session(server: str, code: str, poll: float, patience: float) -> str:
     while time.monotonic() < deadline:
         answer = _ask(server, "POST", "/api/auth/device/token", body={"deviceCode": code})
         if answer is not None and answer.ok:
-            return str(answer.data["accessToken"])
+            told = answer.data if isinstance(answer.data, dict) else {}
+            if not all(told.get(key) for key in ("accessToken", "refreshToken", "userId")):
+                raise CliError(
+                    "token_response_invalid",
+                    "Server's token response was missing accessToken / refreshToken / userId.",
+                )
+            return str(told["accessToken"])
         if answer is not None and answer.code != "authorization_pending":
             raise _device_error(answer.code or "token_failed")
         time.sleep(poll)

@@ -175,6 +175,17 @@ def test_a_profile_of_another_agent_is_not_replaced_and_a_revoked_one_is(
     assert done.stdout.startswith("state: authorized\n")
 
 
+def test_a_path_in_the_server_s_address_is_kept_by_login_alone(
+    raft: RunningWorkspace, tmp_path: Path
+) -> None:
+    assert login(tmp_path, raft.url, raft.workspace.find("support").token).returncode == 0
+    file = credential(tmp_path)
+    file.write_text(file.read_text().replace(raft.url, f"{raft.url}/base"))
+    assert status(tmp_path, f"{raft.url}/base") == "unverified"
+    check = cli(tmp_path, "--profile", "new", "message", "check")
+    assert check.stdout == "No new inbox messages.\n"
+
+
 def test_agents_are_listed_and_a_browser_can_sign_in(
     raft: RunningWorkspace, tmp_path: Path
 ) -> None:
