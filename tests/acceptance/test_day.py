@@ -268,9 +268,7 @@ def processes(host: Host, names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
 def signs_in_again(newcomer: Newcomer, terminal: Terminal) -> None:
     host = newcomer.host
     host.raft.workspace.renew_token("sales")
-    terminal.until(
-        "raftsup status", "This agent credential has been revoked.", exit_codes.NOT_READY
-    )
+    terminal.until("raftsup status", "Invalid agent credential", exit_codes.NOT_READY)
     command = mending(terminal)
     assert command == newcomer.login("sales")
     terminal.child.sendline(command)

@@ -32,7 +32,7 @@ STATUS = {
     "noid": ("BRIDGE_EXPECTED_AGENT_REQUIRED", "set this account's agentId"),
     "revoked": (
         "(BRIDGE_WAKE_STREAM_FAILED)",
-        '"This agent credential has been revoked."',
+        '"Invalid agent credential"',
         "sign in again: `",
         "--agent agent-revoked --profile-slug revoked`",
     ),
