@@ -51,6 +51,10 @@ class StateDir:
         return self.root / "dispatcher.sock"
 
     @property
+    def dispatcher_lock(self) -> Path:
+        return self.root / "dispatcher.lock"
+
+    @property
     def ledger(self) -> Path:
         return self.root / "ledger"
 

@@ -63,7 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.follow:
             reader.follow(state, wanted, _most(arguments), lambda r: _print(r, shown), _wait)
         else:
-            _print(reader.last(state, wanted, _most(arguments)), shown)
+            found = reader.last(state, wanted, _most(arguments))
+            _print(found, shown)
+            if not found:
+                print(f"no record in {state.root} is of what was asked for", file=sys.stderr)
     except BrokenPipeError:
         # The reader has seen enough; what is still in the buffer must not be tried again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,6 +15,7 @@ from raftsup.cli.output import complain, print_json
 from raftsup.dispatcher import control_client
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.ops import turns
+from raftsup.ops.logs import reader
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
 from raftsup.turn import ENDED, State, Turn
@@ -70,13 +71,21 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(told, error.exit_code)
     with closing(open_ledger(state.ledger, readonly=True)) as ledger:
         if arguments.action == "list":
-            return _list(arguments, ledger)
+            return _list(arguments, ledger, state)
         return _show(arguments, ledger, state)
 
 
-def _list(arguments: argparse.Namespace, ledger: Ledger) -> int:
+def _known(state: StateDir, ledger: Ledger) -> list[str]:
+    """Accounts that run, ran, or were ever owed a turn."""
+    return sorted({*reader.accounts(state), *ledger.counts()})
+
+
+def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int:
     account = arguments.account and account_id(arguments.account)
     found = ledger.recent(account, arguments.limit)
+    if account and not found and account not in (known := _known(state, ledger)):
+        return complain(f"no account {account}; there are {', '.join(known) or 'none yet'}",
+                        exit_codes.FAILED)  # fmt: skip
     if arguments.json:
         print_json([turns.as_json(turn) for turn in found])
         return exit_codes.OK
@@ -97,8 +106,8 @@ def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
         if not attempts:
             print(f"turn {turn.id} has no transcript: {_without(turn)}", file=sys.stderr)
     else:
-        waits = turn.state is State.QUEUED
-        print(turns.page(turn, state, turns.held_by(turn, state) if waits else ""), end="")
+        held = "" if turn.state in ENDED else turns.held_by(turn, state)
+        print(turns.page(turn, state, held), end="")
     return exit_codes.OK
 
 

@@ -41,6 +41,9 @@ def read(path: Path) -> object:
 def text_in(path: Path) -> str:
     """What stands in a file, its line breaks too. Raises as ``read`` does."""
     try:
+        if path.exists() and not path.is_file():
+            # A FIFO that nobody writes to would be waited for.
+            raise _refused(path, "is no regular file", "name a config file of raftsup")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

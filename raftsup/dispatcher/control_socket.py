@@ -237,4 +237,6 @@ def _run(dispatcher: Dispatcher, request: Mapping[str, Any]) -> Answer:
     if not account.runs:
         why = account.problem or "enabled: false in the config"
         raise BadRequest(f"account {account.id} does not run: {why}")
+    if dispatcher.draining:
+        raise BadRequest("the host is stopping and starts no turn; run it when it is up again")
     return {"turn": dispatcher.run_once(account.id, "operator").id}

@@ -47,7 +47,7 @@ def run(
     idle = child.IdleShim()
     idle.refill()
     try:
-        lock = lockfile.take(state.root / "dispatcher.lock", wait=_PREDECESSOR)
+        lock = lockfile.take(state.dispatcher_lock, wait=_PREDECESSOR)
     except lockfile.Held as held:
         LOG.error(say("dispatcher.refused", reason=f"another dispatcher runs: {held}"))
         return exit_codes.ALREADY_RUNNING

@@ -56,10 +56,7 @@ class Health:
         if self.word is Word.NOT_RUNNING:
             return "not running: no host; `raftsup up` starts one"
         if self.trouble:
-            return (
-                f"not ready: the parent, which starts again what dies, cannot: {self.trouble};"
-                f" {self.ready} of {self.accounts} accounts are ready"
-            )
+            return f"not ready: {self.trouble}; {self.ready} of {self.accounts} accounts are ready"
         if self.worst is None:
             if not self.accounts:
                 return "not ready: no account is enabled"

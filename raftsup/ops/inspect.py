@@ -140,7 +140,8 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "host", _program(host["state"], host["pid"])
     yield "dispatcher", _program(dispatcher["state"], dispatcher["pid"])
     endpoint = found["endpoint"]
-    yield "endpoint", _program(endpoint["url"] or "none", endpoint["pid"])
+    url = _program(endpoint["url"] or "none", endpoint["pid"])
+    yield "endpoint", f"{url}, {endpoint['restarts']} restarts"
     yield "bridge", f"{_program(bridge['state'], bridge['pid'])}, {bridge['restarts']} restarts"
     yield "last exit", bridge["lastExit"] or ""
     for number, line in enumerate(str(bridge["lastError"] or "").splitlines()):

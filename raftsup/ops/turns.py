@@ -157,6 +157,8 @@ def held_by(turn: Turn, state: StateDir) -> str:
     try:
         status = control_client.request(state.dispatcher_socket, "status", timeout=2.0)
     except (control_client.DispatcherDown, control_client.DispatcherRefused):
+        if turn.state is State.RUNNING:
+            return "its dispatcher answers no more; the next one finds out what it came to"
         return "no dispatcher answers; the turn is kept until one does"
     return why_queued(turn.account, status, time.time()) if turn.state is State.QUEUED else ""
 

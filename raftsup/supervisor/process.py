@@ -33,6 +33,8 @@ HEALTHY_S = 10.0
 class ForkedProcess(BaseProcess):
     #: Deaths in a row, each less than HEALTHY_S seconds after its start.
     deaths = 0
+    #: Deaths that nobody asked for, since the host began.
+    restarts = 0
 
     def get_execv_args(self) -> tuple[str, list[str]]:
         # Nothing is exec'd, so nothing can be missing.
@@ -85,6 +87,7 @@ class ForkedProcess(BaseProcess):
         if asked:
             self.deaths = 0
             return
+        self.restarts += 1
         self.deaths = 1 if alive_for >= HEALTHY_S else self.deaths + 1
         delay = RESTART.delay(self.deaths, random.random())  # noqa: S311 - jitter
         why = f"{decode_wait_status(sts)[1]}; start {self.deaths + 1} in {delay:.1f} s"

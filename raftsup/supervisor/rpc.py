@@ -73,6 +73,14 @@ class Interface(BaseInterface):
         """How the running config stands to its file: JSON, see ``reload.ConfigState``."""
         return self._json(self.supervisord.reloads.state())
 
+    def restarts(self) -> dict[str, int]:
+        """Unasked deaths of each program since the host began, by ``group:name``."""
+        return {
+            f"{group.config.name}:{name}": process.restarts
+            for group in self.supervisord.process_groups.values()
+            for name, process in group.processes.items()
+        }
+
     def drain(self, timeout: float) -> bool:
         """Accept and start nothing more, wait ``timeout`` seconds (below 0: as long as it takes)
         for the running turns, end. Said again it sets another time.

@@ -31,6 +31,8 @@ class Report:
     #: Of the last worker of this account: its bridge's deaths in a row, and when it listened last.
     failures: int = 0
     listened_at: float = 0.0
+    #: Its bridge's, where the same host runs still.
+    restarts: int = 0
     _life: Life = field(default_factory=Life)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _written: dict[str, Any] = field(default_factory=dict)
@@ -44,6 +46,9 @@ class Report:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self.failures = int(last["bridge"]["failures"])
                 self.listened_at = float(last["bridge"]["listenedAt"])
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                if last["host"] == os.getppid():
+                    self.restarts = int(last["bridge"]["restarts"])
 
     def count(self, what: str) -> None:
         if what == "rejected":
@@ -79,6 +84,7 @@ class Report:
             "account": self.account,
             "profile": self.profile,
             "pid": os.getpid(),
+            "host": os.getppid(),
             "url": self.url,
             "rejected": self.rejected,
             "bridge": {

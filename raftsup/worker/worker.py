@@ -136,7 +136,11 @@ class Worker:
             _bridge_env(env, self._token, settings),
             self._report.bridge,
             idle,
-            Life(failures=self._report.failures, listened_at=self._report.listened_at),
+            Life(
+                failures=self._report.failures,
+                listened_at=self._report.listened_at,
+                restarts=self._report.restarts,
+            ),
             Timings(silence=settings.bridge_silence, restart=settings.bridge_restart),
         )
         self._bridging: threading.Thread | None = None

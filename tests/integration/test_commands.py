@@ -30,7 +30,7 @@ ACCOUNT_SHAPE: dict[str, Any] = {
     "agent": (str, type(None)),
     "state": str,
     "reason": str,
-    "endpoint": {"url": (str, type(None)), "pid": (int, type(None))},
+    "endpoint": {"url": (str, type(None)), "pid": (int, type(None)), "restarts": int},
     "bridge": {
         "state": str,
         "pid": (int, type(None)),
@@ -59,12 +59,13 @@ SHAPE: dict[str, Any] = {
     "version": str,
     "stateDir": str,
     "supervisor": {"state": str, "pid": (int, type(None)), "reason": str},
-    "dispatcher": {"state": str, "pid": (int, type(None)), "reason": str},
+    "dispatcher": {"state": str, "pid": (int, type(None)), "reason": str, "restarts": int},
     "ledger": {"reason": str},
     "config": (dict, type(None)),
     "source": str,
     "at": float,
     "accounts": list,
+    "removed": list,
     "raft": {"reason": str},
 }
 
@@ -123,7 +124,7 @@ def test_status_of_a_host_that_never_ran_is_whole_and_not_ready(host: Host) -> N
     code, found = status(host)
     assert code == exit_codes.NOT_READY
     assert found["supervisor"] == {"state": "stopped", "pid": None, "reason": ""}
-    assert found["dispatcher"] == {"state": "stopped", "pid": None, "reason": ""}
+    assert found["dispatcher"] == {"state": "stopped", "pid": None, "reason": "", "restarts": 0}
     assert {a["state"] for a in found["accounts"]} == {"down"}
     assert not host.state.root.exists(), "a look changes nothing"
 
@@ -151,7 +152,7 @@ def test_status_after_a_stop_believes_no_report_of_the_dead(host: Host) -> None:
     assert code == exit_codes.NOT_READY
     for account in found["accounts"]:
         assert account["state"] == "down"
-        assert account["endpoint"] == {"url": None, "pid": None}
+        assert account["endpoint"] == {"url": None, "pid": None, "restarts": 0}
         assert account["bridge"]["pid"] is None
         assert account["bridge"]["state"] == "stopped"
 

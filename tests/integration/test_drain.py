@@ -42,6 +42,10 @@ def test_a_drain_waits_longer_than_a_stop_and_what_is_queued_stays_owed(host: Ho
     begin(host, RAFT_SIM_AGENT_SECONDS="1.5")
     drain = host.start("drain", "--json")
     wait_for(lambda: draining(host), what="a drain")
+    refused = host.run("turn", "run", "sales")
+    assert refused.returncode == exit_codes.FAILED and "the host is stopping" in refused.stderr
+    unwell = host.run("health")
+    assert unwell.returncode == exit_codes.NOT_READY and "the host drains" in unwell.stdout
     wait_for(lambda: host.account("sales")["endpoint"]["pid"] is None, what="no endpoint")
     host.raft.workspace.post("sales", "later")
     assert drain.wait(20) == exit_codes.OK

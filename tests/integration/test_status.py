@@ -15,7 +15,7 @@ from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import liveness
 from raftsup.supervisor import supervisord_conf
-from tests.integration.host import AGENT, running, wait_for
+from tests.integration.host import AGENT, Host, running, wait_for
 
 
 def test_the_status_of_a_running_host_needs_neither_its_file_nor_its_secrets() -> None:
@@ -70,6 +70,48 @@ def test_turns_that_are_held_for_a_disabled_account_are_counted() -> None:
         host.configure({"support": {"enabled": False}, "sales": {}})
         assert host.run("reload").returncode == exit_codes.OK
         wait_for(lambda: "1 turns are owed and held" in host.account("support")["reason"])
+
+
+def test_turns_of_an_account_that_the_config_has_no_more_are_told_of() -> None:
+    with running(("support", "sales")) as host:
+        host.configure({"support": {}, "sales": {}})
+        host.up()
+        host.ready()
+        request(host.state.dispatcher_socket, "pause", lane="support")
+        host.raft.workspace.post("support", "hello")
+        wait_for(lambda: host.account("support")["turns"]["queued"] == 1)
+        host.configure({"sales": {}})
+        assert host.run("reload").returncode == exit_codes.OK
+        for _ in ("with a host", "without"):
+            left = host.status()["removed"]
+            assert left == [{"account": "support", "queued": 1, "running": 0}]
+            assert "support is no longer in the config" in host.run("status").stdout
+            assert "owed to account support" in host.run("doctor").stdout
+            host.run("stop")
+        host.configure({"support": {}, "sales": {}})
+        assert host.status()["removed"] == []
+
+
+def pid_of(host: Host, part: str) -> int:
+    whole = host.status()
+    facts = whole if part == "dispatcher" else whole["accounts"][0]
+    pid: int = facts[part]["pid"]
+    return pid
+
+
+def test_restarts_are_counted_over_the_deaths_of_bridge_worker_and_dispatcher() -> None:
+    with running(("support",)) as host:
+        host.up()
+        for part in ("bridge", "endpoint", "bridge", "dispatcher"):
+            host.ready()
+            pid = pid_of(host, part)
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda pid=pid, part=part: pid_of(host, part) not in (None, pid))
+        host.ready()
+        account = host.account("support")
+        assert (account["endpoint"]["restarts"], account["bridge"]["restarts"]) == (1, 2)
+        assert host.status()["dispatcher"]["restarts"] == 1
+        assert "restarted 1x" in host.run("status").stdout
 
 
 def test_an_agent_that_is_away_is_told_beside_the_accounts_that_need_it_and_no_others() -> None:

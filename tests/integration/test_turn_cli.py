@@ -236,10 +236,13 @@ def test_the_list_is_newest_first_and_can_be_narrowed(host: Host) -> None:
     assert listed("SUPPORT", "--limit", "1") == [last]
     everything = listed()
     assert everything == sorted(everything, reverse=True)
+    none = host.run("turn", "list", "off")
+    assert (none.returncode, none.stdout) == (exit_codes.OK, "")
+    assert none.stderr == "no turns of account off yet\n"
+    assert host.run("turn", "list", "off", "--json").stdout == "[]\n"
     nobody = host.run("turn", "list", "nobody")
-    assert (nobody.returncode, nobody.stdout) == (exit_codes.OK, "")
-    assert nobody.stderr == "no turns of account nobody yet\n"
-    assert host.run("turn", "list", "nobody", "--json").stdout == "[]\n"
+    assert (nobody.returncode, nobody.stdout) == (exit_codes.FAILED, "")
+    assert "no account nobody; there are away, fails, hangs, off" in nobody.stderr
     for wrong in ("0", "-1", "many"):
         assert host.run("turn", "list", "--limit", wrong).returncode == exit_codes.USAGE
 
@@ -324,3 +327,8 @@ def test_turn_run_outlives_a_stop_of_the_host_and_says_what_it_waits_for() -> No
             host.up()
             assert process.wait(30) == exit_codes.OK
             assert f"turn {turn} of support: done, attempt 2\n" in log.read_text()
+
+
+def test_logs_without_a_record_say_so(host: Host) -> None:
+    logged = host.run("logs", "--turn", "99999")
+    assert not logged.stdout and "no record" in logged.stderr

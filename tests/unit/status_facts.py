@@ -15,7 +15,7 @@ def account(name: str, state: str = "ready", reason: str = "") -> dict[str, Any]
         "agent": None,
         "state": state,
         "reason": reason,
-        "endpoint": {"url": "http://127.0.0.1:4711/wake", "pid": 11},
+        "endpoint": {"url": "http://127.0.0.1:4711/wake", "pid": 11, "restarts": 0},
         "bridge": {
             "state": "listening", "pid": 12, "restarts": 3, "lastExit": None, "lastError": None,
         },

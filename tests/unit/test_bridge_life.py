@@ -319,7 +319,8 @@ def test_a_spell_too_short_or_not_healthy_proves_nothing(word: str, spell: float
     assert life.failures == 2
 
 
-def test_restarts_count_the_starts_after_the_first() -> None:
+def test_restarts_count_the_starts_after_the_first_of_each_worker() -> None:
+    assert start(Life(restarts=4)).restarts == 4
     life = start(Life())
     assert life.restarts == 0
     life = start(end(life)[0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -38,8 +39,11 @@ def test_a_file_in_another_encoding_names_the_line(tmp_path: Path) -> None:
     assert refusal(file, {}).startswith(f"{file}:2:8: is not UTF-8")
 
 
-def test_a_folder_or_a_huge_file_is_refused_with_its_name(tmp_path: Path) -> None:
-    assert refusal(tmp_path, {}).startswith(f"{tmp_path}: cannot be read: ")
+def test_no_regular_file_or_a_huge_one_is_refused_with_its_name(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)  # which nobody writes to
+    for odd in (tmp_path, fifo, Path("/dev/zero")):
+        assert refusal(odd, {}).startswith(f"{odd}: is no regular file")
     huge = tmp_path / "huge"
     huge.write_bytes(b" " * ((1 << 20) + 1))
     assert "larger than" in refusal(huge, {})

@@ -115,7 +115,11 @@ def test_of_a_turn_that_is_done_no_reply_is_promised() -> None:
     assert failed.severity is Severity.WARNING and "raftsup turn retry 7" in failed.mend
     waits = replace(turn, state=State.QUEUED, owed_at=1.0)
     assert ledger.judge_turn(waits, 700.0, True).severity is Severity.WARNING
-    assert ledger.judge_turn(waits, 700.0, False).severity is Severity.GOOD
+    for state, what in ((State.QUEUED, "waits"), (State.RUNNING, "was cut off")):
+        alone = ledger.judge_turn(replace(waits, state=state), 2.0, False)
+        assert (alone.severity, alone.mend) == (Severity.WARNING, "raftsup up")
+        assert f"{what}: no host runs" in alone.what
+        assert ledger.judge_turn(replace(waits, state=state), 2.0, True).severity is Severity.GOOD
 
 
 def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:

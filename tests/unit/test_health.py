@@ -22,6 +22,7 @@ def status(
     more = {"reason": "why", "endpoint": {"pid": None}, "bridge": {"graceUntil": grace}}
     return {
         "supervisor": {"pid": pid},
+        "dispatcher": {"state": "running"},
         "at": NOON,
         "accounts": [{"account": f"a{n}", "state": str(s), **more} for n, s in enumerate(states)],
     }
@@ -64,6 +65,19 @@ def test_one_that_connects_after_a_restart_is_not_called_ready() -> None:
     assert judge(status(states, grace=NOON + 1)).line == (
         "ok: 1 of 2 accounts are ready; a1 connects after a restart"
     )
+
+
+def test_a_host_that_drains_or_ends_is_not_ok_though_each_account_is() -> None:
+    draining = status([AccountState.READY])
+    draining["dispatcher"] = {"state": "draining"}
+    assert judge(draining).word is Word.NOT_READY
+    assert judge(draining).line == (
+        "not ready: the host drains: running turns end, no wake is accepted and no turn started;"
+        " 1 of 1 accounts are ready"
+    )
+    ending = status([AccountState.READY])
+    ending["supervisor"] = {"pid": 1, "state": "stopping", "reason": "it stops"}
+    assert judge(ending).line.startswith("not ready: the host ends: it stops")
 
 
 def test_a_reason_cannot_break_the_line_or_move_a_terminal() -> None:

@@ -15,7 +15,7 @@ from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops.checks.context import Scene
 from raftsup.ops.checks.finding import Finding, bad, good, warning
 from raftsup.paths import StateDir
-from raftsup.turn import State, Turn
+from raftsup.turn import ENDED, State, Turn
 
 #: Shares of the map: from the second on new wakes are refused (``ledger.store.RESERVE_SHARE``).
 _FILLING, _FULL = 0.7, 7 / 8
@@ -122,6 +122,7 @@ def turns(scene: Scene) -> Iterator[Finding]:
     try:
         with _opened(scene) as opened:
             recent = opened.recent(limit=_RECENT) if opened else []
+            counts = opened.counts() if opened else {}
     except LedgerError:
         return  # told by the ledger's own check
     latest: dict[str, Turn] = {}
@@ -130,6 +131,15 @@ def turns(scene: Scene) -> Iterator[Finding]:
     for account in scene.accounts:
         if account.id in latest:
             yield judge_turn(latest[account.id], scene.now, bool(scene.pid))
+    if scene.config is None:
+        return
+    known = {account.id for account in scene.config.accounts}
+    for name, count in sorted(counts.items()):
+        if name not in known and (owed := count.queued + count.running):
+            yield warning(f"{owed} turns are owed to account {name}, which the config has no more",
+                          "their wakes are not answered", f"raftsup turn list {name}",
+                          advice="`raftsup turn cancel` ends one; they are run if the account"
+                          " comes back")  # fmt: skip
 
 
 def judge_turn(turn: Turn, now: float, running: bool) -> Finding:
@@ -139,7 +149,11 @@ def judge_turn(turn: Turn, now: float, running: bool) -> Finding:
         return warning(f"{who} {turn.state}: {turn.reason}", "its wake was not answered",
                        f"raftsup turn retry {turn.id}", advice="first see `raftsup turn show"
                        f" {turn.id} --transcript`: what its agent said")  # fmt: skip
-    if turn.state is State.QUEUED and running and now - turn.owed_at > _LONG:
+    if turn.state not in ENDED and not running:
+        what = "was cut off" if turn.state is State.RUNNING else "waits"
+        return warning(f"{who} {what}: no host runs", "its wake is not answered until one does",
+                       "raftsup up")  # fmt: skip
+    if turn.state is State.QUEUED and now - turn.owed_at > _LONG:
         return warning(f"{who} has waited for {now - turn.owed_at:.0f} s", turn.reason or
                        "something keeps its lane", f"raftsup turn show {turn.id}")  # fmt: skip
     if turn.state is State.DONE:

@@ -89,6 +89,7 @@ def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], 
         "source": "host" if runs else "config",
         "at": time.time(),
         "accounts": found,
+        "removed": _removed(accounts, past),
     }
     return whole, host
 
@@ -105,17 +106,31 @@ def all_ready(status: dict[str, Any]) -> bool:
 
 
 def host_trouble(status: Mapping[str, Any]) -> str:
-    """Why nothing that dies now would be started again; "" where all is well. The accounts may all
-    be ready for as long as nothing happens.
-    """
-    supervisor = status["supervisor"]
-    return supervisor["reason"] if supervisor.get("state") == "hung" else ""
+    """What ails the host though its accounts may all be ready still; "" where all is well."""
+    supervisor, dispatcher = status["supervisor"], status["dispatcher"]
+    if supervisor.get("state") == "hung":
+        return f"the parent, which starts again what dies, cannot: {supervisor['reason']}"
+    if dispatcher.get("state") == "draining":
+        return "the host drains: running turns end, no wake is accepted and no turn started"
+    if supervisor.get("state") == "stopping":
+        return f"the host ends: {supervisor['reason']}"
+    return ""
 
 
 def readiness(status: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The enabled accounts, and those of them that are ready."""
     wanted = [a for a in status["accounts"] if a["state"] != AccountState.DISABLED]
     return wanted, [a for a in wanted if a["state"] == AccountState.READY]
+
+
+def _removed(accounts: Sequence[Account], past: Past) -> list[dict[str, Any]]:
+    """The accounts that the config has no more, and that turns are still owed to."""
+    known = {account.id for account in accounts}
+    return [
+        {"account": name, "queued": counts.queued, "running": counts.running}
+        for name, counts in sorted(past.counts.items())
+        if name not in known and (counts.queued or counts.running)
+    ]
 
 
 def _refuse_the_unreadable(state: StateDir) -> None:
@@ -195,7 +210,11 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         "agent": account.agent.kind if account.agent else None,
         "state": str(word),
         "reason": reason,
-        "endpoint": {"url": said.get("url") if current else None, "pid": worker},
+        "endpoint": {
+            "url": said.get("url") if current else None,
+            "pid": worker,
+            "restarts": host.restarts.get(f"{ACCOUNTS}:{account.id}", 0),
+        },
         "bridge": {
             "state": found.bridge,
             "pid": bridge.get("pid") if current else None,

@@ -55,6 +55,7 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
             "",
             *_accounts(status, table.RUNNING, colour, width),
         ]
+    lines += _removed(status, width)
     if "others" in status:
         lines += ["", *_others(status["others"], width)]
     return "\n".join(lines) + "\n"
@@ -82,6 +83,17 @@ def _accounts(
             first, *rest = _wrapped(check["text"], width, lead, " " * len(lead))
             yield first.replace(word, _paint(word), 1) if colour else first
             yield from rest
+
+
+def _removed(status: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    for left in status.get("removed", ()):
+        owed = [f"{left[what]} {what}" for what in ("queued", "running") if left[what]]
+        told = (
+            f"{left['account']} is no longer in the config, and turns are owed to it:"
+            f" {', '.join(owed)}; `raftsup turn list {left['account']}` names them,"
+            " `raftsup turn cancel` ends one; they are run if the account comes back"
+        )
+        yield from _wrapped(told, width, "")
 
 
 def _folded(checks: Sequence[Mapping[str, Any]], fold: bool) -> Iterator[Mapping[str, Any]]:
@@ -119,7 +131,10 @@ def _program(
 ) -> Iterator[str]:
     state = program["state"]
     pid = f"  pid {program['pid']}" if program["pid"] else ""
-    yield f"{name}  {_paint(state) if colour else state}{pid}"
+    state_line = f"{name}  {_paint(state) if colour else state}{pid}"
+    if (restarts := program.get("restarts", 0)) > 0:
+        state_line = f"{state_line}  restarted {restarts}x"
+    yield state_line
     if program["reason"]:
         yield from _wrapped(program["reason"], width, _INDENT)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from raftsup.turn import State
+
 Facts = Mapping[str, Any]
 _GAP = "  "
 _NONE = "-"
@@ -53,6 +55,19 @@ def _turn(account: Facts, now: float) -> str:
     return _NONE if last is None else f"{last['state']} {age(now - last['at'])}"
 
 
+def _cut_off(account: Facts, now: float) -> str:
+    """Where no dispatcher runs, nothing runs."""
+    last = account["turns"]["last"]
+    if last is None or last["state"] != State.RUNNING:
+        return _turn(account, now)
+    return f"cut off {age(now - last['at'])}"
+
+
+def _restarts(account: Facts, _now: float) -> str:
+    """Of its worker and of its bridge: whatever died."""
+    return str(account["endpoint"]["restarts"] + account["bridge"]["restarts"])
+
+
 def _of(*path: str) -> Callable[[Facts, float], str]:
     def cell(account: Facts, _now: float) -> str:
         value: Any = account
@@ -83,7 +98,7 @@ RUNNING = (
     _LAST_TURN,
     Column("DONE", _of("turns", "done"), 9),
     Column("FAILED", _of("turns", "failed"), 7),
-    Column("RESTARTS", _of("bridge", "restarts"), 8),
+    Column("RESTARTS", _restarts, 8),
     Column("WAKES", _of("wakes", "accepted"), 10),
     Column("DUPL", _of("wakes", "duplicates"), 12),
     Column("REJ", _of("wakes", "rejected"), 11),
@@ -96,7 +111,7 @@ WRITTEN = (
     Column("AGENT", _of("agent"), 1, right=False),
     _LAST_WAKE,
     _QUEUED,
-    _LAST_TURN,
+    Column("LAST TURN", _cut_off, 3, least=len("running 12s")),
 )
 
 

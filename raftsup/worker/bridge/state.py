@@ -143,7 +143,7 @@ class Life:
     #: For people, beside any state but listening.
     reason: str = "not started yet"
     pid: int | None = None
-    #: Starts after the first.
+    #: Starts after the first of each worker, since the host began.
     restarts: int = 0
     #: Deaths in a row since it listened for ``Timings.healthy``.
     failures: int = 0
@@ -185,7 +185,7 @@ def started(life: Life, pid: int, now: float) -> Life:
         reason=CONNECTING,
         pid=pid,
         starts=life.starts + 1,
-        restarts=life.starts,
+        restarts=life.restarts + (life.starts > 0),
         since=now,
         heard_at=now,
         listening_since=0.0,
