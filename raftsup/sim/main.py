@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     token = _verb(
         verbs,
         "token",
-        "give an agent another token, and revoke the one that it had",
+        "give an agent another token, and revoke the one that it had; a simulator that is started"
+        " again knows only what the profiles have",
         "raftsup sim token support",
     )
     token.add_argument("token_agent", metavar="AGENT")
@@ -82,7 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--route", help="only requests of paths that begin so")
     fault.add_argument("--spec", help="for bridge: die, exit:N, hang, freeze, noise; @SECONDS")
     for verb in (send, messages, dots, token, fault):
-        verb.add_argument("--url", default=DEFAULT_URL)
+        verb.add_argument("--url", default=DEFAULT_URL,
+                          help=f"of a simulator with another --port (default {DEFAULT_URL})")  # fmt: skip
 
 
 def _verb(verbs: Any, name: str, text: str, example: str) -> Any:
