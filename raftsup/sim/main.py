@@ -83,8 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--route", help="only requests of paths that begin so")
     fault.add_argument("--spec", help="for bridge: die, exit:N, hang, freeze, noise; @SECONDS")
     for verb in (send, messages, dots, token, fault):
-        verb.add_argument("--url", default=DEFAULT_URL,
-                          help=f"of a simulator with another --port (default {DEFAULT_URL})")  # fmt: skip
+        told = f"of a simulator with another --port (default {DEFAULT_URL})"
+        verb.add_argument("--url", default=DEFAULT_URL, help=told)
 
 
 def _verb(verbs: Any, name: str, text: str, example: str) -> Any:
