@@ -153,8 +153,10 @@ CODES: Mapping[str, Known] = MappingProxyType(
             _ITSELF,
         ),
         "INVALID_JSON_RESPONSE": Known(
-            "what answers is not Raft as this CLI knows it: a proxy between, or a newer Raft",
-            f"{_ITSELF}; if it lasts, {_UPDATE}",
+            "what answers is not Raft as this CLI knows it: a proxy between, a newer Raft, or an"
+            " app's event that nobody has read",
+            f"{_ITSELF}; if it lasts, `raftsup turn run` with the account's name has its agent read"
+            f" its inbox; else {_UPDATE}",
         ),
         "INTERNAL_BUG": Known(
             "an error within the Raft CLI",
