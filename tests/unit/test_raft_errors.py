@@ -47,7 +47,9 @@ def test_each_code_has_a_meaning_and_commands_that_exist(code: str) -> None:
     means, fix = raft_errors.advice(code, WHO)
     assert means and "{" not in means + fix
     for command in re.findall(r"`([^`]+)`", means + fix):
-        assert re.match(r"npm i -g |raftsup (restart|logs|doctor|turn run)|npx raft ", command), command
+        assert re.match(r"npm i -g |raftsup (restart|logs|doctor|turn run)|npx raft ", command), (
+            command
+        )
     if CODES[code].lasting:
         assert fix, "who must do something is told what"
 
