@@ -141,8 +141,8 @@ def _facts(found: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]]:
     yield "dispatcher", _program(dispatcher["state"], dispatcher["pid"])
     endpoint = found["endpoint"]
     url = _program(endpoint["url"] or "none", endpoint["pid"])
-    yield "endpoint", f"{url}, {endpoint['restarts']} restarts"
-    yield "bridge", f"{_program(bridge['state'], bridge['pid'])}, {bridge['restarts']} restarts"
+    yield "endpoint", f"{url}, restarts: {endpoint['restarts']}"
+    yield "bridge", f"{_program(bridge['state'], bridge['pid'])}, restarts: {bridge['restarts']}"
     yield "last exit", bridge["lastExit"] or ""
     for number, line in enumerate(str(bridge["lastError"] or "").splitlines()):
         yield "" if number else "it said", line

@@ -103,7 +103,7 @@ def judge(
     if answer.refused:
         return bad(
             f"{who}: Raft refuses the credential of profile {profile}: {answer.refused}",
-            "its bridge ends at once: it takes no wake",
+            "its agent can neither read nor answer, and no bridge can start with it",
             cli.login,
             advice=_WHERE,
         )
