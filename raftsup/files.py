@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 #: Of a file that has not taken its place yet: ``.<name>.<random>.new``.
@@ -27,6 +28,34 @@ def replace(
     ``OSError``; whatever is raised, the old file stays and nothing is left beside it. Two writers
     do not disturb each other: the later one wins.
     """
+    with _beside(path, body, mode, owner, durable) as new:
+        last()
+        new.replace(path)
+    if durable:
+        _sync_folder(path.parent)
+
+
+def create(path: Path, body: bytes, *, mode: int = 0o600) -> bool:
+    """Puts a file with ``body`` at ``path``, on disk when this returns, if none is there; whether
+    it did. Of two writers the earlier one wins. Raises ``OSError``.
+    """
+    with _beside(path, body, mode, None, True) as new:
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            return False
+        finally:
+            new.unlink()
+    _sync_folder(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def _beside(
+    path: Path, body: bytes, mode: int, owner: tuple[int, int] | None, durable: bool
+) -> Iterator[Path]:
+    """A new file in the same folder; gone if what is done with it raises."""
+    # Not named by our pid: what a killed start left would stand in the way of the next with it.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     new = Path(name)
     try:
@@ -39,14 +68,15 @@ def replace(
             if durable:
                 file.flush()
                 os.fsync(descriptor)
-        last()
-        new.replace(path)
+        yield new
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

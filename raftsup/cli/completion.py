@@ -10,7 +10,8 @@ from typing import Any
 from raftsup import exit_codes
 from raftsup.cli.arguments import add_state_dir
 from raftsup.cli.context import state_of
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError
+from raftsup.config.load import load
 from raftsup.ops import shell
 from raftsup.supervisor import active_accounts
 

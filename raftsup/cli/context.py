@@ -9,8 +9,8 @@ from pathlib import Path
 
 from raftsup import paths
 from raftsup.config.accounts import normalise_id
-from raftsup.config.errors import Problem
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError, Problem
+from raftsup.config.load import load
 from raftsup.config.model import Config
 from raftsup.paths import StateDir, default_state_dir
 

@@ -11,7 +11,8 @@ from raftsup.cli import start
 from raftsup.cli.arguments import add_state_dir, seconds
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import complain, tell
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError
+from raftsup.config.load import load
 from raftsup.ops import lifecycle, raft_place, reload, rpc
 from raftsup.ops.service import control, detect
 from raftsup.paths import StateDir

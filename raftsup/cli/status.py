@@ -16,7 +16,7 @@ from raftsup import exit_codes
 from raftsup.cli.arguments import a_while, add_config, add_json, add_state_dir
 from raftsup.cli.context import loader_of, loader_within, state_of
 from raftsup.cli.output import colour_wanted, print_json
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.ops import raft_place
 from raftsup.ops import status as ops
 from raftsup.ops.status import render

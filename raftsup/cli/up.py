@@ -13,7 +13,7 @@ from raftsup import exit_codes, raft_home
 from raftsup.cli.arguments import add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import complain, here
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.ops import raft_place, rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile, reexec

@@ -16,7 +16,7 @@ from raftsup.config.schema import ROOT, SECTIONS
 from raftsup.config.validators import INVALID
 from raftsup.paths import default_config_path
 
-__all__ = ["ConfigError", "Problem", "load", "load_text"]
+__all__ = ["load", "load_text"]
 
 _ACCOUNT = 'profile: "<Raft CLI profile>", agentId: "<Raft agent id>"'
 _MINIMAL = f"{{ channels: {{ raft: {{ {_ACCOUNT}, agent: {EXAMPLE} }} }} }}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Agent, Config
 from raftsup.config.reader import unset_variable
 

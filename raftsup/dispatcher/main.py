@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from raftsup import exit_codes
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Config
 from raftsup.dispatcher.config_pipe import ConfigReceiver, DrainWithoutDeadline
 from raftsup.dispatcher.control_socket import Server, verbs_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
 from raftsup.ops.status.account_state import AccountState

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup.config.describe import describe
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
 from raftsup.errors import RaftsupError

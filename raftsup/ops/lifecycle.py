@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Config
 from raftsup.errors import RaftsupError
 from raftsup.ops import status

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 
 #: Seconds that a file must be still before it is read, and before what is wrong with it counts.
 SETTLE_S = 0.4

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from raftsup import __version__
 from raftsup.config import document
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Config
 from raftsup.errors import RaftsupError
 from raftsup.proc import lockfile

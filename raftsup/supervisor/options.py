@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.paths import StateDir
 from raftsup.supervisor import active_accounts, config_diff, programs

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raftsup import log
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import main as dispatcher
 from raftsup.dispatcher.config_pipe import ConfigReceiver

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Config
 from raftsup.dispatcher import config_pipe
 from raftsup.dispatcher import main as dispatcher

@@ -15,7 +15,6 @@ from typing import Any
 
 import falcon
 import orjson
-from gunicorn.http.errors import ParseException
 
 from raftsup import wake
 from raftsup.hook_token import TOKEN_VARIABLE, Run
@@ -25,6 +24,7 @@ from raftsup.wake import Refused, Wake
 from raftsup.worker import probe_key as worker_probe_key
 from raftsup.worker.activity import hooks as activity_hooks
 from raftsup.worker.activity.hooks import Report
+from raftsup.worker.http_server import BadFraming
 
 log = logging.getLogger("raftsup.worker")
 
@@ -234,7 +234,7 @@ def _read(req: falcon.Request) -> bytes:
     # The raw stream: bounded_stream is empty for a chunked body, media has no limit.
     try:
         body: bytes = req.stream.read(wake.BODY_LIMIT + 1)
-    except (OSError, ParseException):
+    except (OSError, BadFraming):
         raise Refused(400, "the body is not what the headers say it is") from None
     if len(body) > wake.BODY_LIMIT:
         raise _too_large()

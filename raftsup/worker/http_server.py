@@ -57,6 +57,8 @@ from raftsup.worker.request_buffer import Arrival, Limits, response
 
 log = logging.getLogger("raftsup.worker")
 
+#: What reading a request's body raises where its framing is wrong.
+BadFraming = http_errors.ParseException
 #: Requests answered at once. One wake is a commit of less than a millisecond.
 THREADS = 4
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError
+from raftsup.config.load import load
 from raftsup.config.model import Config
 
 AGENT = {"kind": "command", "command": ["agent"]}

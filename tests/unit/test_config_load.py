@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError
+from raftsup.config.load import load
 from raftsup.config.model import CommandAgent
 from tests.unit.config_trees import AGENT, config, config_text, problems, raft
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from raftsup.cli.main import main
 from raftsup.config import schema
 from raftsup.config.agent_kinds import KINDS, checks_of, schema_of
-from raftsup.config.errors import ErrorCollector, Location
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError, ErrorCollector, Location
 from raftsup.config.reader import resolve
 from raftsup.config.schema import ACCOUNT, SECTIONS
 from raftsup.config.validators import INVALID

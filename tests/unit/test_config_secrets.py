@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raftsup.config.agent_kinds import fields_of
 from raftsup.config.describe import describe
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import CommandAgent
 from raftsup.config.schema import ACCOUNT, CHANNEL, SECTIONS
 from tests.unit.config_trees import config, problems, raft

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError
+from raftsup.config.load import load
 from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
 from raftsup.config.schema import SECTIONS, snake, variable
 from raftsup.config.validators import parse_duration, parse_size, write_duration, write_size

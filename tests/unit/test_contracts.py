@@ -7,6 +7,8 @@ who leans on it is ``raftsup.supervisor._compat``, and ``raftsup.worker.http_ser
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import gunicorn.config
@@ -30,6 +32,7 @@ from supervisor.rpcinterface import SupervisorNamespaceRPCInterface
 from supervisor.states import RUNNING_STATES, STOPPED_STATES, ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
+import raftsup
 from raftsup.supervisor import _compat
 from raftsup.worker import http_server
 
@@ -254,3 +257,21 @@ def test_gunicorns_parser_refuses_with_the_classes_that_we_answer() -> None:
     )  # fmt: skip
     assert all(issubclass(kind, errors.ParseException) for kind in special)
     assert Request._expected_100_continue is False
+
+
+@pytest.mark.parametrize(
+    ("package", "modules"),
+    [
+        ("gunicorn", {"worker/http_server.py"}),
+        # supervisorctl itself, which is no internal.
+        ("supervisor", {"supervisor/_compat.py", "cli/ctl.py"}),
+    ],
+)
+def test_one_module_stands_before_each_foreign_package(package: str, modules: set[str]) -> None:
+    root = Path(raftsup.__file__).parent
+    users = {
+        str(source.relative_to(root))
+        for source in root.rglob("*.py")
+        if re.search(rf"^\s*(from|import) {package}\b", source.read_text(), re.MULTILINE)
+    }
+    assert users == modules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.supervisor.file_watch import (
     BROKEN_S,
     SETTLE_S,

@@ -51,3 +51,11 @@ def test_two_writers_of_names_that_differ_by_their_ends_do_not_disturb_each_othe
     for name in set(names):
         assert (tmp_path / name).read_bytes() == name.encode() * 100
     assert {entry.name for entry in tmp_path.iterdir()} == set(names)
+
+
+def test_of_two_who_create_a_file_the_first_wins(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    assert files.create(path, b"one")
+    assert not files.create(path, b"two")
+    assert path.read_bytes() == b"one" and path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["key.pem"]

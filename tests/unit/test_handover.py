@@ -11,7 +11,7 @@ import pytest
 
 from raftsup import __version__
 from raftsup.config import document
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Account, CommandAgent, Config
 from raftsup.proc import lockfile
 from raftsup.supervisor import handover

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from supervisor.states import ProcessStates, SupervisorStates
 
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Config, LedgerSettings, Turns
 from raftsup.dispatcher import main as dispatcher
 from raftsup.ops.reload import standing_lines

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.config.load import ConfigError, load
+from raftsup.config.errors import ConfigError
+from raftsup.config.load import load
 from raftsup.ops.service import control, detect, install, launchd, spec, systemd
 from raftsup.ops.service.control import Verb
 from raftsup.ops.service.detect import Manager, Place

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raftsup.config.load import ConfigError, Problem
+from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Account, Config
 from raftsup.config.placeholders import load_with_placeholders
 from raftsup.ops import raft_place, status

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raftsup import raft_errors
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.ops import bridge_log, raft_cli
 from raftsup.ops.checks.context import Scene, service_variables
 from raftsup.ops.checks.finding import Finding, Severity, bad, good, warning

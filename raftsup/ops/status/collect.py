@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from raftsup import __version__
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
 from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger

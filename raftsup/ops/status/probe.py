@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from raftsup.config.load import ConfigError
+from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.config.placeholders import load_with_placeholders, placeholders_in
 from raftsup.ops import live, raft_cli

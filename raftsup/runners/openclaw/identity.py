@@ -6,16 +6,14 @@ Source: ``docs/gateway/protocol/auth.md`` of openclaw 2026.9 and its signed text
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from raftsup import files
 from raftsup.errors import RaftsupError
 from raftsup.runners.openclaw import frames
 from raftsup.runners.openclaw.frames import Challenge, Device
@@ -51,18 +49,8 @@ def _make(path: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Whole or not at all, and the first of two that start at once wins.
-    # Not by our pid: what a killed start left would stand in the way of the next with that pid.
-    descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-    finally:
-        Path(fresh).unlink()
+    # The first of two that start at once wins.
+    files.create(path, pem)
 
 
 def device(key: Ed25519PrivateKey, challenge: Challenge, token: str) -> Device:
