@@ -176,9 +176,11 @@ def test_healing_leaves_a_lock_alone_that_may_be_being_written(tmp_path: Path) -
 
 def test_healing_never_removes_the_lock_of_a_living_bridge_of_the_profile(tmp_path: Path) -> None:
     path = tmp_path / "bridge.lock"
-    script = "import sys; sys.stdin.read()"
+    script = "import sys; print(flush=True); sys.stdin.read()"
     argv = [sys.executable, "-c", script, "--profile", "support", "agent", "bridge"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as bridge:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bridge:
+        assert bridge.stdout is not None
+        bridge.stdout.readline()  # before its exec is through, its environment cannot be read
         path.write_bytes(lock(bridge.pid))
         verdict = lockfile.heal(path, "support")
         elsewhere = tmp_path / "sales" / "bridge.lock"
