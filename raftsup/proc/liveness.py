@@ -22,6 +22,7 @@ def stopped(pid: int | None) -> bool:
         return False
 
 
-def by_signal(pid: int) -> str:
-    """What to tell of a stopped process."""
-    return f"pid {pid} is stopped by a signal; `kill -CONT {pid}` lets it go on"
+def by_signal(pid: int, name: str = "") -> str:
+    """What to tell of a stopped process; ``name``: of a program, "the bridge"."""
+    whose = f"{name} (pid {pid})" if name else f"pid {pid}"
+    return f"{whose} is stopped by a signal; `kill -CONT {pid}` lets it go on"

@@ -77,12 +77,18 @@ def test_a_bridge_ended_by_a_signal_without_a_name_is_restarted() -> None:
         assert host.account("support")["bridge"]["lastExit"] == "killed by signal 40"
 
 
-def test_a_stopped_bridge_does_not_look_healthy() -> None:
+def test_a_stopped_bridge_is_told_as_that_with_what_lets_it_go_on() -> None:
     with running(("support",)) as host:
         host.up()
         bridge = host.ready()["support"]["bridge"]["pid"]
         os.kill(bridge, signal.SIGSTOP)
         wait_for(lambda: host.account("support")["state"] == "degraded")
+        facts = host.account("support")
+        told = f"the bridge (pid {bridge}) is stopped by a signal; `kill -CONT {bridge}` lets it go"
+        assert facts["reason"].startswith(told)
+        assert (facts["bridge"]["state"], facts["bridge"]["pid"]) == ("stopped", bridge)
+        for command in ("status", "health", "doctor"):
+            assert f"kill -CONT {bridge}" in host.run(command).stdout
         os.kill(bridge, signal.SIGCONT)
         host.ready()
 

@@ -32,6 +32,7 @@ from raftsup.ops.checks.processes import Process, above
 from raftsup.ops.checks.registry import Check, Examined
 from raftsup.ops.raft_cli import CliTrouble, Whoami
 from raftsup.paths import StateDir
+from raftsup.proc.liveness import by_signal
 from raftsup.raft_errors import Who
 from raftsup.turn import State, Turn
 
@@ -211,6 +212,13 @@ def test_whoever_keeps_a_second_bridge_decides_how_it_is_stopped(
     assert words in found.mend + found.advice
 
 
+def test_a_second_bridge_that_is_stopped_is_told_as_that_and_hears_of_its_end() -> None:
+    other = replace(bridge(5, 4), stopped=True)
+    found = bridges.judge_other("a", other, {5: other}, lambda pid: None)
+    assert found.what.endswith("pid 5, stopped by a signal")
+    assert found.mend == "kill 5 && kill -CONT 5"
+
+
 def test_an_orphan_has_our_marks_is_not_below_our_host_and_is_not_who_asks() -> None:
     marks = {"RAFTSUP_STATE_DIR": "/s", "RAFTSUP_TURN": "3"}
     all_ = [
@@ -333,7 +341,7 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
         "reason": "bridge exited with 1 (BRIDGE_IDENTITY_MISMATCH)",
     }  # fmt: skip
     assert host.judge_account(account).mend.startswith("raftsup setup --account a --profile p ")
-    account["reason"] = "the worker, pid 7, is stopped by a signal; `kill -CONT 7` lets it go on"
+    account["reason"] = by_signal(7, "the bridge")
     assert host.judge_account(account).mend == "kill -CONT 7"
     account["reason"] = "bridge exited with 1 (PROFILE_FILE_UNREADABLE)"
     cli = Who("p", ("npx", "raft"), "agent-1", "https://raft.invalid")

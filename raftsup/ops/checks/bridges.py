@@ -155,12 +155,12 @@ def judge_other(
     folder_of: Callable[[int], Path | None],
 ) -> Finding:
     """``folder_of``: the state folder that a pid is the host of."""
-    mend, advice, whose = f"kill {process.pid}", "", ""
+    mend, advice, whose = process.kill, "", ", stopped by a signal" * process.stopped
     parents = list(above(process.pid, processes))[1:]
     for parent in parents:
         line = " ".join(parent.argv).strip()
         if line.startswith("raftsup: accounts"):
-            whose = f", below another raftsup (worker pid {parent.pid})"
+            whose += f", below another raftsup (worker pid {parent.pid})"
             folder = next(filter(None, (folder_of(p.pid) for p in parents)), None)
             mend = "raftsup status --deep"
             if folder:
@@ -168,7 +168,7 @@ def judge_other(
             advice = "that is to stop the other host; or disable the account in one of the two"
             break
         if any(Path(word).name.strip() in _GATEWAY for word in parent.argv):
-            whose, mend = f", below an OpenClaw Gateway (pid {parent.pid})", ""
+            whose, mend = f"{whose}, below an OpenClaw Gateway (pid {parent.pid})", ""
             advice = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
             break
     return bad(
@@ -191,7 +191,7 @@ def strays(scene: Scene) -> Iterator[Finding]:
         program = process.argv[0] if process.argv else "unnamed"
         yield warning(f"pid {process.pid} ({program}) is left of {of}, whose host is gone",
                       "it may still write, until the next turn of its lane kills it",
-                      f"kill {process.pid}")  # fmt: skip
+                      process.kill)  # fmt: skip
 
 
 def orphans(

@@ -15,6 +15,13 @@ class Process:
     argv: tuple[str, ...] = ()
     #: Empty where it is not this user's to read.
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: By a signal.
+    stopped: bool = False
+
+    @property
+    def kill(self) -> str:
+        """The command that ends it. What is stopped hears of that once it goes on."""
+        return f"kill {self.pid}" + f" && kill -CONT {self.pid}" * self.stopped
 
 
 def snapshot() -> dict[int, Process]:
@@ -25,7 +32,8 @@ def snapshot() -> dict[int, Process]:
         info = process.info
         if info["status"] != psutil.STATUS_ZOMBIE:
             argv, environ = tuple(info["cmdline"] or ()), info["environ"] or {}
-            found[process.pid] = Process(process.pid, info["ppid"] or 0, argv, environ)
+            stopped = info["status"] == psutil.STATUS_STOPPED
+            found[process.pid] = Process(process.pid, info["ppid"] or 0, argv, environ, stopped)
     return found
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from raftsup.config.model import Account
+from raftsup.proc.liveness import by_signal
 from raftsup.worker.bridge.state import silence_reason
 
 
@@ -43,9 +44,13 @@ class Found:
     reason: str = ""
     #: The bridge's process lives.
     bridge_alive: bool = False
+    #: Its pid if a signal stopped it.
+    bridge_stopped: int | None = None
     #: Seconds since the bridge said anything.
     silence: float = 0.0
     dispatcher: bool = False
+    #: Its pid if a signal stopped it.
+    dispatcher_stopped: int | None = None
     #: It does not answer, but was started a moment ago.
     dispatcher_comes: bool = False
     #: Why its lane starts nothing now; "" if it does.
@@ -77,10 +82,15 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return _without_worker(account, found)
     if not found.answers:
         return _without_endpoint(account, found)
+    if (pid := found.bridge_stopped) is not None:
+        return AccountState.DEGRADED, by_signal(pid, "the bridge")
     if found.bridge != "listening" or not found.bridge_alive:
         return _without_bridge(found)
     if found.dispatcher_comes and not found.dispatcher:
         return AccountState.STARTING, "the dispatcher has just been started"
+    if (pid := found.dispatcher_stopped) is not None:
+        why = by_signal(pid, "the dispatcher")
+        return AccountState.DEGRADED, f"{why}; until then wakes are accepted, none is run"
     if not found.dispatcher:
         return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
     if found.lane:
@@ -95,7 +105,7 @@ def _without_bridge(found: Found) -> tuple[AccountState, str]:
         case "silent":
             return AccountState.DEGRADED, silence_reason(found.silence)
         case "listening" | "connecting" if not found.bridge_alive:
-            return AccountState.DEGRADED, "the bridge's process has just died, or is stopped"
+            return AccountState.DEGRADED, "the bridge's process has just died"
         case "connecting":
             return AccountState.CONNECTING, found.reason
         case state:
@@ -133,8 +143,7 @@ def _without_worker(account: Account, found: Found) -> tuple[AccountState, str]:
 
 def _without_endpoint(account: Account, found: Found) -> tuple[AccountState, str]:
     if (pid := found.stopped) is not None:
-        why = f"the worker, pid {pid}, is stopped by a signal; `kill -CONT {pid}` lets it go on"
-        return AccountState.DEGRADED, why
+        return AccountState.DEGRADED, by_signal(pid, "the worker")
     if found.process == "starting":
         return AccountState.STARTING, "the endpoint does not listen yet"
     if not found.reported:

@@ -176,11 +176,12 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
     latest = past.latest.get(account.id, Latest())
     lock = state.reports / f"{account.id}.lock"
     worker = lockfile.holder(lock)
-    stopped = liveness.stopped(worker)
     said = status_file.read(state.report(account.id)) or {}
     bridge = said.get("bridge", {})
     # The report of a dead worker tells what was, not what is.
     current = worker is not None and said.get("pid") == worker
+    stopped = _stopped(worker)
+    bridge_stopped = _stopped(bridge.get("pid")) if current else None
     info = None
     if host.processes is not None:
         info = host.processes.get(
@@ -190,14 +191,16 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         process=info["statename"].lower() if info else None,
         remark=info["spawnerr"] if info else "",
         worker=worker is not None,
-        stopped=worker if stopped else None,
+        stopped=stopped,
         reported=current,
-        answers=current and not stopped and _answers(said.get("url", "")),
+        answers=current and stopped is None and _answers(said.get("url", "")),
         bridge=bridge.get("state", "stopped") if current else "stopped",
         reason=bridge.get("reason", "") if current else "",
         bridge_alive=current and liveness.lives(bridge.get("pid")),
+        bridge_stopped=bridge_stopped,
         silence=time.time() - bridge.get("heardAt", 0.0),
         dispatcher=host.answer is not None,
+        dispatcher_stopped=_stopped(host.dispatcher["pid"]),
         dispatcher_comes=host.dispatcher["state"] == "starting",
         lane=_lane_note(account, host.answer or {}),
         held=(host.answer or {}).get("held", {}).get(account.id, 0),
@@ -216,7 +219,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
             "restarts": host.restarts.get(f"{ACCOUNTS}:{account.id}", 0),
         },
         "bridge": {
-            "state": found.bridge,
+            "state": found.bridge if bridge_stopped is None else "stopped",
             "pid": bridge.get("pid") if current else None,
             "restarts": bridge.get("restarts", 0) if current else 0,
             "lastExit": bridge.get("lastExit"),
@@ -265,6 +268,11 @@ def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
             f" {wait:.0f} s; `raftsup turn list {account.id}` shows why"
         )
     return ""
+
+
+def _stopped(pid: int | None) -> int | None:
+    """The process if a signal stopped it."""
+    return pid if liveness.stopped(pid) else None
 
 
 def _answers(url: str) -> bool:
