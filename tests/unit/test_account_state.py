@@ -49,7 +49,7 @@ WELL = Found(
         (replace(WELL, dispatcher=False, dispatcher_stopped=9), "degraded", "`kill -CONT 9`"),
         (replace(WELL, bridge="connecting", reason="up to 25 s"), "connecting", "up to 25 s"),
         (replace(WELL, bridge="connecting", bridge_alive=False), "degraded", "just died"),
-        (replace(WELL, bridge="silent", silence=120.0), "degraded", "is silent for 120 s"),
+        (replace(WELL, bridge="silent", reason="no word"), "degraded", "no word"),
         (replace(WELL, bridge="waiting", reason="exited with 1"), "degraded", "exited with 1"),
         (replace(WELL, bridge="missing", reason="install it"), "degraded", "install it"),
         (replace(WELL, bridge="blocked", reason="pid 7"), "degraded", "pid 7"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,6 +46,10 @@ def end(
     return bridge_state.ended(
         life, exit_text=how, stderr=stderr, who=WHO, now=at, random=0.0, timings=TIMES
     )
+
+
+def silent(life: Life, at: float) -> Life:
+    return bridge_state.silent(life, "support", at, TIMES)
 
 
 def fatal(life: Life, code: str, message: str = "") -> Life:
@@ -187,10 +192,14 @@ def test_a_wake_in_the_middle_of_a_pass_is_no_end_of_it() -> None:
     assert life.state is BridgeState.CONNECTING
 
 
-def test_silence_is_told_in_seconds_and_ends_with_a_word() -> None:
-    life = bridge_state.silent(after("listening_idle"), NOON + 91)
+def test_silence_is_told_with_what_ends_it_and_ends_with_a_word() -> None:
+    life = silent(after("listening_idle"), NOON + 91)
     assert (life.state, life.listening_since) == (BridgeState.SILENT, 0.0)
-    assert life.reason == "the bridge is silent for 91 s; a healthy one speaks every 25 s"
+    spoke = time.strftime("%H:%M:%S", time.localtime(NOON))
+    assert life.reason == (
+        f"the bridge has said nothing since {spoke}, a healthy one speaks every 25 s; after 180 s"
+        " of silence it is restarted by itself, `raftsup ctl restart accounts:support` does it now"
+    )
     assert life.listened_at == NOON
     assert lifecycle(life, "listening_idle", at=NOON + 92).healthy
     unknown = bridge_state.said(life, {"type": "reconcile_peek"}, NOON + 92, TIMES)
@@ -272,7 +281,7 @@ def test_a_healthy_spell_counts_also_where_something_went_wrong_before_the_end(l
         case "fatal":
             life = bridge_state.said(life, {"type": "bridge_fatal", "errorCode": "X"}, gone, TIMES)
         case _:
-            life = bridge_state.silent(life, gone)
+            life = silent(life, gone)
     assert end(life, at=gone + 1)[0].failures == 1
     assert end(start(Life(failures=7)), at=gone)[0].failures == 8
 
@@ -448,7 +457,7 @@ def test_any_history_leaves_a_life_that_makes_sense(
                 case "say":
                     life = bridge_state.said(life, what, now, TIMES)
                 case "silent":
-                    life = bridge_state.silent(life, now)
+                    life = silent(life, now)
                 case "end":
                     life, delay = bridge_state.ended(
                         life, exit_text="exited with 1", stderr=what, who=WHO, now=now,

@@ -343,6 +343,8 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
     assert host.judge_account(account).mend.startswith("raftsup setup --account a --profile p ")
     account["reason"] = by_signal(7, "the bridge")
     assert host.judge_account(account).mend == "kill -CONT 7"
+    silent = {**account, "bridge": {"state": "silent"}, "reason": "it has said nothing"}
+    assert host.judge_account(silent).mend == "raftsup ctl restart accounts:a"
     account["reason"] = "bridge exited with 1 (PROFILE_FILE_UNREADABLE)"
     cli = Who("p", ("npx", "raft"), "agent-1", "https://raft.invalid")
     mend = host.judge_account(account, cli).mend

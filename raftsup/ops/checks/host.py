@@ -49,6 +49,7 @@ _MENDS = {
     "missing": ("raftsup restart", "type it in a shell in which `raft --help` works; a service:"
                 " `raftsup install --force` first"),
     "revoked": _LOGIN,
+    "silent": ("raftsup ctl restart accounts:{account}", "it is also restarted by itself"),
     "blocked": ("raftsup ctl restart accounts:{account}", "once the other bridge has ended, see"
                 " `other bridges` above; it is also tried again by itself"),
 }  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any
 
 from raftsup.config.model import Account
 from raftsup.proc.liveness import by_signal
-from raftsup.worker.bridge.state import silence_reason
 
 
 class AccountState(StrEnum):
@@ -46,8 +45,6 @@ class Found:
     bridge_alive: bool = False
     #: Its pid if a signal stopped it.
     bridge_stopped: int | None = None
-    #: Seconds since the bridge said anything.
-    silence: float = 0.0
     dispatcher: bool = False
     #: Its pid if a signal stopped it.
     dispatcher_stopped: int | None = None
@@ -102,8 +99,6 @@ def _without_bridge(found: Found) -> tuple[AccountState, str]:
     match found.bridge:
         case "stopped":
             return AccountState.STARTING, found.reason
-        case "silent":
-            return AccountState.DEGRADED, silence_reason(found.silence)
         case "listening" | "connecting" if not found.bridge_alive:
             return AccountState.DEGRADED, "the bridge's process has just died"
         case "connecting":

@@ -198,7 +198,6 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         reason=bridge.get("reason", "") if current else "",
         bridge_alive=current and liveness.lives(bridge.get("pid")),
         bridge_stopped=bridge_stopped,
-        silence=time.time() - bridge.get("heardAt", 0.0),
         dispatcher=host.answer is not None,
         dispatcher_stopped=_stopped(host.dispatcher["pid"]),
         dispatcher_comes=host.dispatcher["state"] == "starting",

@@ -232,7 +232,7 @@ class Bridge:
             return False
         silence = time.monotonic() - self._heard_at
         if silence >= self.timings.silence and self.life.state is not BridgeState.SILENT:
-            self._become(state.silent(self.life, time.time()))
+            self._become(state.silent(self.life, self.account, time.time(), self.timings))
         return silence >= self.timings.restart
 
     def _is_replaced(self) -> bool:

@@ -306,19 +306,19 @@ def _retry_reason(raw: Mapping[str, Any]) -> str:
     return words
 
 
-def silent(life: Life, now: float) -> Life:
-    """After ``Timings.silence`` without a word."""
+def silent(life: Life, account: str, now: float, timings: Timings) -> Life:
+    """After ``Timings.silence`` without a word. ``account``: whose bridge it is."""
     return replace(
         life,
         state=advance(life.state, Event.SILENCE),
-        reason=silence_reason(now - life.heard_at),
+        reason=(
+            f"the bridge has said nothing since {_clock(life.heard_at)}, a healthy one speaks every"
+            f" 25 s; after {timings.restart:g} s of silence it is restarted by itself,"
+            f" `raftsup ctl restart accounts:{account}` does it now"
+        ),
         spell=_longest_spell(life, now),
         listening_since=0.0,
     )
-
-
-def silence_reason(seconds: float) -> str:
-    return f"the bridge is silent for {seconds:.0f} s; a healthy one speaks every 25 s"
 
 
 def ended(
@@ -348,7 +348,7 @@ def ended(
         fix = "`raftsup logs` has its last words" if stderr else ""
     what = f"bridge {exit_text}" + (f" ({code})" if code else "")
     quoted = f'"{message}"' if message else ""
-    next_start = f"next start {_at(now + delay)}"
+    next_start = f"next start at {_clock(now + delay)}"
     if found and found.credential:
         next_start += ", or as soon as the profile is signed in"
     return (
@@ -383,7 +383,7 @@ def not_started(
     delay = timings.slow.delay(failures, random)
     reason = (
         f"the Raft CLI cannot be started ({why}); install it (npm i -g @botiverse/raft), check"
-        f" with `raft --help` that the PATH of this host has it; next try {_at(now + delay)}"
+        f" with `raft --help` that the PATH of this host has it; next try at {_clock(now + delay)}"
     )
     return (
         replace(
@@ -403,7 +403,7 @@ def not_started(
 def locked_out(life: Life, why: str, due: float) -> Life:
     """After a start that another bridge of the profile prevented; ``due``: the next."""
     state = advance(life.state, Event.LOCKED_OUT)
-    return replace(life, state=state, reason=f"{why}; next try {_at(due)}")
+    return replace(life, state=state, reason=f"{why}; next try at {_clock(due)}")
 
 
 def unlocked(life: Life, why: str) -> Life:
@@ -421,6 +421,6 @@ def stopped(life: Life, now: float, timings: Timings) -> Life:
     )
 
 
-def _at(moment: float) -> str:
+def _clock(moment: float) -> str:
     """A clock time: a text that says "in 40 s" is wrong a second later."""
-    return time.strftime("at %H:%M:%S", time.localtime(moment))
+    return time.strftime("%H:%M:%S", time.localtime(moment))
