@@ -38,6 +38,7 @@ ACCOUNT_SHAPE: dict[str, Any] = {
         "lastExit": (str, type(None)),
         "lastError": (str, type(None)),
         "heardAt": (float, type(None)),
+        "heardAgo": (float, type(None)),
         "graceUntil": (float, type(None)),
         "log": (str, type(None)),
     },

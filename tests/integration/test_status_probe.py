@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import stat
 from typing import Any
@@ -43,6 +44,8 @@ def test_a_host_that_is_well_passes_each_step_and_owes_nothing_for_it() -> None:
             assert list(checks) == steps and all(c["good"] for c in checks.values()), checks
         assert "0.0.24" in found["support"]["cli"]["text"]
         assert "agent-support" in found["support"]["profile"]["text"]
+        assert re.search(r"listens, pid \d+, heard \d+ s ago$", found["support"]["bridge"]["text"])
+        assert 0 <= host.account("support")["bridge"]["heardAgo"] < 60
         shown = host.run("status", "--probe")
         assert shown.returncode == exit_codes.OK and shown.stdout.count("\n    ok ") == 12
         # The key opens no more than that: not the activity, and no check of a wake less.

@@ -18,6 +18,7 @@ def account(name: str, state: str = "ready", reason: str = "") -> dict[str, Any]
         "endpoint": {"url": "http://127.0.0.1:4711/wake", "pid": 11, "restarts": 0},
         "bridge": {
             "state": "listening", "pid": 12, "restarts": 3, "lastExit": None, "lastError": None,
+            "heardAt": NOW - 7, "heardAgo": 7.0,
         },
         "wakes": {"accepted": 40, "duplicates": 5, "rejected": 6, "lastAt": NOW - 125},
         "turns": {

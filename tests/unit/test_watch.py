@@ -22,6 +22,9 @@ LANE = "its turns keep failing (2 in a row): none starts in the next {} s; look"
 def test_the_mere_passing_of_time_is_no_news() -> None:
     before = status(account("a", "degraded", LANE.format(12)))
     after = {**status(account("a", "degraded", LANE.format(9))), "at": before["at"] + 3}
+    for whole, seconds in ((before, 7.0), (after, 2.0)):
+        whole["accounts"][0]["bridge"] |= {"heardAt": seconds, "heardAgo": seconds}
+        whole["accounts"][0]["probe"] = [{"good": True, "text": f"heard {seconds:.0f} s ago"}]
     assert settled(before) == settled(after)
 
 

@@ -224,6 +224,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
             "lastExit": bridge.get("lastExit"),
             "lastError": bridge.get("lastError"),
             "heardAt": bridge.get("heardAt") if current else None,
+            "heardAgo": _ago(bridge.get("heardAt")) if current else None,
             "graceUntil": account_state.grace_until(bridge) if current else None,
             "log": bridge.get("log") or None,
         },
@@ -241,6 +242,11 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
             "last": _last(latest.turn),
         },
     }
+
+
+def _ago(moment: float | None) -> float | None:
+    """Seconds since; None: never."""
+    return max(0.0, round(time.time() - moment, 1)) if moment else None
 
 
 def _last(turn: Turn | None) -> dict[str, Any] | None:

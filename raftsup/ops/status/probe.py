@@ -131,7 +131,8 @@ def _bridge(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Check:
     if status["source"] == "config":
         return say(None, "not tried: no host runs here")
     if bridge["state"] == "listening" and lives(bridge["pid"]):
-        return say(True, f"it listens, pid {bridge['pid']}")
+        heard = f"heard {bridge['heardAgo']:.0f} s ago"
+        return say(True, f"it listens, pid {bridge['pid']}, {heard}", heard)
     return say(False, facts["reason"] or f"it is {bridge['state']}")
 
 

@@ -8,26 +8,31 @@ import re
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 #: The alternate screen, no cursor, no wrapping of what is wider; and all of it undone.
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
-#: The seconds that a sentence counts down.
+#: The seconds that a sentence counts, and what else changes by the mere passing of time.
 _SECONDS = re.compile(r"\d+ s\b")
+_PASSING = ("at", "heardAt", "heardAgo")
 
 Look = Callable[[], dict[str, Any]]
 
 
-def settled(status: Mapping[str, Any]) -> dict[str, Any]:
+def settled(status: Any) -> Any:
     """``status`` without what changes by the mere passing of time: equal means no news."""
-    accounts = [
-        {**account, "reason": _SECONDS.sub("… s", account["reason"])}
-        for account in status.get("accounts", ())
-    ]
-    return {**status, "at": None, "accounts": accounts}
+    match status:
+        case dict():
+            return {key: settled(told) for key, told in status.items() if key not in _PASSING}
+        case list():
+            return [settled(told) for told in status]
+        case str():
+            return _SECONDS.sub("… s", status)
+        case _:
+            return status
 
 
 def frame(text: str, rows: int) -> str:
