@@ -144,6 +144,8 @@ def standing_lines(found: Mapping[str, Any] | None, most: int = 3) -> list[str]:
     """How the running config stands to its file, for a person; [] where nothing is to be said."""
     if found is None or found["state"] == "applied":
         return []
+    if found["state"] == "changed":
+        return ["changed, not loaded yet"]
     if found["state"] == "refused":
         problems = [problem(told) for told in found["problems"]]
         lines = ["refused: the running config stays until the file is mended", *problems[:most]]

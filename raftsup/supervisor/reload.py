@@ -48,7 +48,8 @@ class ConfigState(TypedDict):
     #: The file, and what is applied by itself when it changes (``supervisor.reload``).
     path: str
     mode: str
-    #: ``applied``, ``differs`` or ``refused``.
+    #: ``applied``, ``differs``, ``refused``, or ``changed``: it was saved or removed since it was
+    #: read, and the rest is about what it said then (``file_watch``).
     state: str
     #: Why it is refused.
     problems: list[ProblemDocument]
@@ -87,11 +88,11 @@ class Reloads:
         self._parent, self._options, self._now = parent, parent.options, now
         config: Config = self._options.raftsup
         self._path = config.path or default_config_path(self._options.environ)
-        # It is read a second time: it may have been saved since the first, or be broken already
-        # (``handover``). A host that began without a file waits for one.
-        seen = file_watch.look(self._path)
+        # It is read a second time, at once: it may have been saved since the first, or be broken
+        # already (``handover``). A host that began without a file waits for one.
+        self._read = seen = file_watch.look(self._path)
         waits = seen is None and config.path is None
-        self._watched = file_watch.Watched(seen, self._now(), done=waits)
+        self._watched = file_watch.Watched(seen, self._now() - file_watch.BROKEN_S, done=waits)
         #: What the file said when it was good last.
         self.file = config
         self._problems: Sequence[Problem] = ()
@@ -118,7 +119,9 @@ class Reloads:
         """How the config in force stands to the file."""
         found = config_diff.open_changes(config_diff.changes(self._options.raftsup, self.file))
         busy = self.busy() or self._options.mood == SupervisorStates.RESTARTING
-        if self._problems:
+        if not busy and file_watch.look(self._path) != self._read:
+            word, command = "changed", ""
+        elif self._problems:
             word, command = "refused", "raftsup config check"
         else:
             word = "differs" if found or busy else "applied"
@@ -161,6 +164,7 @@ class Reloads:
         if self._problems:
             self._options.logger.info(f"{self._path} is mended")
         self.file, self._problems = file, ()
+        self._read = file_watch.look(self._path)
 
     def tell_dispatcher(self) -> None:
         """Send the config in force to a dispatcher that runs; a new one has it anyway."""
@@ -266,6 +270,7 @@ class Reloads:
         if list(self._problems) != error.problems:
             self._options.logger.error(f"the config is refused, what runs stays as it is: {error}")
         self._problems = tuple(error.problems)
+        self._read = file_watch.look(self._path)
 
     # -- what it is made of
 

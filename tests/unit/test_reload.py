@@ -282,6 +282,35 @@ def test_a_file_that_went_or_came_while_the_host_started_is_noticed(
     assert made.state()["state"] == state
 
 
+def test_a_file_that_was_broken_before_the_host_restarted_is_refused_at_its_first_look(
+    tmp_path: Path, clock: Clock
+) -> None:
+    _, options = reloads(tmp_path / "file", clock)
+    options.load = refused  # type: ignore[method-assign]
+    made = Reloads(parent(options), clock)
+    made.tick()
+    assert made.state()["state"] == "refused"
+
+
+def test_a_file_that_is_saved_is_told_as_changed_until_it_was_read(
+    tmp_path: Path, clock: Clock
+) -> None:
+    made, options = reloads(tmp_path / "file", clock)
+    assert made.state()["state"] == "applied"
+    options.path.write_text("2")
+    assert (made.state()["state"], made.state()["next"]) == ("changed", "")
+    settle(made, clock)
+    assert made.state()["state"] == "applied"
+    options.load = refused  # type: ignore[method-assign]
+    for how in (lambda: options.path.write_text(""), options.path.unlink):
+        how()
+        made.tick()
+        assert made.state()["state"] == "changed"
+        clock.now += BROKEN_S
+        made.tick()
+        assert made.state()["state"] == "refused"
+
+
 def refused() -> Config:
     raise ConfigError([Problem("file", "is broken", "mend it")])
 

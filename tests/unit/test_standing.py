@@ -32,6 +32,8 @@ def test_a_difference_is_told_with_what_applies_it() -> None:
         "differs from the file: `raftsup restart` applies it", "ledger.mapSize (host)",
     ]  # fmt: skip
     assert reload.standing_lines(config("differs")) == ["is being applied"]
+    changed = config("changed", problems=[{"where": "f", "what": "w", "hint": "h"}])
+    assert reload.standing_lines(changed) == ["changed, not loaded yet"]
 
 
 @pytest.mark.parametrize("host", [True, False])
