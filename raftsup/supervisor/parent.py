@@ -91,20 +91,18 @@ class Parent(BaseParent):
 
     def _kill_silent(self, now: float) -> None:
         limit = self.options.raftsup.supervisor.watchdog
-        pulses = [
-            watchdog.Pulse(
-                process.config.title, process.pid, process.laststart, self._beat(process)
-            )
-            for process in self._processes()
-            if process.pid and (process.state in RUNNING_STATES or self.drain.awaits(process))
-        ]
-        for pulse in watchdog.silent(pulses, now, limit, self._awake_since):
-            self.options.logger.critical(
-                f"{pulse.name} (pid {pulse.pid}) has not proved itself alive for {limit:g} s:"
-                " killing it"
-            )
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pulse.pid, signal.SIGKILL)
+        for process in self._processes():
+            if not process.pid:
+                continue
+            if process.state not in RUNNING_STATES and not self.drain.awaits(process):
+                continue
+            seen = (process.laststart, self._beat(process), self._awake_since)
+            if watchdog.is_silent(seen, now, limit):
+                process.killed = f"silent for {limit:g} s, killed by the watchdog"
+                title = f"{process.config.title} (pid {process.pid})"
+                self.options.logger.critical(f"{title}: {process.killed}")
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def _tell_service_manager(self) -> None:
         wanted = [p for p in self._processes() if p.state != ProcessStates.STOPPED]

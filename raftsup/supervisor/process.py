@@ -35,6 +35,8 @@ class ForkedProcess(BaseProcess):
     deaths = 0
     #: Deaths that nobody asked for, since the host began.
     restarts = 0
+    #: Why the watchdog has killed it; "" until it does.
+    killed = ""
 
     def get_execv_args(self) -> tuple[str, list[str]]:
         # Nothing is exec'd, so nothing can be missing.
@@ -83,6 +85,10 @@ class ForkedProcess(BaseProcess):
 
     def finish(self, pid: int, sts: int) -> None:
         asked, alive_for = self.killing, time.time() - self.laststart
+        code, ended = decode_wait_status(sts)
+        if code == exit_codes.HUNG:
+            ended = "its endpoint gave no answer, so it ended itself"
+        ended, self.killed = self.killed or ended, ""
         super().finish(pid, sts)
         if asked:
             self.deaths = 0
@@ -90,7 +96,7 @@ class ForkedProcess(BaseProcess):
         self.restarts += 1
         self.deaths = 1 if alive_for >= HEALTHY_S else self.deaths + 1
         delay = RESTART.delay(self.deaths, random.random())  # noqa: S311 - jitter
-        why = f"{decode_wait_status(sts)[1]}; start {self.deaths + 1} in {delay:.1f} s"
+        why = f"{ended}; start {self.deaths + 1} in {delay:.1f} s"
         self.back_off(delay, why, time.time())
         self.config.options.logger.warn(f"{self.config.title}: {why}")
 

@@ -141,7 +141,10 @@ def test_a_hung_worker_is_killed_and_restarted(host: Host) -> None:
     host.ready()
     # The others, watched by the same rule, are none the worse for it.
     assert without(pids(host), "support") == without(before, "support")
-    assert f"accounts:support (pid {before['support']}) has not proved itself alive" in host.said()
+    why = "silent for 4 s, killed by the watchdog"
+    assert f"accounts:support (pid {before['support']}): {why}" in host.said()
+    # The same stands in ``status`` until it runs again.
+    assert f"accounts:support: {why}; start 2 in" in host.said()
 
 
 def test_a_hung_dispatcher_is_killed_and_restarted(host: Host) -> None:
