@@ -50,6 +50,10 @@ class Interface(BaseInterface):
         )
         return [[added, changed, removed]]
 
+    def getProcessInfo(self, name: str) -> dict[str, Any]:
+        """supervisor's, with the deaths that nobody asked for since the host began."""
+        return {**super().getProcessInfo(name), "restarts": self._one(name)[1].restarts}
+
     def _update(self, text: str) -> None:
         if self.supervisord.options.mood < SupervisorStates.RUNNING:
             raise RPCError(Faults.SHUTDOWN_STATE, self.supervisord.ending())
@@ -72,14 +76,6 @@ class Interface(BaseInterface):
     def configState(self) -> str:
         """How the running config stands to its file: JSON, see ``reload.ConfigState``."""
         return self._json(self.supervisord.reloads.state())
-
-    def restarts(self) -> dict[str, int]:
-        """Unasked deaths of each program since the host began, by ``group:name``."""
-        return {
-            f"{group.config.name}:{name}": process.restarts
-            for group in self.supervisord.process_groups.values()
-            for name, process in group.processes.items()
-        }
 
     def drain(self, timeout: float) -> bool:
         """Accept and start nothing more, wait ``timeout`` seconds (below 0: as long as it takes)

@@ -215,7 +215,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         "endpoint": {
             "url": said.get("url") if current else None,
             "pid": worker,
-            "restarts": host.restarts.get(f"{ACCOUNTS}:{account.id}", 0),
+            "restarts": host_state.restarts(info),
         },
         "bridge": {
             "state": found.bridge if bridge_stopped is None else "stopped",

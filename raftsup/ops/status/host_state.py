@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from raftsup.dispatcher import control_client
@@ -16,7 +16,6 @@ from raftsup.proc.liveness import by_signal, stopped
 _PARENT, _DISPATCHER = 5.0, 2.0
 #: Seconds after its start when a dispatcher that has not answered yet is no longer "starting".
 _COMES_UP = 10.0
-_PROGRAM = "dispatcher:dispatcher"
 _SILENT = "it does not answer yet"
 
 Facts = Mapping[str, Any]
@@ -31,8 +30,6 @@ class HostState:
     processes: dict[str, Any] | None
     #: The dispatcher's own words; None where it does not answer.
     answer: dict[str, Any] | None
-    #: Unasked deaths by name, since the host began.
-    restarts: Mapping[str, int] = field(default_factory=dict)
 
 
 def look(state: StateDir) -> HostState:
@@ -40,8 +37,7 @@ def look(state: StateDir) -> HostState:
     asleep = stopped(parent)
     # Nothing would be the answer, after all of its time.
     processes, trouble = (None, None) if asleep else _processes(state)
-    restarts = {} if processes is None else _restarts(state)
-    info = (processes or {}).get(_PROGRAM)
+    info = (processes or {}).get("dispatcher:dispatcher")
     pid = lockfile.holder(state.dispatcher_lock)
     paused = stopped(pid)
     answer = None if paused else _ask(state)
@@ -53,12 +49,19 @@ def look(state: StateDir) -> HostState:
             "state": told[0],
             "pid": answer["pid"] if answer else pid,
             "reason": told[1],
-            "restarts": restarts.get(_PROGRAM, 0),
+            "restarts": restarts(info),
         },
         processes,
         answer,
-        restarts,
     )
+
+
+def restarts(info: Facts | None) -> int:
+    """Deaths that nobody asked for, of a program of supervisor's; 0 where it does not count them:
+    an older host.
+    """
+    count: int = (info or {}).get("restarts", 0)
+    return count
 
 
 def of_supervisor(
@@ -119,14 +122,6 @@ def _processes(state: StateDir) -> tuple[dict[str, Any] | None, Exception | None
     except (rpc.ParentDown, rpc.ParentRefused) as error:
         return None, error
     return {f"{info['group']}:{info['name']}": info for info in infos}, None
-
-
-def _restarts(state: StateDir) -> dict[str, int]:
-    try:
-        answer: dict[str, int] = rpc.call(state, "restarts", patience=_PARENT)
-    except (rpc.ParentDown, rpc.ParentRefused):
-        return {}  # it has just ended, or is older than the question
-    return answer
 
 
 def _ask(state: StateDir) -> dict[str, Any] | None:

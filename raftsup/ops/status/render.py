@@ -131,10 +131,8 @@ def _program(
 ) -> Iterator[str]:
     state = program["state"]
     pid = f"  pid {program['pid']}" if program["pid"] else ""
-    state_line = f"{name}  {_paint(state) if colour else state}{pid}"
-    if (restarts := program.get("restarts", 0)) > 0:
-        state_line = f"{state_line}  restarted {restarts}x"
-    yield state_line
+    again = f"  restarted {count}x" if (count := program.get("restarts", 0)) else ""
+    yield f"{name}  {_paint(state) if colour else state}{pid}{again}"
     if program["reason"]:
         yield from _wrapped(program["reason"], width, _INDENT)
 

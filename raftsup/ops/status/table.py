@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -111,7 +111,7 @@ WRITTEN = (
     Column("AGENT", _of("agent"), 1, right=False),
     _LAST_WAKE,
     _QUEUED,
-    Column("LAST TURN", _cut_off, 3, least=len("running 12s")),
+    replace(_LAST_TURN, cell=_cut_off),
 )
 
 

@@ -246,9 +246,10 @@ class Bridge:
         child.read()
         if child.pid is None or before is not None:
             return False
-        LOG.info(say("bridge.started", pid=child.pid, restarts=self.life.starts))
+        life = state.started(self.life, child.pid, time.time())
+        LOG.info(say("bridge.started", pid=child.pid, restarts=life.restarts))
         self._heard_at = time.monotonic()
-        self._become(state.started(self.life, child.pid, time.time()))
+        self._become(life)
         return True
 
     def _hear_event(self, line: bytes) -> None:
