@@ -13,6 +13,7 @@ inside a transaction, so no process ever holds a turn in a state of its own.
       |---RETRY / INTERRUPT / POSTPONE--|
     queued --CANCEL--> cancelled
     failed | timed_out | cancelled --REOPEN--> queued  (an operator's word, never by itself)
+    failed | timed_out --DISMISS--> cancelled          (nobody waits for it any more)
 """
 
 from __future__ import annotations
@@ -44,9 +45,12 @@ class Event(StrEnum):
     INTERRUPT = "interrupt"  # the host went down under it: not the turn's failure
     POSTPONE = "postpone"  # the host could not run it now: not the turn's failure either
     REOPEN = "reopen"  # an operator runs an ended turn again
+    DISMISS = "dismiss"  # an operator lets a failed turn be, or its wake is owed to a newer one
 
 
 ENDED = frozenset({State.DONE, State.FAILED, State.TIMED_OUT, State.CANCELLED})
+#: Ended without an answer: somebody waits until it is retried, dismissed or owed anew.
+UNANSWERED = frozenset({State.FAILED, State.TIMED_OUT})
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.QUEUED, Event.CLAIM): State.RUNNING,
@@ -61,6 +65,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.FAILED, Event.REOPEN): State.QUEUED,
     (State.TIMED_OUT, Event.REOPEN): State.QUEUED,
     (State.CANCELLED, Event.REOPEN): State.QUEUED,
+    (State.FAILED, Event.DISMISS): State.CANCELLED,
+    (State.TIMED_OUT, Event.DISMISS): State.CANCELLED,
 }
 
 #: A turn that was under way each time the host went down this often is taken for the cause.
@@ -123,7 +129,7 @@ def advance(turn: Turn, event: Event, now: float, reason: str = "") -> Turn:
         handle="",
         failures=turn.failures + failed,
         interruptions=turn.interruptions + (event is Event.INTERRUPT),
-        ended_at=now if state in ENDED else 0.0,
+        ended_at=(turn.ended_at or now) if state in ENDED else 0.0,
         reason="" if event is Event.SUCCEED else (reason or turn.reason),
     )
     if event is Event.CLAIM:

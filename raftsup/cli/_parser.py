@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, str] = {
     "dispatcher": "the dispatcher, for a stock supervisord",
     "status": "how every account is; exit code 0 only if all are ready",
     "turn": "look at turns; end, repeat or start one",
+    "pause": "accept wakes and start no turn, of one account or all",
+    "resume": "start turns again, after a pause or a rest that failures earned",
     "ledger": "look after the ledger",
     "config": "look at the config",
     "doctor": "what is wrong, why it matters and what mends it",

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from raftsup.dispatcher.control_client import DispatcherDown
 from raftsup.ops.command_hints import addressed
+from raftsup.paths import StateDir
+from raftsup.proc import lockfile
 
 #: What chose the instance, as ``ops.addressed`` takes it. One command line is one process.
 _chosen: tuple[Sequence[str], Mapping[str, str]] = ([], {})
@@ -45,6 +48,13 @@ def tell(text: str) -> None:
     """A word to the person who waits; nothing to a script."""
     if sys.stderr.isatty():
         print(f"raftsup: {here(text)}", file=sys.stderr)
+
+
+def no_dispatcher(state: StateDir, error: DispatcherDown) -> int:
+    """Say that nobody answers at the dispatcher's socket; the code to end with."""
+    runs = lockfile.holder(state.lock) is not None
+    what = "`raftsup status` tells why" if runs else "`raftsup up` starts a host"
+    return complain(f"no dispatcher answers ({error}); {what}", error.exit_code)
 
 
 def complain(text: str, code: int) -> int:

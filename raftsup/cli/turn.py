@@ -11,16 +11,16 @@ from typing import Any
 from raftsup import exit_codes
 from raftsup.cli.arguments import add_action, add_state_dir
 from raftsup.cli.context import account_id, state_of
-from raftsup.cli.output import complain, print_json
+from raftsup.cli.output import complain, no_dispatcher, print_json
 from raftsup.dispatcher import control_client
 from raftsup.ledger import Ledger, open_ledger
 from raftsup.ops import turns
 from raftsup.ops.logs import reader
 from raftsup.paths import StateDir
-from raftsup.proc import lockfile
 from raftsup.turn import ENDED, State, Turn
 
 EXAMPLES = "raftsup turn run support"
+_WAITING = "those that failed and were neither retried nor dismissed"
 
 
 def add_arguments(command: Any) -> None:
@@ -30,6 +30,7 @@ def add_arguments(command: Any) -> None:
         actions, "list", "the latest turns, newest first", "raftsup turn list support --limit 5"
     )
     turns.add_argument("account", nargs="?")
+    turns.add_argument("--failed", action="store_true", help=f"only {_WAITING}")
     turns.add_argument("--limit", type=int, default=20, metavar="N", help="so many (default 20)")
     turns.add_argument("--json", action="store_true", help="print one JSON array")
     show = add_action(
@@ -40,10 +41,15 @@ def add_arguments(command: Any) -> None:
     show.add_argument("--transcript", action="store_true", help="print what its agent said")
     cancel = add_action(actions, "cancel", "end a queued or running turn", "raftsup turn cancel 17")
     cancel.add_argument("turn", type=int, metavar="TURN")
-    retry = add_action(
-        actions, "retry", "owe a failed, timed out or cancelled turn again", "raftsup turn retry 17"
-    )
-    retry.add_argument("turn", type=int, metavar="TURN")
+    for name, text in (
+        ("retry", "owe failed, timed out or cancelled turns again"),
+        ("dismiss", "let failed or timed out turns be: nobody waits for them"),
+    ):
+        again = add_action(
+            actions, name, text, f"raftsup turn {name} 17\nraftsup turn {name} --failed support"
+        )
+        again.add_argument("turns", type=int, nargs="*", metavar="TURN")
+        again.add_argument("--failed", metavar="ACCOUNT", help=f"of this account {_WAITING}")
     run = add_action(
         actions,
         "run",
@@ -60,15 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(f"--limit {arguments.limit}: write how many, 1 or more", exit_codes.USAGE)
     try:
         match arguments.action:
-            case "cancel" | "retry":
-                return _tell(arguments, state)
+            case "cancel":
+                return _cancel(arguments, state)
+            case "retry" | "dismiss":
+                return _again(arguments, state)
             case "run":
                 return _run(arguments, state)
     except control_client.DispatcherDown as error:
-        runs = lockfile.holder(state.lock) is not None
-        what = "`raftsup status` tells why" if runs else "`raftsup up` starts a host"
-        told = f"no dispatcher answers ({error}); {what}"
-        return complain(told, error.exit_code)
+        return no_dispatcher(state, error)
     with closing(open_ledger(state.ledger, readonly=True)) as ledger:
         if arguments.action == "list":
             return _list(arguments, ledger, state)
@@ -82,7 +87,10 @@ def _known(state: StateDir, ledger: Ledger) -> list[str]:
 
 def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int:
     account = arguments.account and account_id(arguments.account)
-    found = ledger.recent(account, arguments.limit)
+    if arguments.failed:
+        found = _unanswered(ledger, account)[-arguments.limit :][::-1]
+    else:
+        found = ledger.recent(account, arguments.limit)
     if account and not found and account not in (known := _known(state, ledger)):
         return complain(f"no account {account}; there are {', '.join(known) or 'none yet'}",
                         exit_codes.FAILED)  # fmt: skip
@@ -92,8 +100,16 @@ def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
     for turn in found:
         print(turns.line(turn))
     if not found:
-        print(f"no turns{f' of account {account}' if account else ''} yet", file=sys.stderr)
+        of_it = f" of account {account}" if account else ""
+        print(f"no {'failed ' if arguments.failed else ''}turns{of_it} yet", file=sys.stderr)
     return exit_codes.OK
+
+
+def _unanswered(ledger: Ledger, account: str | None) -> list[Turn]:
+    """The failed turns that wait for somebody's word, oldest first."""
+    latest = ledger.latest()
+    found = [turn for name in latest if account in (None, name) for turn in latest[name].unanswered]
+    return sorted(found, key=lambda turn: turn.id)
 
 
 def _show(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int:
@@ -130,11 +146,32 @@ def _without(turn: Turn) -> str:
     return "its attempts left none" if turn.attempt else "no attempt was begun"
 
 
-def _tell(arguments: argparse.Namespace, state: StateDir) -> int:
-    control_client.request(state.dispatcher_socket, arguments.action, turn=arguments.turn)
-    if arguments.action == "retry":
-        print(f"turn {arguments.turn} is owed again; `raftsup turn show {arguments.turn}`")
-        return exit_codes.OK
+def _again(arguments: argparse.Namespace, state: StateDir) -> int:
+    """Retry or dismiss: each for itself, so that one that cannot be costs no other."""
+    turns, code = list(arguments.turns), exit_codes.OK
+    if bool(turns) == bool(arguments.failed):
+        arguments.parser.error("name turns, or an account with --failed")
+    if arguments.failed:
+        account = account_id(arguments.failed)
+        with closing(open_ledger(state.ledger, readonly=True)) as ledger:
+            turns = [turn.id for turn in _unanswered(ledger, account)]
+        if not turns:
+            print(f"no failed turns of account {account} yet", file=sys.stderr)
+    for turn in turns:
+        try:
+            control_client.request(state.dispatcher_socket, arguments.action, turn=turn)
+        except control_client.DispatcherRefused as error:
+            code = complain(str(error), error.exit_code)
+            continue
+        if arguments.action == "retry":
+            print(f"turn {turn} is owed again; `raftsup turn show {turn}`")
+        else:
+            print(f"turn {turn} is dismissed; `raftsup turn retry {turn}` takes that back")
+    return code
+
+
+def _cancel(arguments: argparse.Namespace, state: StateDir) -> int:
+    control_client.request(state.dispatcher_socket, "cancel", turn=arguments.turn)
     with closing(open_ledger(state.ledger, readonly=True)) as ledger:
         now = ledger.get(arguments.turn).state
     print(f"turn {arguments.turn} is {now if now in ENDED else 'being cancelled'}")

@@ -119,8 +119,9 @@ class Turns:
     keep_for: float = 7 * 86400.0
     #: A transcript's size; the middle of a longer one is dropped.
     transcript: int = 256 * 1024
-    #: First and longest pause of a lane whose turns keep failing.
-    pause: float = 1.0
+    #: First and longest pause of a lane whose turns keep failing. Three attempts take longer than
+    #: a bridge takes to notice that Raft is away or refuses it: that then costs no more attempts.
+    pause: float = 10.0
     max_pause: float = 300.0
 
 

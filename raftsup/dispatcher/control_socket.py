@@ -13,6 +13,7 @@ verb           fields                  what it does
 ``resume``     ``lane`` (default all)  take that back
 ``cancel``     ``turn``                end a queued or running turn
 ``retry``      ``turn``                owe a failed, timed out or cancelled turn again
+``dismiss``    ``turn``                let a failed or timed out turn be
 ``run``        ``account``             owe the account a turn without a wake
 ``reload``                             read the config file again; not below a parent of ours
 ``subscribe``                          from now on a line for each event, until hung up
@@ -200,6 +201,7 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
         "resume": set_paused(False),
         "cancel": lambda request: _cancel(dispatcher, _turn_of(request)),
         "retry": lambda request: _retry(dispatcher, _turn_of(request)),
+        "dismiss": lambda request: _dismiss(dispatcher, _turn_of(request)),
         "run": lambda request: _run(dispatcher, request),
         "reload": reloaded,
     }
@@ -226,6 +228,15 @@ def _retry(dispatcher: Dispatcher, turn: int) -> Answer:
         raise BadRequest(
             f"turn {turn} is {error.turn.state}: only one that failed, timed out or was cancelled"
             f" can be owed again; `raftsup turn run {error.turn.account}` starts a new one"
+        ) from error
+
+
+def _dismiss(dispatcher: Dispatcher, turn: int) -> Answer:
+    try:
+        return {"turn": dispatcher.dismiss(turn).id}
+    except IllegalMove as error:
+        raise BadRequest(
+            f"turn {turn} is {error.turn.state}: only one that failed or timed out can be dismissed"
         ) from error
 
 

@@ -54,6 +54,7 @@ class Dispatcher:
         *,
         pool: RunnerProvider,
         publish: Callable[[dict[str, object]], None] = lambda event: None,
+        cut_off: Callable[[str], str] = lambda account: "",
         now: Callable[[], float] = time.time,
         retry_s: float = RETRY_S,
     ) -> None:
@@ -65,8 +66,10 @@ class Dispatcher:
         self.draining = False
         self.queue = TurnQueue(self.lane_of)
         self.ledger, self._state, self._environ = ledger, state, environ
-        self._pool, self._publish = pool, publish
+        self._pool, self._publish, self._cut_off = pool, publish, cut_off
         self.now, self._retry_s = now, retry_s
+        #: The lanes that rest because an account was cut off from Raft, with that account.
+        self._waiting_for_raft: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         #: The newest turn that ``queue`` was told of.
         self._last = 0
@@ -93,6 +96,10 @@ class Dispatcher:
         for turn in self.ledger.owed(after=self._last):
             self._last = turn.id
             self.queue.add(turn)
+        for lane, account in list(self._waiting_for_raft.items()):
+            if not self._cut_off(account):
+                del self._waiting_for_raft[lane]
+                self._end_rest(lane)
         settings, health, now = self.config.turns, self.health, self.now()
         decision = scheduler.decide(
             self.queue.heads(),
@@ -208,8 +215,12 @@ class Dispatcher:
 
     async def _settle(self, item: Running, told: Outcome) -> None:
         lane = item.lane
+        if cut_off := self._excuse(item, told):
+            told = Outcome(OutcomeKind.POSTPONED, f"{told.reason}; {cut_off}")
         end = await self._written(lambda: self._judge(item, told))
         self.health[lane] = end.health
+        if cut_off:
+            self._waiting_for_raft[lane] = item.turn.account
         if end.turn.state is State.QUEUED:
             self.queue.add(end.turn)
         over = end.turn.state in ENDED
@@ -219,6 +230,12 @@ class Dispatcher:
             LOG.warning(say("lane.slowed", lane=lane, failures=end.health.failures, seconds=wait))
         elif end.before.failures > end.health.failures:
             LOG.info(say("lane.recovered", lane=lane, after=end.before.failures))
+
+    def _excuse(self, item: Running, told: Outcome) -> str:
+        """Why a failure was not the turn's own; "" where it was. An agent that cannot reach Raft
+        reads nothing, and as soon as it can again the turn is worth an attempt.
+        """
+        return self._cut_off(item.turn.account) if told.kind is OutcomeKind.FAILED else ""
 
     def _judge(self, item: Running, told: Outcome) -> _End:
         """Write what ``told``, a runner's outcome, comes to. Judged anew at each try: an operator
@@ -290,14 +307,21 @@ class Dispatcher:
         self.pump()
         return turn
 
+    def dismiss(self, turn_id: int) -> Turn:
+        """Let a failed turn be: nobody waits for it. Raises ``IllegalMove`` or ``LedgerError``."""
+        failed = self.ledger.get(turn_id)
+        reason = f"dismissed by an operator; it had {failed.state}: {failed.reason}"
+        turn = self.ledger.settle(turn_id, Event.DISMISS, now=self.now(), reason=reason)
+        self._tell("turn.dismissed", turn, self.lane_of(turn))
+        return turn
+
     def retry(self, turn_id: int) -> Turn:
         """Queue an ended turn again. Raises ``IllegalMove`` or ``LedgerError``."""
         turn = self.ledger.settle(turn_id, Event.REOPEN, now=self.now())
         self.queue.add(turn)
         lane = self.lane_of(turn)
-        if lane in self.health:
-            # Who asks for it wants it now; the failures so far still count.
-            self.health[lane] = replace(self.health[lane], not_before=0.0)
+        if lane is not None:
+            self._end_rest(lane)  # who asks for it wants it now; the failures so far still count
         self._tell("turn.reopened", turn, lane)
         self.pump()
         return turn
@@ -319,6 +343,10 @@ class Dispatcher:
         self.health[lane] = health
         LOG.info(say("lane.paused" if paused else "lane.resumed", lane=lane))
         self.pump()
+
+    def _end_rest(self, lane: str) -> None:
+        if lane in self.health:
+            self.health[lane] = replace(self.health[lane], not_before=0.0)
 
     # -- writing, and telling of it
 

@@ -10,10 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from raftsup import exit_codes
 from raftsup.config.errors import ConfigError
 from raftsup.config.model import Config
+from raftsup.dispatcher import raft_link
 from raftsup.dispatcher.config_pipe import ConfigReceiver, DrainWithoutDeadline
 from raftsup.dispatcher.control_socket import Server, verbs_of
 from raftsup.dispatcher.dispatcher import Dispatcher
@@ -109,6 +111,7 @@ async def _serve(
         environ,
         pool=pool,
         publish=server.publish,
+        cut_off=partial(raft_link.cut_off, state),
     )
 
     def use(wanted: Config) -> None:

@@ -88,13 +88,13 @@ def open_message(tx: Transaction, number: bytes, message: bytes) -> None:
 
 def close_messages(tx: Transaction, number: bytes) -> None:
     """The turn has ended: who sends its messages again has not been read."""
-    for message in _messages_of(tx, number):
+    for message in messages_of(tx, number):
         tx.remove(Table.MESSAGES, message)
 
 
 def reopen_messages(tx: Transaction, number: bytes) -> None:
     """The turn is owed again, and with it its messages, but for those owed to another since."""
-    for message in _messages_of(tx, number):
+    for message in messages_of(tx, number):
         if tx.get(Table.MESSAGES, message) is None:
             tx.add(Table.MESSAGES, message, number)
         else:
@@ -103,9 +103,18 @@ def reopen_messages(tx: Transaction, number: bytes) -> None:
 
 def forget_messages(tx: Transaction, number: bytes) -> None:
     """The record of the ended turn is swept."""
-    for message in _messages_of(tx, number):
+    for message in messages_of(tx, number):
         tx.remove(Table.ATTACHED, number + message)
 
 
-def _messages_of(tx: Transaction, number: bytes) -> list[bytes]:
+def is_about(tx: Transaction, number: bytes, message: bytes) -> bool:
+    return tx.get(Table.ATTACHED, number + message) is not None
+
+
+def detach(tx: Transaction, number: bytes, message: bytes) -> None:
+    """The ended turn is no longer about ``message``: it is owed to another."""
+    tx.remove(Table.ATTACHED, number + message)
+
+
+def messages_of(tx: Transaction, number: bytes) -> list[bytes]:
     return [key[len(number) :] for key, _ in tx.scan(Table.ATTACHED, number)]

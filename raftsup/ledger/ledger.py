@@ -72,13 +72,16 @@ class Ledger:
         does a wake whose account has a queued turn that never began: it joins the oldest one.
         """
         me, identity = self._key(account), self._key(account, "identity", wake.identity)
+        message = None
+        if wake.message_id is not None:
+            message = self._key(account, "message", wake.message_id)
         with self._store.write(grows=True) as tx:
             stats = turns.stats_of(tx, me, account)
             known = dedupe.find(tx, identity, now, limits.ttl)
             if known is not None:
                 accepted = Accepted(known.turn, duplicate=True)
             else:
-                accepted = self._owing(tx, account, wake, now, coalesce)
+                accepted = self._owing(tx, account, message, now, coalesce)
                 stats = dedupe.remember(tx, me, stats, identity, accepted.turn, now)
             stats = dedupe.forget(tx, me, stats, now, limits)
             counts = stats.counts
@@ -87,18 +90,18 @@ class Ledger:
             else:
                 counts = replace(counts, accepted=counts.accepted + 1, queued=counts.queued + 1)
             turns.count(tx, me, stats, counts)
+            if known is None and message is not None:
+                turns.take_over(tx, self._key, message, accepted.turn, now)
             swept = tx.get(Table.TURNS, pack_number(accepted.turn)) is None
         return replace(accepted, turn=0) if swept else accepted
 
     def _owing(
-        self, tx: Transaction, account: str, wake: Wake, now: float, coalesce: bool
+        self, tx: Transaction, account: str, message: bytes | None, now: float, coalesce: bool
     ) -> Accepted:
         """The turn of a delivery that is new; a duplicate if that was there before."""
-        me, message = self._key(account), None
-        if wake.message_id is not None:
-            message = self._key(account, "message", wake.message_id)
-            if (open_turn := tx.get(Table.MESSAGES, message)) is not None:
-                return Accepted(unpack_number(open_turn), duplicate=True)
+        me = self._key(account)
+        if message is not None and (open_turn := tx.get(Table.MESSAGES, message)) is not None:
+            return Accepted(unpack_number(open_turn), duplicate=True)
         joined = turns.not_started(tx, me) if coalesce else None
         turn = joined if joined is not None else turns.add(tx, me, account, "wake", now).id
         if message is not None:

@@ -20,7 +20,7 @@ from raftsup.ledger.schema import (
     unpack_seen,
 )
 from raftsup.ledger.transaction import Transaction
-from raftsup.turn import Turn
+from raftsup.turn import UNANSWERED, Turn
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,16 @@ class Latest:
     wake_at: float | None = None
     #: The turn that runs, else the one that ended last; None: no record of one is left.
     turn: Turn | None = None
+    #: The turns of wakes that failed and are neither retried nor dismissed, oldest end first.
+    unanswered: tuple[Turn, ...] = ()
 
 
 def latest(tx: Transaction, account_key: bytes, stats: AccountStats) -> Latest:
-    return Latest(_wake_at(tx, account_key, stats), _turn(tx, account_key))
+    return Latest(
+        _wake_at(tx, account_key, stats),
+        _turn(tx, account_key),
+        tuple(turn for turn in _failed(tx, account_key, stats) if turn.source == "wake"),
+    )
 
 
 def _wake_at(tx: Transaction, account_key: bytes, stats: AccountStats) -> float | None:
@@ -51,6 +57,17 @@ def _turn(tx: Transaction, account_key: bytes) -> Turn | None:
         if (key := tx.final(Table.TURN_INDEX, account_key + phase)) is not None:
             return turn_of(tx, parse_turn_key(key)[1])
     return None
+
+
+def _failed(tx: Transaction, account_key: bytes, stats: AccountStats) -> Iterator[Turn]:
+    left = stats.counts.failed - stats.swept.failed
+    for key, _ in tx.scan(Table.TURN_INDEX, account_key + OVER):
+        if left <= 0:
+            return  # the usual case looks at none
+        turn = turn_of(tx, parse_turn_key(key)[1])
+        if turn.state in UNANSWERED:
+            left -= 1
+            yield turn
 
 
 def turn_of(tx: Transaction, turn: int) -> Turn:

@@ -9,6 +9,7 @@ from raftsup.ledger import dedupe
 from raftsup.ledger.queries import turn_of
 from raftsup.ledger.schema import (
     LAST_TURN,
+    OVER,
     QUEUED,
     AccountStats,
     Counts,
@@ -22,7 +23,7 @@ from raftsup.ledger.schema import (
     unpack_number,
 )
 from raftsup.ledger.transaction import Transaction
-from raftsup.turn import ENDED, Event, Turn, advance
+from raftsup.turn import ENDED, UNANSWERED, Event, Turn, advance
 
 #: The key of an account, by its id.
 AccountKey = Callable[[str], bytes]
@@ -74,11 +75,32 @@ def move(
     tx.add(Table.TURN_INDEX, turn_key(me, moved))
     stats = stats_of(tx, me, before.account)
     count(tx, me, stats, stats.counts.shifted(before.state, -1).shifted(moved.state, 1))
-    if moved.state in ENDED:
+    if before.state in ENDED:
+        if event is Event.REOPEN:
+            dedupe.reopen_messages(tx, number)
+    elif moved.state in ENDED:
         dedupe.close_messages(tx, number)
-    elif event is Event.REOPEN:
-        dedupe.reopen_messages(tx, number)
     return moved
+
+
+def take_over(tx: Transaction, key: AccountKey, message: bytes, turn: int, now: float) -> None:
+    """``message`` has come again and is owed to ``turn`` now: a failed turn that was about nothing
+    else needs no retry.
+    """
+    account = turn_of(tx, turn).account
+    me = key(account)
+    stats = stats_of(tx, me, account)
+    if stats.counts.failed == stats.swept.failed:
+        return  # the usual case looks at none
+    for place, _ in list(tx.scan(Table.TURN_INDEX, me + OVER)):
+        old = parse_turn_key(place)[1]
+        if not dedupe.is_about(tx, pack_number(old), message):
+            continue
+        if (failed := turn_of(tx, old)).state in UNANSWERED:
+            dedupe.detach(tx, pack_number(old), message)
+            if not dedupe.messages_of(tx, pack_number(old)):
+                reason = f"its wake came again and is owed to turn {turn}; {failed.reason}"
+                move(tx, key, old, Event.DISMISS, now, reason)
 
 
 def sweep(tx: Transaction, key: AccountKey, turn: int) -> Turn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from raftsup.dispatcher import control_client
@@ -47,6 +47,20 @@ def line(turn: Turn) -> str:
     if turn.reason:
         words.append(turn.reason if turn.state in ENDED else f"earlier: {turn.reason}")
     return ", ".join(words)
+
+
+def unanswered(failed: Sequence[Turn]) -> str:
+    """What to tell of an account's failed turns that nobody has retried or dismissed yet."""
+    last = failed[-1]
+    if len(failed) == 1:
+        what, which, it, them = f"turn {last.id}", str(last.id), "its wake is", "it"
+    else:
+        what, which = f"{len(failed)} turns", f"--failed {last.account}"
+        it, them = "their wakes are", "them"
+    return (
+        f"{what} failed ({last.reason}) and {it} not answered: `raftsup turn retry {which}` runs"
+        f" {them} again, `raftsup turn dismiss {which}` lets {them} be"
+    )
 
 
 def progress(turn: Turn, held: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from raftsup.config.model import CommandAgent
 from raftsup.proc.child import Child, IdleShim, exit_text, spawn
-from raftsup.runners import leftovers
+from raftsup.runners import leftovers, program
 from raftsup.runners.base import AttemptSpec, Stop
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
@@ -22,11 +23,15 @@ PLACEHOLDER = "{notice}"
 
 
 class CommandRunner:
-    def __init__(self, agent: CommandAgent, idle: IdleShim | None = None) -> None:
-        self._agent, self._idle = agent, idle or IdleShim()
+    """``env``: what the agent's own variables are laid over."""
+
+    def __init__(
+        self, agent: CommandAgent, env: Mapping[str, str], idle: IdleShim | None = None
+    ) -> None:
+        self._agent, self._env, self._idle = agent, env, idle or IdleShim()
 
     def unavailable(self) -> str:
-        return ""
+        return program.away(self._agent, self._env)
 
     async def close(self) -> None:
         pass
@@ -44,8 +49,9 @@ class CommandRunner:
             os.close(lock)
 
     async def _run(self, work: AttemptSpec, stop: Stop, lock: int) -> Outcome:
-        argv = [word.replace(PLACEHOLDER, work.notice) for word in self._agent.command]
-        by_argument = argv != list(self._agent.command)
+        command = program.argv(self._agent)
+        argv = [word.replace(PLACEHOLDER, work.notice) for word in command]
+        by_argument = argv != command
         cwd = str(Path(self._agent.cwd).expanduser()) if self._agent.cwd else None
         marks = leftovers.marks_in(work.env)
         stdin = _filled_pipe("" if by_argument else work.notice)
@@ -88,7 +94,8 @@ class CommandRunner:
 
 def _outcome(child: Child) -> Outcome:
     if child.failure is not None:
-        return Outcome(OutcomeKind.FAILED, f"cannot start the agent: {child.failure}")
+        # Nothing of it ran: the turn has not failed, and its lane waits.
+        return Outcome(OutcomeKind.POSTPONED, f"cannot start the agent: {child.failure}")
     if child.status == 0:
         return Outcome(OutcomeKind.SUCCEEDED)
     if child.status is None:

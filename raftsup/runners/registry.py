@@ -116,7 +116,7 @@ class RunnerRegistry:
 
         match agent:
             case CommandAgent():
-                return CommandRunner(agent, self._idle)
+                return CommandRunner(agent, env, self._idle)
             case OpenClawAgent():
                 from raftsup.runners.openclaw.connection_pool import Gateways
                 from raftsup.runners.openclaw.runner import OpenClawRunner

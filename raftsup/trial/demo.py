@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from raftsup import report
 from raftsup.config.load import load
 from raftsup.errors import RaftsupError
 from raftsup.ops import status
@@ -31,7 +32,6 @@ from raftsup.trial import verdict
 from raftsup.trial.throwaway import ACCOUNTS, RAFT, SHORT_TIMERS, simulated
 from raftsup.turn import ENDED, State
 from raftsup.wait import until
-from raftsup.worker import status_file
 
 _READY = 30.0
 _ANSWERED = 60.0
@@ -144,7 +144,7 @@ def _talk(raft: RunningWorkspace, state: StateDir, messages: int, say: Say) -> l
 
 
 def _kill(state: StateDir, account: str, what: str, say: Say) -> str:
-    said: dict[str, Any] = status_file.read(state.report(account)) or {}
+    said: dict[str, Any] = report.read(state.report(account)) or {}
     pid = said["bridge"]["pid"] if what == "bridge" else said["pid"]
     if pid is None:
         return f"no {what} of {account}: it was starting"

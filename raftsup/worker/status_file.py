@@ -1,7 +1,7 @@
 """What a worker says of itself: one private JSON file an account, replaced whole.
 
-A file and not the ledger, because it must tell also when the ledger cannot take a write. It may
-outlive its worker: readers believe it only while the pid in it lives.
+A file and not the ledger, because it must tell also when the ledger cannot take a write. ``report``
+reads it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from raftsup import files
+from raftsup import files, report
 from raftsup.worker.bridge.state import Life
 
 
@@ -39,7 +39,7 @@ class Report:
 
     def adopt(self) -> None:
         """Go on counting where the last worker of this account stopped."""
-        last = read(self.path)
+        last = report.read(self.path)
         if last is not None:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self.rejected = int(last["rejected"])
@@ -101,13 +101,3 @@ class Report:
                 "listenedAt": life.listened_at,
             },
         }
-
-
-def read(path: Path) -> dict[str, Any] | None:
-    """A worker's last report; None if there is none that can be read."""
-    try:
-        facts = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return None
-    good = isinstance(facts, dict) and isinstance(facts.get("bridge", {}), dict)
-    return facts if good else None

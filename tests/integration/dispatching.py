@@ -114,6 +114,8 @@ class Host:
     state: StateDir
     agents: Agents = field(default_factory=Agents)
     clock: float = 1_800_000_000.0
+    #: By account: why it is cut off from Raft.
+    cut_off: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, object]] = field(default_factory=list)
 
     def dispatcher(self, config: Config) -> Dispatcher:
@@ -127,6 +129,7 @@ class Host:
             {},
             pool=self.agents,
             publish=self.events.append,
+            cut_off=lambda account: self.cut_off.get(account, ""),
             now=lambda: self.clock,
             retry_s=0.001,
         )

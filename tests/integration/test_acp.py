@@ -182,7 +182,7 @@ def test_an_agent_that_never_answers_is_given_up(
     assert not alive(lane.noted("started")[0])
 
 
-def test_a_missing_program_is_a_failure_that_names_it(lane: Lane) -> None:
+def test_a_missing_program_is_named_and_costs_no_attempt(lane: Lane) -> None:
     async def story() -> Outcome:
         runner = lane.runner(AcpAgent(("no-such-agent",), str(lane.cwd)))
         try:
@@ -191,7 +191,7 @@ def test_a_missing_program_is_a_failure_that_names_it(lane: Lane) -> None:
             await runner.close()
 
     assert asyncio.run(story()) == Outcome(
-        OutcomeKind.FAILED, "cannot start the agent: no-such-agent: No such file or directory"
+        OutcomeKind.POSTPONED, "cannot start the agent: no-such-agent: No such file or directory"
     )
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from raftsup import report
 from raftsup.backoff import Backoff
 from raftsup.dispatcher.control_socket import Server
-from raftsup.worker import status_file
 from raftsup.worker.activity import subscriber
 from raftsup.worker.activity.hooks import Report
 from raftsup.worker.activity.subscriber import CAPACITY, Feed, Queue
@@ -322,7 +322,7 @@ def test_only_a_worker_that_is_to_tell_its_turns_listens_to_the_dispatcher(
         host.start("worker", "support")
 
         def listening() -> bool:
-            said = status_file.read(host.state.report("support")) or {}
+            said = report.read(host.state.report("support")) or {}
             return said.get("bridge", {}).get("state") == "listening"
 
         wait_for(listening, what=f"a listening bridge ({host.said()})")

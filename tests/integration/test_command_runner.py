@@ -60,7 +60,7 @@ async def run_async(
 ) -> tuple[Outcome, str]:
     work = work_for(state, agent, limit)
     stop = stop or asyncio.get_running_loop().create_future()
-    outcome = await asyncio.wait_for(CommandRunner(agent).run(work, stop), 30)
+    outcome = await asyncio.wait_for(CommandRunner(agent, {}).run(work, stop), 30)
     assert is_free(work.transcript)  # nothing of it runs any more
     return outcome, work.transcript.read_text(errors="replace")
 
@@ -114,19 +114,43 @@ def test_the_command_runs_in_its_folder(state: StateDir, tmp_path: Path) -> None
     assert said == f"{tmp_path}\n"
 
 
-def test_a_missing_program_is_a_failure_that_names_it(state: StateDir) -> None:
+def test_a_missing_program_is_named_and_costs_no_attempt(state: StateDir) -> None:
     outcome, _ = run(state, CommandAgent(("no-such-agent",)))
     assert outcome == Outcome(
-        OutcomeKind.FAILED, "cannot start the agent: no-such-agent: No such file or directory"
+        OutcomeKind.POSTPONED, "cannot start the agent: no-such-agent: No such file or directory"
     )
 
 
-def test_a_missing_folder_is_a_failure_that_names_it(state: StateDir, tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_and_costs_no_attempt(state: StateDir, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     outcome, _ = run(state, CommandAgent(("true",), cwd=gone))
     assert outcome == Outcome(
-        OutcomeKind.FAILED, f"cannot start the agent: {gone}: No such file or directory"
+        OutcomeKind.POSTPONED, f"cannot start the agent: {gone}: No such file or directory"
     )
+
+
+def test_a_runner_is_unavailable_while_its_program_or_folder_is_away(tmp_path: Path) -> None:
+    program, folder = tmp_path / "bin" / "agent", tmp_path / "work"
+    runner = CommandRunner(CommandAgent(("agent",), cwd=str(folder)), {"PATH": str(program.parent)})
+    assert runner.unavailable() == f"there is no folder {folder}; make it, or change cwd"
+    folder.mkdir()
+    assert f"no program agent on the PATH ({program.parent})" in runner.unavailable()
+    program.parent.mkdir()
+    program.touch(0o755)
+    assert runner.unavailable() == ""
+    program.rename(program.with_suffix(".old"))
+    assert "there is no program agent" in runner.unavailable()
+
+
+def test_the_tilde_of_a_program_is_the_home(
+    state: StateDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    agent = tmp_path / "agent"
+    agent.write_text('#!/bin/sh\necho "$1"\n')
+    agent.chmod(0o755)
+    outcome, said = run(state, CommandAgent(("~/agent", "~/as it is")))
+    assert (outcome, said) == (Outcome(OutcomeKind.SUCCEEDED), "~/as it is\n")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +201,7 @@ def test_a_transcript_that_is_still_locked_starts_no_second_attempt(state: State
 
 async def _outcome_while_locked(state: StateDir, agent: CommandAgent) -> Outcome:
     stop: Stop = asyncio.get_running_loop().create_future()
-    return await CommandRunner(agent).run(work_for(state, agent), stop)
+    return await CommandRunner(agent, {}).run(work_for(state, agent), stop)
 
 
 #: Prints a pid, and ends when asked.
@@ -257,7 +281,7 @@ def test_the_deadline_of_a_turn_is_its_timeout(state: StateDir) -> None:
         agent = python(POLITE)
         stop: Stop = asyncio.get_running_loop().create_future()
         work = replace(work_for(state, agent), seconds=0.2)
-        return await attempt.run(CommandRunner(agent), work, stop, 0.2)
+        return await attempt.run(CommandRunner(agent, {}), work, stop, 0.2)
 
     outcome = asyncio.run(story())
     assert outcome == Outcome(

@@ -53,6 +53,7 @@ ACCOUNT_SHAPE: dict[str, Any] = {
         "running": int,
         "done": int,
         "failed": int,
+        "unanswered": list,
         "last": (dict, type(None)),
     },
 }

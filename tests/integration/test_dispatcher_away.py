@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raftsup.turn import LaneHealth, State
-from tests.integration.dispatching import DONE, Host, account, config, hosting, story, until
+from raftsup.turn import IllegalMove, LaneHealth, State
+from tests.integration.dispatching import DONE, Host, account, config, failed, hosting, story, until
 
 
 @pytest.fixture
@@ -95,3 +95,52 @@ async def test_a_waiting_turn_can_be_cancelled_and_its_lane_paused(host: Host) -
     assert host.agents.begun == []
     dispatcher.set_paused("a", False)
     await host.runs(2)
+
+
+@story
+async def test_a_failure_while_the_account_is_cut_off_from_raft_costs_no_attempt(
+    host: Host,
+) -> None:
+    host.owe("a")
+    host.cut_off["a"] = "the bridge is refused"
+    host.agents.reply = lambda work: failed("exited with 1") if host.cut_off else DONE
+    dispatcher = host.dispatcher(config(account("a"), pause=3600.0, max_pause=3600.0, attempts=1))
+    await until(lambda: host.turn(1).attempt == 1 and not dispatcher.running)
+    turn = host.turn(1)
+    assert (turn.state, turn.failures) == (State.QUEUED, 0)
+    assert turn.reason == "exited with 1; the bridge is refused"
+    dispatcher.pump()
+    assert host.agents.begun == [(1, 1)]  # its lane rests
+    host.cut_off.clear()
+    dispatcher.pump()
+    await host.reaches(1, State.DONE)  # long before the rest would be over
+    assert dispatcher.health["a"].failures == 0
+
+
+@story
+async def test_a_failure_of_an_account_that_has_raft_costs_an_attempt(host: Host) -> None:
+    host.owe("a", "b")
+    host.cut_off["b"] = "away"
+    host.agents.reply = lambda work: failed("exited with 1")
+    host.dispatcher(config(account("a"), account("b"), attempts=1, pause=3600.0, max_pause=3600.0))
+    await host.reaches(1, State.FAILED)
+    await until(lambda: host.turn(2).attempt == 1 and host.turn(2).state is State.QUEUED)
+
+
+@story
+async def test_a_failed_turn_is_dismissed_and_can_be_retried_all_the_same(host: Host) -> None:
+    host.owe("a")
+    host.agents.reply = lambda work: failed("exited with 1")
+    dispatcher = host.dispatcher(config(account("a"), attempts=1))
+    await host.reaches(1, State.FAILED)
+    assert [turn.id for turn in host.ledger.latest()["a"].unanswered] == [1]
+    before = host.turn(1)
+    turn = dispatcher.dismiss(1)
+    assert (turn.state, turn.ended_at) == (State.CANCELLED, before.ended_at)
+    assert turn.reason == "dismissed by an operator; it had failed: exited with 1"
+    assert host.ledger.latest()["a"].unanswered == ()
+    with pytest.raises(IllegalMove):
+        dispatcher.dismiss(1)
+    host.agents.reply = lambda work: DONE
+    dispatcher.retry(1)
+    await host.reaches(1, State.DONE)

@@ -88,7 +88,7 @@ def test_each_verb_does_what_its_table_says(house: House) -> None:
         (b"not json", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"", "not JSON"),
-        (b"[1,2]", "unknown verb; there are cancel, doorbell, pause"),
+        (b"[1,2]", "unknown verb; there are cancel, dismiss, doorbell, pause"),
         (b'"status"', "unknown verb"),
         (b"null", "unknown verb"),
         (b"{}", "unknown verb"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from raftsup.config.model import Dedupe
@@ -52,4 +53,49 @@ def test_the_last_turn_is_the_one_that_runs_and_else_the_one_that_ended_last(
     assert last() == (second, "failed")
     ledger.claim(third, now=10.0)
     assert last() == (third, "running")
+    ledger.close()
+
+
+def test_a_failed_turn_waits_until_it_is_retried_dismissed_or_its_wake_comes_again(
+    tmp_path: Path,
+) -> None:
+    ledger = open_ledger(tmp_path / "ledger")
+
+    def wakes(*messages: str, coalesce: bool = False) -> int:
+        for message in messages:
+            delivery = Wake(os.urandom(8).hex(), message)
+            got = ledger.accept("a", delivery, now=1.0, limits=Dedupe(), coalesce=coalesce).turn
+        return got
+
+    def waiting() -> list[int]:
+        assert ledger.verify() == []
+        return [turn.id for turn in ledger.latest()["a"].unanswered]
+
+    def fails(turn: int, event: Event = Event.FAIL) -> None:
+        ledger.claim(turn, now=2.0)
+        ledger.settle(turn, event, now=3.0, reason="exited with 1")
+
+    first = wakes("m")
+    fails(first)
+    assert waiting() == [first]
+    ledger.settle(first, Event.DISMISS, now=9.0)
+    assert (waiting(), ledger.get(first).ended_at) == ([], 3.0)
+    ledger.settle(first, Event.REOPEN, now=9.0)
+    assert wakes("m") == first, "it is about its message again"
+    fails(first, Event.TIME_OUT)
+    assert waiting() == [first]
+    second = wakes("m")
+    assert (waiting(), ledger.get(first).state) == ([], "cancelled")
+    assert f"owed to turn {second}; exited with 1" in ledger.get(first).reason
+    both = wakes("n", "o", coalesce=True)
+    assert both == second, "joined"
+    fails(second)
+    wakes("n")
+    assert waiting() == [second], "nobody has sent the others again yet"
+    wakes("o")
+    wakes("m")
+    assert waiting() == []
+    asked = ledger.owe("a", "operator", now=4.0).id
+    fails(asked)
+    assert waiting() == [], "who asked for it by hand has seen it"
     ledger.close()

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from raftsup.config.model import Dedupe
 from raftsup.ledger import Accepted, Counts, LedgerError, open_ledger
-from raftsup.turn import ENDED, TRANSITIONS, Event, LaneHealth, State, Turn, advance
+from raftsup.turn import ENDED, TRANSITIONS, UNANSWERED, Event, LaneHealth, State, Turn, advance
 from raftsup.wake import Wake
 
 accounts = st.sampled_from(["a", "b"])
@@ -100,6 +100,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
                     self.turns[turn] = Turn(turn, name, owed_at=self.now)
                     duplicate = False
                 if message is not None:
+                    self._take_over(account, name, message, turn)
                     account.messages[message] = turn
                     account.about.setdefault(turn, set()).add(message)
             account.seen.pop(identity, None)
@@ -111,6 +112,17 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         account.duplicates += duplicate
         account.accepted += not duplicate
         return Accepted(turn if turn in self.turns else 0, duplicate)
+
+    def _take_over(self, account: Account, name: str, message: str, by: int) -> None:
+        """What failed and is about nothing else than what came again is dismissed."""
+        for turn in [t for t in self.turns.values() if t.state in UNANSWERED]:
+            about = account.about.get(turn.id, set())
+            if turn.account != name or message not in about:
+                continue
+            about.discard(message)
+            if not about:
+                reason = f"its wake came again and is owed to turn {by}; {turn.reason}"
+                self.turns[turn.id] = advance(turn, Event.DISMISS, self.now, reason)
 
     @rule(account=accounts, step=steps)
     def owe(self, account: str, step: float) -> None:
@@ -195,6 +207,9 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         for name, account in self.accounts.items():
             mine = [t for t in turns if t.account == name]
             assert self.ledger.recent(name, 3) == mine[::-1][:3]
+            failed = [t for t in mine if t.state in UNANSWERED and t.source == "wake"]
+            told = self.ledger.latest()[name].unanswered
+            assert told == tuple(sorted(failed, key=lambda t: (t.ended_at, t.id)))
             counts = Counts(account.accepted, account.duplicates, account.asked)
             for state in [t.state for t in mine] + account.swept:
                 field_name = {State.TIMED_OUT: "failed"}.get(state, state.value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import socket
 from pathlib import Path
@@ -15,7 +17,7 @@ from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import liveness
 from raftsup.supervisor import supervisord_conf
-from tests.integration.host import AGENT, Host, running, wait_for
+from tests.integration.host import AGENT, RAFT, Host, running, wait_for
 
 
 def test_the_status_of_a_running_host_needs_neither_its_file_nor_its_secrets() -> None:
@@ -226,3 +228,80 @@ def test_a_parent_that_takes_a_question_and_gives_no_answer_is_not_waited_for(
         silent.listen()
         with pytest.raises(rpc.ParentSilent, match="gives no answer"):
             rpc.call(state, "getState", patience=0.05)
+
+
+def test_a_wake_whose_turn_failed_is_not_green_until_somebody_has_dealt_with_it() -> None:
+    with running(("support",)) as host:
+        may = host.root / "may"
+        shell = (
+            f"{shlex.join([*RAFT, '--profile', 'support'])} message check; test -e {may} || exit 3"
+        )
+        agent = {"kind": "command", "command": ["sh", "-c", shell]}
+        host.configure({"support": {"agent": agent}}, turns={"attempts": 1, "pause": "1ms"})
+        host.up()
+        host.ready()
+        for count in (1, 2):
+            host.raft.workspace.post("support", "hello")
+            wait_for(lambda n=count: len(host.account("support")["turns"]["unanswered"]) == n)
+        first, second = host.account("support")["turns"]["unanswered"]
+        account = host.account("support")
+        assert account["state"] == "degraded"
+        assert account["reason"].startswith("2 turns failed (the agent exited with 3)")
+        assert "`raftsup turn dismiss --failed support`" in account["reason"]
+        assert host.run("status").returncode == exit_codes.NOT_READY
+        health = host.run("health")
+        assert health.returncode == exit_codes.NOT_READY
+        assert "support is degraded: 2 turns failed" in health.stdout
+        may.touch()
+        # That a later turn is done says nothing of those.
+        assert host.run("turn", "run", "support").returncode == exit_codes.OK
+        assert host.account("support")["state"] == "degraded"
+        doctor = host.run("doctor")
+        assert doctor.returncode == exit_codes.UNWELL
+        assert f"2 turns (of late {first}, {second}) failed" in " ".join(doctor.stdout.split())
+        listed = host.run("turn", "list", "--failed", "support", "--json").stdout
+        assert [turn["turn"] for turn in json.loads(listed)] == [second, first]
+        assert host.run("turn", "retry", str(first)).returncode == exit_codes.OK
+        wait_for(lambda: host.account("support")["turns"]["unanswered"] == [second])
+        assert f"`raftsup turn retry {second}` runs it again" in host.account("support")["reason"]
+        done = host.run("turn", "dismiss", "--failed", "support")
+        assert done.returncode == exit_codes.OK
+        assert done.stdout == (
+            f"turn {second} is dismissed; `raftsup turn retry {second}` takes that back\n"
+        )
+        host.ready()
+        assert host.run("health").returncode == exit_codes.OK
+
+
+def test_a_program_that_is_away_costs_no_attempt_and_the_lane_goes_on_when_it_is_back() -> None:
+    with running(("support",)) as host:
+        program = host.root / "agent"
+        agent = {"kind": "command", "command": [str(program)]}
+        host.configure({"support": {"agent": agent}}, turns={"attempts": 1})
+        host.up()
+        wait_for(lambda: "there is no program" in host.account("support")["reason"])
+        host.raft.workspace.post("support", "hello")
+        wait_for(lambda: host.account("support")["turns"]["queued"] == 1)
+        assert host.account("support")["state"] == "degraded"
+        program.write_text("#!/bin/sh\nexit 0\n")
+        program.chmod(0o755)
+        wait_for(lambda: host.account("support")["turns"]["done"] == 1)
+        host.ready()
+
+
+def test_a_failed_turn_whose_wake_comes_again_needs_no_word_from_anybody() -> None:
+    with running(("support",)) as host:
+        may = host.root / "may"
+        agent = {"kind": "command", "command": ["test", "-e", str(may)]}  # it reads nothing
+        host.configure({"support": {"agent": agent}}, turns={"attempts": 1, "pause": "1ms"})
+        host.up()
+        host.ready()
+        host.raft.workspace.post("support", "hello")
+        wait_for(lambda: host.account("support")["turns"]["unanswered"])
+        may.touch()
+        os.kill(host.account("support")["bridge"]["pid"], signal.SIGKILL)  # its next start asks
+        wait_for(lambda: host.account("support")["turns"]["done"])
+        host.ready()
+        listed = json.loads(host.run("turn", "list", "--json").stdout)
+        gone = [turn for turn in listed if turn["state"] == "cancelled"]
+        assert gone and all("its wake came again and is owed to turn" in t["reason"] for t in gone)

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from raftsup import exit_codes
-from raftsup.dispatcher.control_client import request
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 from tests.processes import alive
 
@@ -119,12 +118,16 @@ def test_an_account_that_cannot_run_is_refused_with_the_reason(
 
 
 def test_a_turn_that_waits_for_a_paused_lane_says_so_and_ends_after_it(host: Host) -> None:
-    request(host.state.dispatcher_socket, "pause", lane="support")
+    done = host.run("pause", "support")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "`raftsup resume support` ends it" in done.stdout
+    assert "`raftsup resume support` ends that" in host.account("support")["reason"]
     with waiting(host, "support") as (process, log, turn):
         held = "queued: lane support is paused by an operator"
         wait_for(lambda: f"turn {turn} of support: {held}" in log.read_text())
         assert held in host.run("turn", "show", str(turn)).stdout
-        request(host.state.dispatcher_socket, "resume", lane="support")
+        done = host.run("resume", "SUPPORT")
+        assert (done.returncode, done.stdout) == (0, "support: turns are started again\n")
         assert process.wait(20) == exit_codes.OK
         assert log.read_text().count(held) == 1
 
@@ -171,12 +174,34 @@ def test_what_cannot_be_cancelled_or_retried_is_refused_in_words_that_help(host:
         (("retry", turn), "`raftsup turn run support` starts a new one"),
         (("cancel", "9999"), "there is no turn 9999"),
         (("retry", "9999"), "there is no turn 9999"),
+        (("dismiss", turn), f"turn {turn} is done: only one that failed"),
+        (("dismiss", "9999"), "there is no turn 9999"),
         (("show", "9999"), "there is no turn 9999"),
         (("show", "-1"), "there is no turn -1"),
     ]:
         done = host.run("turn", *words)
         assert (done.returncode, done.stdout) == (exit_codes.FAILED, ""), words
         assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_several_are_told_of_each_for_itself_and_none_is_a_usage_error(host: Host) -> None:
+    turn = host.run("turn", "run", "fails").stdout.split()[1]
+    done = host.run("turn", "dismiss", "9999", turn)
+    assert done.returncode == exit_codes.FAILED and "there is no turn 9999" in done.stderr
+    assert done.stdout == f"turn {turn} is dismissed; `raftsup turn retry {turn}` takes that back\n"
+    assert record(host, int(turn))["state"] == "cancelled"
+    for words in ((), (turn, "--failed", "fails")):
+        done = host.run("turn", "dismiss", *words)
+        assert done.returncode == exit_codes.USAGE
+        assert "name turns, or an account with --failed" in done.stderr
+    for verb in ("pause", "resume"):
+        done = host.run(verb, "nobody")
+        assert done.returncode == exit_codes.FAILED
+        assert "no account nobody; there are support, fails" in done.stderr
+    assert host.run("pause").stdout.startswith("support, fails, hangs, second, away")
+    assert "every lane is paused" in host.account("support")["reason"]
+    assert host.run("resume").returncode == exit_codes.OK
+    host.ready("support")
 
 
 def test_a_failed_turn_is_owed_again_with_attempts_of_its_own(host: Host) -> None:
@@ -300,7 +325,7 @@ def test_a_turn_is_followed_across_the_death_of_the_dispatcher_to_its_true_end(h
 
 def test_without_a_host_each_command_says_so() -> None:
     with running(("support",)) as host:
-        for words in (("run", "support"), ("cancel", "1"), ("retry", "1")):
+        for words in (("run", "support"), ("cancel", "1"), ("retry", "1"), ("dismiss", "1")):
             done = host.run("turn", *words)
             assert (done.returncode, done.stdout) == (exit_codes.NOT_RUNNING, ""), words
             assert "no dispatcher answers" in done.stderr

@@ -17,7 +17,7 @@ import orjson
 import psutil
 import pytest
 
-from raftsup import exit_codes
+from raftsup import exit_codes, report
 from raftsup.ledger import Counts, open_ledger
 from raftsup.worker import heartbeat, status_file
 from tests.integration.host import OPERATORS_SECRET, RAFT, Host, running, wait_for
@@ -38,7 +38,7 @@ def host() -> Iterator[Host]:
 
 
 def facts(host: Host) -> dict[str, object]:
-    return status_file.read(host.state.report("support")) or {}
+    return report.read(host.state.report("support")) or {}
 
 
 def bridge(host: Host) -> dict[str, object]:
@@ -292,7 +292,7 @@ def test_readers_of_the_report_never_see_half_a_file(tmp_path: Path) -> None:
     try:
         wait_for(path.exists)
         for _ in range(500):
-            assert status_file.read(path) is not None
+            assert report.read(path) is not None
     finally:
         over.set()
         thread.join()
@@ -303,7 +303,7 @@ def test_a_report_that_cannot_be_written_costs_the_news_and_nothing_else(tmp_pat
     said.write()
     (tmp_path / "missing").mkdir()
     said.write()
-    assert status_file.read(said.path) is not None
+    assert report.read(said.path) is not None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"rejected": "many"}', '{"rejected": null}'])
@@ -313,6 +313,6 @@ def test_a_report_of_garbage_is_no_obstacle_to_the_next_worker(tmp_path: Path, t
     said = status_file.Report(path, "support", "support")
     said.adopt()
     said.write()
-    found = status_file.read(path)
+    found = report.read(path)
     assert found is not None
     assert found["rejected"] == 0

@@ -22,7 +22,7 @@ def account(name: str, state: str = "ready", reason: str = "") -> dict[str, Any]
         },
         "wakes": {"accepted": 40, "duplicates": 5, "rejected": 6, "lastAt": NOW - 125},
         "turns": {
-            "queued": 7, "running": 1, "done": 39, "failed": 2,
+            "queued": 7, "running": 1, "done": 39, "failed": 2, "unanswered": [],
             "last": {"turn": 17, "state": "running", "at": NOW - 12},
         },
     }  # fmt: skip

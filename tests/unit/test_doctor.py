@@ -112,7 +112,12 @@ def test_of_a_turn_that_is_done_no_reply_is_promised() -> None:
     turn = Turn(7, "support", State.DONE)
     found = ledger.judge_turn(turn, 0.0, True)
     assert found.severity is Severity.GOOD and "only Raft knows" in found.what
-    failed = ledger.judge_turn(replace(turn, state=State.FAILED, reason="exited 1"), 0.0, True)
+    gone = replace(turn, state=State.FAILED, reason="exited 1")
+    for failed, which in (((gone,), "7"), ((gone, gone), "--failed support")):
+        found = ledger.judge_failed(failed)
+        assert found.severity is Severity.BAD and found.mend == f"raftsup turn retry {which}"
+        assert "exited 1" in found.what and f"`raftsup turn dismiss {which}`" in found.advice
+    failed = ledger.judge_turn(gone, 0.0, True)
     assert failed.severity is Severity.WARNING and "raftsup turn retry 7" in failed.mend
     waits = replace(turn, state=State.QUEUED, owed_at=1.0)
     assert ledger.judge_turn(waits, 700.0, True).severity is Severity.WARNING

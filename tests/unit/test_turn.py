@@ -37,6 +37,8 @@ LEGAL = {
     ("failed", "reopen"): "queued",
     ("timed_out", "reopen"): "queued",
     ("cancelled", "reopen"): "queued",
+    ("failed", "dismiss"): "cancelled",
+    ("timed_out", "dismiss"): "cancelled",
 }
 TURN = Turn(7, "support", attempt=2, failures=1, interruptions=1, owed_at=1.0, reason="old")
 
@@ -57,7 +59,9 @@ def test_a_turn_makes_the_moves_of_the_table_and_no_other(state: State, event: E
 
 
 def test_only_an_operator_brings_an_ended_turn_back() -> None:
-    assert {event for state, event in TRANSITIONS if state in ENDED} == {Event.REOPEN}
+    back = {event for (state, event), after in TRANSITIONS.items()
+            if state in ENDED and after not in ENDED}  # fmt: skip
+    assert back == {Event.REOPEN}
     assert (State.DONE, Event.REOPEN) not in TRANSITIONS
 
 

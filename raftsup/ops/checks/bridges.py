@@ -10,13 +10,12 @@ from pathlib import Path
 
 import orjson
 
-from raftsup import raft_home
+from raftsup import raft_home, report
 from raftsup.config.model import Account
 from raftsup.ops.checks.context import Scene
 from raftsup.ops.checks.finding import Finding, NotMended, bad, good, warning
 from raftsup.ops.checks.machine import folder_of
 from raftsup.ops.checks.processes import Process, above, belongs
-from raftsup.worker import status_file
 from raftsup.worker.bridge import lockfile
 
 #: Below a profile's folder (RAFT_PROTOCOL, "Starting the bridge").
@@ -46,7 +45,7 @@ def locks(scene: Scene) -> Iterator[Finding]:
 
 def lock_files(scene: Scene, account: Account) -> list[Path]:
     """Where the bridge of an account has its lock, or told that it has."""
-    said = status_file.read(scene.state.report(account.id)) or {}
+    said = report.read(scene.state.report(account.id)) or {}
     told = lockfile.told_path(str(said.get("bridge", {}).get("lastError") or ""))
     place = raft_home.profile_dir(account.profile or "", scene.env)
     found = sorted(place.glob(_LOCKS))

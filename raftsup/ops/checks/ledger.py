@@ -8,7 +8,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
@@ -24,6 +24,8 @@ _CORRECTED, _HARMLESS = 5.0, 60.0
 #: Seconds that a turn may wait for its lane before that is told.
 _LONG = 600.0
 _RECENT = 200
+#: So many failed turns are named.
+_NAMED = 5
 
 # One process opens an LMDB environment once at a time.
 _ONE = threading.Lock()
@@ -123,14 +125,19 @@ def turns(scene: Scene) -> Iterator[Finding]:
         with _opened(scene) as opened:
             recent = opened.recent(limit=_RECENT) if opened else []
             counts = opened.counts() if opened else {}
+            latest = opened.latest() if opened else {}
     except LedgerError:
         return  # told by the ledger's own check
-    latest: dict[str, Turn] = {}
+    newest: dict[str, Turn] = {}
     for turn in recent:
-        latest.setdefault(turn.account, turn)
+        newest.setdefault(turn.account, turn)
     for account in scene.accounts:
-        if account.id in latest:
-            yield judge_turn(latest[account.id], scene.now, bool(scene.pid))
+        failed = latest[account.id].unanswered if account.id in latest else ()
+        if failed:
+            yield judge_failed(failed)
+        last = newest.get(account.id)
+        if last is not None and last not in failed:
+            yield judge_turn(last, scene.now, bool(scene.pid))
     if scene.config is None:
         return
     known = {account.id for account in scene.config.accounts}
@@ -140,6 +147,19 @@ def turns(scene: Scene) -> Iterator[Finding]:
                           "their wakes are not answered", f"raftsup turn list {name}",
                           advice="`raftsup turn cancel` ends one; they are run if the account"
                           " comes back")  # fmt: skip
+
+
+def judge_failed(failed: Sequence[Turn]) -> Finding:
+    """The turns of an account that failed, and that nobody retried or dismissed."""
+    last = failed[-1]
+    numbers = ", ".join(str(turn.id) for turn in failed[-_NAMED:])
+    which = str(last.id) if len(failed) == 1 else f"--failed {last.account}"
+    what = f"turn {numbers}" if len(failed) == 1 else f"{len(failed)} turns (of late {numbers})"
+    return bad(f"account {last.account}: {what} failed: {last.reason}",
+               "nobody has answered: Raft does not wake again for what an agent has read",
+               f"raftsup turn retry {which}", advice=f"`raftsup turn show {last.id} --transcript`:"
+               " what its agent said, if it began to; `raftsup turn dismiss"
+               f" {which}` if nobody waits any more")  # fmt: skip
 
 
 def judge_turn(turn: Turn, now: float, running: bool) -> Finding:

@@ -52,6 +52,8 @@ class Found:
     dispatcher_comes: bool = False
     #: Why its lane starts nothing now; "" if it does.
     lane: str = ""
+    #: What there is to say of turns that failed, and that nobody retried or dismissed.
+    failed: str = ""
     #: Turns that are owed and wait for the account to run.
     held: int = 0
 
@@ -92,6 +94,8 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
     if found.lane:
         return AccountState.DEGRADED, found.lane
+    if found.failed:
+        return AccountState.DEGRADED, found.failed
     return AccountState.READY, ""
 
 

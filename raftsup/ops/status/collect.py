@@ -6,6 +6,7 @@ while it answers, a bridge while its process lives.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from raftsup import __version__
+from raftsup import __version__, report
 from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
@@ -25,12 +26,12 @@ from raftsup.ops import reload
 from raftsup.ops.status import account_state, host_state
 from raftsup.ops.status.account_state import AccountState, Found
 from raftsup.ops.status.host_state import HostState
+from raftsup.ops.turns import unanswered
 from raftsup.paths import StateDir, StateDirError
 from raftsup.proc import liveness, lockfile
 from raftsup.supervisor import active_accounts
 from raftsup.supervisor.programs import ACCOUNTS
 from raftsup.turn import Turn
-from raftsup.worker import status_file
 from raftsup.worker.heartbeat import answers
 
 _TIMEOUT = 2.0
@@ -176,7 +177,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
     latest = past.latest.get(account.id, Latest())
     lock = state.reports / f"{account.id}.lock"
     worker = lockfile.holder(lock)
-    said = status_file.read(state.report(account.id)) or {}
+    said = report.read(state.report(account.id)) or {}
     bridge = said.get("bridge", {})
     # The report of a dead worker tells what was, not what is.
     current = worker is not None and said.get("pid") == worker
@@ -202,6 +203,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         dispatcher_stopped=_stopped(host.dispatcher["pid"]),
         dispatcher_comes=host.dispatcher["state"] == "starting",
         lane=_lane_note(account, host.answer or {}),
+        failed=unanswered(latest.unanswered) if latest.unanswered else "",
         held=(host.answer or {}).get("held", {}).get(account.id, 0),
     )
     word, reason = account_state.judge(account, found)
@@ -239,6 +241,8 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
             "running": counts.running,
             "done": counts.done,
             "failed": counts.failed,
+            # Failed, and neither retried nor dismissed: somebody waits for these.
+            "unanswered": [turn.id for turn in latest.unanswered],
             "last": _last(latest.turn),
         },
     }
@@ -264,13 +268,18 @@ def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
     for name in (ALL, account.lane):
         if lanes.get(name, {}).get("paused"):
             which = "every lane" if name == ALL else f"lane {name}"
-            return f"{which} is paused by an operator: wakes are accepted, none is run"
+            mend = "raftsup resume" if name == ALL else f"raftsup resume {account.id}"
+            return (
+                f"{which} is paused by an operator: wakes are accepted, none is run; `{mend}` ends"
+                " that"
+            )
     lane = lanes.get(account.lane, {})
     wait = lane.get("notBefore", 0.0) - time.time()
     if wait > 0:
         return (
             f"its turns keep failing ({lane['failures']} in a row): none starts in the next"
-            f" {wait:.0f} s; `raftsup turn list {account.id}` shows why"
+            f" {math.ceil(wait)} s; `raftsup turn list {account.id}` shows why, `raftsup resume"
+            f" {account.id}` ends the rest"
         )
     return ""
 

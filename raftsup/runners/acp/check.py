@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from acp.exceptions import RequestError
 
 from raftsup.config.model import AcpAgent
+from raftsup.runners import program
 from raftsup.runners.acp.errors import AgentGone, AgentTrouble, login_text, plain
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, greet
@@ -24,8 +24,8 @@ async def try_out(agent: AcpAgent, env: Mapping[str, str]) -> list[Finding]:
     """Start ``agent`` in ``env`` and its own, greet it, and end it wholly. At most 15 s."""
     errors = bytearray()
     launch = Launch(
-        command=agent.command,
-        cwd=str(Path(agent.cwd or "~").expanduser().absolute()),
+        command=program.argv(agent),
+        cwd=str(program.folder(agent)),
         env={**env, **agent.env},
         title="raftsup: trying an agent",
         handler=_nothing_for_it,

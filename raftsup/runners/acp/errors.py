@@ -57,6 +57,10 @@ class AgentGone(AgentTrouble):
     """The agent's process has ended; nothing of it runs any more."""
 
 
+class CannotStart(AgentGone):
+    """There never was a process: nothing of it ran."""
+
+
 @dataclass(frozen=True)
 class Login:
     """A way to log in that an agent announces."""

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from raftsup.proc.child import Child, exit_text, spawn
 from raftsup.runners import leftovers
-from raftsup.runners.acp.errors import AgentGone, AgentTrouble, error_text
+from raftsup.runners.acp.errors import AgentGone, AgentTrouble, CannotStart, error_text
 from raftsup.runners.acp.transport import MOST_LINE, Wire
 from raftsup.wait import first_of
 
@@ -158,7 +158,7 @@ class AgentProcess:
             ) from None
         except ConnectionError:
             await asyncio.shield(self.over)
-            raise AgentGone(self.why()) from None
+            raise (CannotStart if self._child.failure else AgentGone)(self.why()) from None
 
     async def tell(self, method: str, params: BaseModel) -> None:
         """Send a notification; an agent that is gone misses it."""

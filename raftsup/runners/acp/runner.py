@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from acp.meta import AGENT_METHODS
@@ -19,9 +18,9 @@ from acp.schema import CancelNotification, PromptRequest, PromptResponse, TextCo
 from raftsup.backoff import Backoff
 from raftsup.config.model import AcpAgent
 from raftsup.log import say
-from raftsup.runners import leftovers
+from raftsup.runners import leftovers, program
 from raftsup.runners.acp import session_store
-from raftsup.runners.acp.errors import NOT_FOUND, AgentGone, AgentTrouble, stopped
+from raftsup.runners.acp.errors import NOT_FOUND, AgentGone, AgentTrouble, CannotStart, stopped
 from raftsup.runners.acp.handlers import Client, Prompted
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, Session, greet, login_first, open_session
@@ -50,7 +49,7 @@ class _Ready:
 class AcpRunner:
     def __init__(self, seat: RunnerContext[AcpAgent]) -> None:
         self._seat = seat
-        self._cwd = str(Path(seat.agent.cwd or "~").expanduser().absolute())
+        self._cwd = str(program.folder(seat.agent))
         self._client = Client(seat.agent.permissions, seat.lane)
         self._rest = Rest(BACKOFF, seat.changed)
         self._memory = seat.state.lane(seat.lane, "json")
@@ -66,7 +65,7 @@ class AcpRunner:
         self._watch: Watch | None = None
 
     def unavailable(self) -> str:
-        return self._rest.reason()
+        return program.away(self._seat.agent, self._seat.env) or self._rest.reason()
 
     async def close(self) -> None:
         self._rest.close()
@@ -85,7 +84,9 @@ class AcpRunner:
             return await self._run(work, stop, watch)
         except AgentTrouble as trouble:
             watch.note(trouble.detail.encode(errors="replace"))
-            return Outcome(OutcomeKind.FAILED, str(trouble))
+            unstarted = isinstance(trouble, CannotStart)
+            kind = OutcomeKind.POSTPONED if unstarted else OutcomeKind.FAILED
+            return Outcome(kind, str(trouble))
         except OSError as error:
             # No process or descriptor to be had: this host's trouble, not the turn's failure.
             return Outcome(OutcomeKind.POSTPONED, f"cannot start the agent: {error.strerror}")
@@ -167,7 +168,7 @@ class AcpRunner:
             await process.end(at_once=True)
             if isinstance(error, AgentTrouble):
                 self._failed(str(error))
-            if isinstance(error, AgentGone) and process.pid is not None:
+            if isinstance(error, AgentGone) and not isinstance(error, CannotStart):
                 raise AgentGone(
                     f"{error} before it was ready; what it printed is in the transcript"
                 ) from None
@@ -183,7 +184,7 @@ class AcpRunner:
     def _launch(self, lock: int) -> Launch:
         seat = self._seat
         return Launch(
-            command=seat.agent.command,
+            command=program.argv(seat.agent),
             cwd=self._cwd,
             # The marks are ours: by them a lost process is found.
             env={**seat.env, **seat.agent.env, **self._marks},
