@@ -92,7 +92,7 @@ class Parent(BaseParent):
     def _kill_silent(self, now: float) -> None:
         limit = self.options.raftsup.supervisor.watchdog
         for process in self._processes():
-            if not process.pid:
+            if not process.pid or process.killed:
                 continue
             if process.state not in RUNNING_STATES and not self.drain.awaits(process):
                 continue

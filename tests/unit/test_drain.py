@@ -32,6 +32,7 @@ class Host:
     ))  # fmt: skip
     process: Any = field(default_factory=lambda: SimpleNamespace(
         pid=4711, state=ProcessStates.RUNNING, write=lambda letter: None, laststart=0.0, delay=0.0,
+        killed="",
         config=SimpleNamespace(stopwaitsecs=60, title="dispatcher"),
     ))  # fmt: skip
 
@@ -119,7 +120,9 @@ def test_a_dispatcher_that_hangs_while_it_drains_is_killed_by_the_watchdog(host:
         assert hung.poll() is None, "a stop has its own end"
         drain.begin(None)
         Parent._kill_silent(parent, 100.0)
+        Parent._kill_silent(parent, 100.0)
         assert hung.wait(10) == -signal.SIGKILL
+        assert host.options.logger.critical.call_count == 1, "once is enough"
     finally:
         if hung.poll() is None:
             os.killpg(hung.pid, signal.SIGKILL)
