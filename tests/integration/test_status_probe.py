@@ -71,7 +71,8 @@ def test_each_step_that_fails_is_named_beside_its_account_and_the_others_pass() 
         agent = {"kind": "command", "command": ["no-such-agent"]}
         host.configure({"support": {}, "sales": {"agent": agent}}, supervisor={"reload": "off"})
         host.up()
-        host.ready()
+        host.ready("support")
+        wait_for(lambda: "no program no-such-agent" in host.account("sales")["reason"])
         profiles = json.loads(host.config_path.read_text())
         profiles["channels"]["raft"]["accounts"]["sales"]["agentId"] = "agent-another"
         host.config_path.write_text(json.dumps(profiles))
