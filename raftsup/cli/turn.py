@@ -85,6 +85,11 @@ def _known(state: StateDir, ledger: Ledger) -> list[str]:
     return sorted({*reader.accounts(state), *ledger.counts()})
 
 
+def _no_account(account: str, known: list[str]) -> int:
+    there = ", ".join(known) or "none yet"
+    return complain(f"no account {account}; there are {there}", exit_codes.FAILED)
+
+
 def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int:
     account = arguments.account and account_id(arguments.account)
     if arguments.failed:
@@ -92,8 +97,7 @@ def _list(arguments: argparse.Namespace, ledger: Ledger, state: StateDir) -> int
     else:
         found = ledger.recent(account, arguments.limit)
     if account and not found and account not in (known := _known(state, ledger)):
-        return complain(f"no account {account}; there are {', '.join(known) or 'none yet'}",
-                        exit_codes.FAILED)  # fmt: skip
+        return _no_account(account, known)
     if arguments.json:
         print_json([turns.as_json(turn) for turn in found])
         return exit_codes.OK
@@ -155,6 +159,8 @@ def _again(arguments: argparse.Namespace, state: StateDir) -> int:
         account = account_id(arguments.failed)
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:
             turns = [turn.id for turn in _unanswered(ledger, account)]
+            if not turns and account not in (known := _known(state, ledger)):
+                return _no_account(account, known)
         if not turns:
             print(f"no failed turns of account {account} yet", file=sys.stderr)
     for turn in turns:

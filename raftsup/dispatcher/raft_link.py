@@ -16,7 +16,5 @@ def cut_off(state: StateDir, account: str) -> str:
     said = report.read(state.report(account)) or {}
     if not liveness.lives(said.get("pid")):
         return ""
-    bridge = said.get("bridge", {})
-    if bridge.get("state") == _LISTENING:
-        return ""
-    return f"meanwhile its account was cut off from Raft: {bridge.get('reason') or 'no bridge'}"
+    bridge = said.get("bridge", {}).get("state")
+    return "" if bridge == _LISTENING else f"cut off from Raft meanwhile: its bridge is {bridge}"

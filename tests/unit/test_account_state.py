@@ -33,6 +33,7 @@ WELL = Found(
         (replace(WELL, bridge_alive=False), "degraded", "just died"),
         (replace(WELL, lane="lane support is paused"), "degraded", "lane support is paused"),
         (replace(WELL, failed="turn 7 failed"), "degraded", "turn 7 failed"),
+        (replace(WELL, lane="it rests", failed="7 failed"), "degraded", "it rests; 7 failed"),
         (replace(WELL, answers=False), "degraded", "does not answer"),
         (replace(WELL, answers=False, process="starting"), "starting", "does not listen yet"),
         (replace(WELL, answers=False, stopped=7), "degraded", "the worker (pid 7) is stopped"),

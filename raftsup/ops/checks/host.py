@@ -73,10 +73,11 @@ def host(scene: Scene) -> Iterator[Finding]:
         command = clis.get(account["account"], ("raft",))
         who = raft_cli.who_of(command, account["profile"] or "", scene.env)
         finding = judge_account(account, who)
-        # Without a worker it says what was, perhaps long ago.
-        log = account["bridge"]["log"] if account["endpoint"]["pid"] else None
-        unwell = finding.severity is Severity.BAD
-        yield _with_last_words(finding, log) if unwell and log else finding
+        # Without a worker it says what was, perhaps long ago; of one that listens, nothing.
+        bridge = account["bridge"]
+        trouble = finding.severity is Severity.BAD and bridge["state"] != "listening"
+        log = bridge["log"] if account["endpoint"]["pid"] else None
+        yield _with_last_words(finding, log) if trouble and log else finding
 
 
 def _with_last_words(finding: Finding, path: str) -> Finding:
@@ -97,7 +98,9 @@ def judge_account(account: dict[str, Any], cli: Who | None = None) -> Finding:
         return say(f"{who} is {state}: {account['reason']}",
                    "whether it reaches Raft is not known yet",
                    advice="type `raftsup doctor` again: if it stays, Raft is slow")  # fmt: skip
-    usual = ("", "see what `raftsup logs {account} --since 10m` tells")
+    # A reason that names what to type needs no more words.
+    more = "" if "`raftsup " in account["reason"] else "`raftsup logs {account} --since 10m` tells"
+    usual = ("", more)
     if state is AccountState.MISCONFIGURED:
         usual = ("raftsup reload", "once it is mended in the config")
     mend, advice = _by_code(account["reason"]) or _MENDS.get(account["bridge"]["state"], usual)

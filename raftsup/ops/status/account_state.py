@@ -92,10 +92,8 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return AccountState.DEGRADED, f"{why}; until then wakes are accepted, none is run"
     if not found.dispatcher:
         return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
-    if found.lane:
-        return AccountState.DEGRADED, found.lane
-    if found.failed:
-        return AccountState.DEGRADED, found.failed
+    if found.lane or found.failed:
+        return AccountState.DEGRADED, "; ".join(filter(None, (found.lane, found.failed)))
     return AccountState.READY, ""
 
 
