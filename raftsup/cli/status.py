@@ -20,6 +20,7 @@ from raftsup.config.errors import ConfigError
 from raftsup.ops import raft_place
 from raftsup.ops import status as ops
 from raftsup.ops.status import render
+from raftsup.ops.status.document import Status
 from raftsup.paths import StateDirError
 
 EXAMPLES = """\
@@ -57,11 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_codes.OK if ops.all_ready(status) else exit_codes.NOT_READY
 
 
-def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
+def _look(arguments: argparse.Namespace) -> Callable[[], Status]:
     state, load = state_of(arguments), loader_of(arguments)
     within = loader_within(arguments)
 
-    def look() -> dict[str, Any]:
+    def look() -> Status:
         status = ops.collect(ops.accounts_of(state, load), state)
         status["raft"] = {"reason": raft_place.difference(state, os.environ)}
         if arguments.probe:
@@ -78,7 +79,7 @@ def _look(arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
     return look
 
 
-def _watch(look: Callable[[], dict[str, Any]], arguments: argparse.Namespace) -> int:
+def _watch(look: Callable[[], Status], arguments: argparse.Namespace) -> int:
     from raftsup.ops.status import watch
 
     if not arguments.json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":

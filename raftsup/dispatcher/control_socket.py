@@ -34,8 +34,8 @@ from typing import Any
 
 import orjson
 
-from raftsup import __version__
 from raftsup.dispatcher import scheduler
+from raftsup.dispatcher import status as documents
 from raftsup.dispatcher.dispatcher import Dispatcher
 from raftsup.errors import RaftsupError
 from raftsup.turn import IllegalMove
@@ -145,36 +145,7 @@ def verbs_of(dispatcher: Dispatcher, reload: Callable[[], None]) -> dict[str, Ve
     since = time.time()
 
     def status(_: Mapping[str, Any]) -> Answer:
-        return {
-            "pid": os.getpid(),
-            "version": __version__,
-            "since": since,
-            "concurrency": dispatcher.config.turns.concurrency,
-            "draining": dispatcher.draining,
-            "running": [
-                {
-                    "turn": item.turn.id,
-                    "account": item.turn.account,
-                    "lane": item.lane,
-                    "attempt": item.turn.attempt,
-                    "startedAt": item.turn.started_at,
-                }
-                for item in dispatcher.running.values()
-            ],
-            "recovering": sorted({item.lane for item in dispatcher.recovering.values()}),
-            "waiting": dispatcher.queue.waiting(),
-            "held": dispatcher.queue.held(),
-            "laneOf": {a.id: a.lane for a in dispatcher.config.accounts},
-            "unavailable": dispatcher.unavailable_accounts(),
-            "lanes": {
-                lane: {
-                    "failures": health.failures,
-                    "notBefore": health.not_before,
-                    "paused": health.paused,
-                }
-                for lane, health in dispatcher.health.items()
-            },
-        }
+        return dict(documents.of(dispatcher, since))
 
     def lane_of(request: Mapping[str, Any]) -> str:
         lane = request.get("lane", scheduler.ALL)

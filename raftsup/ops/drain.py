@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 from raftsup.dispatcher import control_client
+from raftsup.dispatcher import status as dispatcher_status
+from raftsup.dispatcher.status import RunningTurn
 from raftsup.ledger import LedgerError, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
@@ -55,17 +56,14 @@ def drain(state: StateDir, timeout: float | None, tell: Callable[[str], None]) -
     return Drained(pid, sorted(ended), sorted(seen - ended))
 
 
-def _running(state: StateDir) -> list[dict[str, Any]]:
+def _running(state: StateDir) -> list[RunningTurn]:
     try:
-        running: list[dict[str, Any]] = control_client.request(state.dispatcher_socket, "status")[
-            "running"
-        ]
+        return dispatcher_status.ask(state.dispatcher_socket)["running"]
     except (control_client.DispatcherDown, control_client.DispatcherRefused):
         return []
-    return running
 
 
-def _words(turns: list[dict[str, Any]], now: float) -> str:
+def _words(turns: list[RunningTurn], now: float) -> str:
     each = (f"{t['turn']} of {t['account']} ({now - (t['startedAt'] or now):.0f} s)" for t in turns)
     return f"waiting for {len(turns)} running: turn {', '.join(each)}"
 

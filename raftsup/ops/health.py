@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from raftsup.config.errors import ConfigError
 from raftsup.config.model import Config
 from raftsup.ops import status
 from raftsup.ops.status.account_state import AccountState
+from raftsup.ops.status.document import AccountStatus, Status
 from raftsup.paths import StateDir, StateDirError
 from raftsup.proc import lockfile
 from raftsup.supervisor import active_accounts
@@ -86,8 +86,7 @@ def look(state: StateDir, load: Callable[[], Config]) -> Health:
         return Health(Word.UNKNOWN, trouble=str(error))
 
 
-def judge(whole: Mapping[str, Any]) -> Health:
-    """``whole``: as ``status --json`` has it."""
+def judge(whole: Status) -> Health:
     pids = [whole["supervisor"]["pid"], *(a["endpoint"]["pid"] for a in whole["accounts"])]
     if not any(pids):
         return Health(Word.NOT_RUNNING)
@@ -104,10 +103,11 @@ def judge(whole: Mapping[str, Any]) -> Health:
     worst = min(
         (a for a in wanted if a not in well), key=lambda a: order.index(a["state"]), default=None
     )
-    named = worst and {key: worst[key] for key in ("account", "state", "reason")}
+    named = worst and {"account": worst["account"], "state": worst["state"],
+                       "reason": worst["reason"]}  # fmt: skip
     return Health(Word.NOT_READY, len(ready), len(wanted), again, named)
 
 
-def _is_expected(account: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
-    until = account["bridge"].get("graceUntil")
+def _is_expected(account: AccountStatus, whole: Status) -> bool:
+    until = account["bridge"]["graceUntil"]
     return until is not None and whole["at"] < until

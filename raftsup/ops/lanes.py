@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raftsup.dispatcher import control_client
+from raftsup.dispatcher import status as dispatcher_status
 from raftsup.dispatcher.scheduler import ALL
 from raftsup.errors import RaftsupError
 from raftsup.paths import StateDir
@@ -17,7 +18,7 @@ def hold(state: StateDir, account: str | None, *, paused: bool) -> tuple[str, ..
 
     Raises ``NoSuchAccount``, ``control_client.DispatcherDown`` and ``DispatcherRefused``.
     """
-    lane_of = control_client.request(state.dispatcher_socket, "status")["laneOf"]
+    lane_of = dispatcher_status.ask(state.dispatcher_socket)["laneOf"]
     if account is not None and account not in lane_of:
         raise NoSuchAccount(f"no account {account}; there are {', '.join(lane_of) or 'none'}")
     lane = ALL if account is None else lane_of[account]

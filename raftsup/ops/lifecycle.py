@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -24,6 +23,7 @@ from raftsup.ops.service import control, detect
 from raftsup.ops.service.control import Unit, Verb
 from raftsup.ops.service.detect import Installed, Manager
 from raftsup.ops.status.account_state import AccountState
+from raftsup.ops.status.document import AccountStatus, Status
 from raftsup.paths import StateDir
 from raftsup.proc import liveness, lockfile
 from raftsup.wait import until
@@ -152,7 +152,8 @@ def settled(state: StateDir, say: Say) -> list[str]:
             time.sleep(_LOOK)
             continue
         seen = True
-        whole = _status(state)
+        if (whole := _status(state)) is None:
+            continue
         wanted, ready = status.readiness(whole)
         coming = [a["account"] for a in wanted if a["state"] in _COMING]
         up = not coming and whole["dispatcher"]["state"] == "running"
@@ -167,7 +168,7 @@ def settled(state: StateDir, say: Say) -> list[str]:
 
 
 def _progress(
-    wanted: list[dict[str, Any]], ready: list[dict[str, Any]], coming: list[str], waited: float
+    wanted: list[AccountStatus], ready: list[AccountStatus], coming: list[str], waited: float
 ) -> str:
     words = f"{len(ready)} of {len(wanted)} accounts are ready after {waited:.0f} s"
     if coming:
@@ -177,11 +178,11 @@ def _progress(
     return words
 
 
-def _status(state: StateDir) -> dict[str, Any]:
+def _status(state: StateDir) -> Status | None:
     try:
         return status.collect(status.accounts_of(state, _no_file), state)
-    except ConfigError:  # it ended between two looks
-        return {"accounts": [], "dispatcher": {"state": "stopped"}}
+    except ConfigError:
+        return None  # it ended between two looks
 
 
 def _no_file() -> Config:

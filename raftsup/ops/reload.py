@@ -14,6 +14,7 @@ from raftsup.ledger import LedgerError, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
+from raftsup.supervisor.reload import ConfigState, ProblemDocument
 
 _LOOK = 0.05
 
@@ -74,18 +75,18 @@ def plan(state: StateDir, load: Callable[[], Config]) -> dict[str, Any]:
     return {"running": True, **found}
 
 
-def standing(state: StateDir) -> dict[str, Any] | None:
+def standing(state: StateDir) -> ConfigState | None:
     """How the running config stands to its file (``supervisor.reload.ConfigState``); None where
     no parent of ours answers.
     """
     try:
-        found: dict[str, Any] = orjson.loads(rpc.call(state, "configState"))
+        found: ConfigState = orjson.loads(rpc.call(state, "configState"))
     except (rpc.ParentDown, rpc.ParentRefused):
         return None
     return found
 
 
-def problem(told: Mapping[str, str]) -> str:
+def problem(told: ProblemDocument) -> str:
     return f"{told['where']}: {told['what']}; {told['hint']}"
 
 
@@ -140,7 +141,7 @@ def plan_lines(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def standing_lines(found: Mapping[str, Any] | None, most: int = 3) -> list[str]:
+def standing_lines(found: ConfigState | None, most: int = 3) -> list[str]:
     """How the running config stands to its file, for a person; [] where nothing is to be said."""
     if found is None or found["state"] == "applied":
         return []

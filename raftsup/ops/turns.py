@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from raftsup.dispatcher import control_client
+from raftsup.dispatcher import status as dispatcher_status
 from raftsup.dispatcher.scheduler import ALL
+from raftsup.dispatcher.status import DispatcherStatus
 from raftsup.ledger import Ledger, LedgerUnavailable
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
@@ -169,7 +171,7 @@ def follow(
 def held_by(turn: Turn, state: StateDir) -> str:
     """Why a turn does not go on; "" if nothing holds it."""
     try:
-        status = control_client.request(state.dispatcher_socket, "status", timeout=2.0)
+        status = dispatcher_status.ask(state.dispatcher_socket, timeout=2.0)
     except (control_client.DispatcherDown, control_client.DispatcherRefused):
         if turn.state is State.RUNNING:
             return "its dispatcher answers no more; the next one finds out what it came to"
@@ -177,7 +179,7 @@ def held_by(turn: Turn, state: StateDir) -> str:
     return why_queued(turn.account, status, time.time()) if turn.state is State.QUEUED else ""
 
 
-def why_queued(account: str, status: Mapping[str, Any], now: float) -> str:
+def why_queued(account: str, status: DispatcherStatus, now: float) -> str:
     """Why the turns of ``account`` wait, by the dispatcher's ``status``; "" if they need not."""
     if away := status["unavailable"].get(account):
         return str(away)
@@ -186,14 +188,14 @@ def why_queued(account: str, status: Mapping[str, Any], now: float) -> str:
     if status["draining"]:
         return "the host is stopping; the turn is kept until it runs again"
     lane = status["laneOf"].get(account, account)
+    lanes = status["lanes"]
     for name, which in ((ALL, "every lane"), (lane, f"lane {lane}")):
-        if status["lanes"].get(name, {}).get("paused"):
+        if name in lanes and lanes[name]["paused"]:
             return f"{which} is paused by an operator"
-    health = status["lanes"].get(lane, {})
-    if (rest := health.get("notBefore", 0.0) - now) > 0:
+    if lane in lanes and (rest := lanes[lane]["notBefore"] - now) > 0:
         # Told once, not anew each second: the moment, not what is left.
         until = time.strftime("%H:%M:%S", time.localtime(now + rest))
-        return f"its lane rests until {until} after {health['failures']} failed in a row"
+        return f"its lane rests until {until} after {lanes[lane]['failures']} failed in a row"
     for item in status["running"]:
         if item["lane"] == lane:
             return f"turn {item['turn']} of its lane runs"

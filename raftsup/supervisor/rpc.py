@@ -88,7 +88,7 @@ class Interface(BaseInterface):
 
     def sendProcessStdin(self, name: str, chars: str) -> bool:
         """Refused. What a program of ours reads there comes from its parent alone
-        (``dispatcher.letters``): a word typed into ``supervisorctl fg`` would spoil it.
+        (``dispatcher.config_pipe``): a word typed into ``supervisorctl fg`` would spoil it.
         """
         raise RPCError(Faults.NO_FILE, f"{name} takes no input")
 

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -26,6 +25,7 @@ from raftsup.config.load import load
 from raftsup.errors import RaftsupError
 from raftsup.ops import status
 from raftsup.paths import StateDir
+from raftsup.report import WorkerReport
 from raftsup.sim.server import RunningWorkspace, running_workspace
 from raftsup.sim.timers import SHORT, SHORT_KEEPALIVE
 from raftsup.trial import verdict
@@ -144,7 +144,7 @@ def _talk(raft: RunningWorkspace, state: StateDir, messages: int, say: Say) -> l
 
 
 def _kill(state: StateDir, account: str, what: str, say: Say) -> str:
-    said: dict[str, Any] = report.read(state.report(account)) or {}
+    said: WorkerReport = report.read(state.report(account)) or {}
     pid = said["bridge"]["pid"] if what == "bridge" else said["pid"]
     if pid is None:
         return f"no {what} of {account}: it was starting"

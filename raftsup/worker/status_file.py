@@ -11,11 +11,11 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from raftsup import files, report
+from raftsup.report import WorkerReport
 from raftsup.worker.bridge.state import Life
 
 
@@ -35,7 +35,7 @@ class Report:
     restarts: int = 0
     _life: Life = field(default_factory=Life)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _written: dict[str, Any] = field(default_factory=dict)
+    _written: WorkerReport | None = None
 
     def adopt(self) -> None:
         """Go on counting where the last worker of this account stopped."""
@@ -78,7 +78,7 @@ class Report:
                 files.replace(self.path, orjson.dumps(facts))
                 self._written = facts
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> WorkerReport:
         life = self._life
         return {
             "account": self.account,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from raftsup.config.errors import ConfigError, Problem
 from raftsup.config.model import Account, Config
@@ -17,6 +16,7 @@ from raftsup.ops.checks.processes import Process, belongs, snapshot
 from raftsup.ops.service import detect, launchd, systemd
 from raftsup.ops.service.detect import Installed, Manager
 from raftsup.ops.service.spec import read_secrets
+from raftsup.ops.status.document import Status
 from raftsup.paths import StateDir, StateDirError, default_config_path
 from raftsup.proc import lockfile
 from raftsup.proc.env import clean_env
@@ -39,8 +39,8 @@ class Scene:
     whose: str
     #: The host that runs here; None if none does.
     pid: int | None
-    #: What ``status --json`` prints; None where it cannot be found.
-    status: dict[str, Any] | None
+    #: None where it cannot be found.
+    status: Status | None
     service: Installed | None
     processes: Mapping[int, Process]
     now: float
@@ -78,11 +78,10 @@ class Scene:
     @property
     def running(self) -> frozenset[int]:
         """The pids that head what runs for this state folder."""
-        pids = {self.pid} if self.pid else set()
-        for account in (self.status or {}).get("accounts", ()):
-            pids.add(account["endpoint"]["pid"])
+        pids = {self.pid}
         if self.status:
             pids.add(self.status["dispatcher"]["pid"])
+            pids |= {account["endpoint"]["pid"] for account in self.status["accounts"]}
         return frozenset(pid for pid in pids if pid)
 
 
@@ -120,7 +119,7 @@ def _read(load: Load, environ: Mapping[str, str]) -> tuple[Config | None, tuple[
         return None, tuple(error.problems)
 
 
-def _status(state: StateDir, config: Config | None) -> dict[str, Any] | None:
+def _status(state: StateDir, config: Config | None) -> Status | None:
     def written() -> Config:
         if config is None:
             raise ConfigError([])

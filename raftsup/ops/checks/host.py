@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from raftsup import raft_errors
 from raftsup.config.errors import ConfigError
@@ -25,6 +24,7 @@ from raftsup.ops.service.spec import (
     instance_words,
 )
 from raftsup.ops.status.account_state import AccountState
+from raftsup.ops.status.document import AccountStatus
 from raftsup.raft_errors import Who
 
 #: How an account that is not ready is told of; what is not named is good.
@@ -62,14 +62,18 @@ def host(scene: Scene) -> Iterator[Finding]:
         return
     if scene.pid:
         yield good(f"the host runs, pid {scene.pid}")
-    stake = {"supervisor": "what dies now is not started again, and no change is applied",
-             "dispatcher": "no turn starts while that is so"}  # fmt: skip
-    for program, why in stake.items():
-        if reason := (scene.status or {}).get(program, {}).get("reason"):
+    if scene.status is None:
+        return
+    stake = {"supervisor": (scene.status["supervisor"]["reason"],
+                            "what dies now is not started again, and no change is applied"),
+             "dispatcher": (scene.status["dispatcher"]["reason"],
+                            "no turn starts while that is so")}  # fmt: skip
+    for program, (reason, why) in stake.items():
+        if reason:
             yield bad(f"{program}: {reason}", why,
                       _let_go(reason) or "raftsup restart")  # fmt: skip
     clis = {account.id: account.command for account in scene.accounts}
-    for account in (scene.status or {}).get("accounts", ()):
+    for account in scene.status["accounts"]:
         command = clis.get(account["account"], ("raft",))
         who = raft_cli.who_of(command, account["profile"] or "", scene.env)
         finding = judge_account(account, who)
@@ -87,8 +91,8 @@ def _with_last_words(finding: Finding, path: str) -> Finding:
     return replace(finding, why=f"{finding.why}; the CLI's own log, {path}, ends: {told}")
 
 
-def judge_account(account: dict[str, Any], cli: Who | None = None) -> Finding:
-    """``account``: as ``status --json`` has it. ``cli``: its profile of the Raft CLI."""
+def judge_account(account: AccountStatus, cli: Who | None = None) -> Finding:
+    """``cli``: its profile of the Raft CLI."""
     cli = cli or Who(account["profile"] or "")
     who, state = f"account {account['account']}", AccountState(account["state"])
     say = _STATES.get(state)

@@ -14,17 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from raftsup import __version__, report
 from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
+from raftsup.dispatcher.status import DispatcherStatus
 from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops import reload
 from raftsup.ops.status import account_state, host_state
 from raftsup.ops.status.account_state import AccountState, Found
+from raftsup.ops.status.document import AccountStatus, LastTurn, Removed, Status
 from raftsup.ops.status.host_state import HostState
 from raftsup.ops.turns import unanswered
 from raftsup.paths import StateDir, StateDirError
@@ -63,14 +64,14 @@ def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account
     return [*running, *(account for account in written if account.id not in known)]
 
 
-def collect(accounts: Sequence[Account], state: StateDir) -> dict[str, Any]:
+def collect(accounts: Sequence[Account], state: StateDir) -> Status:
     """The whole status: the object that ``raftsup status --json`` prints. Raises
     ``StateDirError`` for a folder that cannot be looked into.
     """
     return look(accounts, state)[0]
 
 
-def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], HostState]:
+def look(accounts: Sequence[Account], state: StateDir) -> tuple[Status, HostState]:
     """The same, with what the host said for it."""
     _refuse_the_unreadable(state)
     host = host_state.look(state)
@@ -80,7 +81,7 @@ def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], 
     pid = host.supervisor["pid"]
     # A worker may also be under another supervisor than ours.
     runs = pid is not None or any(account["endpoint"]["pid"] for account in found)
-    whole = {
+    whole: Status = {
         "version": __version__,
         "stateDir": str(state.root),
         "supervisor": host.supervisor,
@@ -95,7 +96,7 @@ def look(accounts: Sequence[Account], state: StateDir) -> tuple[dict[str, Any], 
     return whole, host
 
 
-def all_ready(status: dict[str, Any]) -> bool:
+def all_ready(status: Status) -> bool:
     """Whether every enabled account is ready, and there is one; no step of a probe failed, and
     whoever restarts what dies is able to.
     """
@@ -106,7 +107,7 @@ def all_ready(status: dict[str, Any]) -> bool:
     return 0 < len(wanted) == len(ready) and all(c["good"] is not False for c in checks)
 
 
-def host_trouble(status: Mapping[str, Any]) -> str:
+def host_trouble(status: Status) -> str:
     """What ails the host though its accounts may all be ready still; "" where all is well."""
     supervisor, dispatcher = status["supervisor"], status["dispatcher"]
     if supervisor.get("state") == "hung":
@@ -118,13 +119,13 @@ def host_trouble(status: Mapping[str, Any]) -> str:
     return ""
 
 
-def readiness(status: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def readiness(status: Status) -> tuple[list[AccountStatus], list[AccountStatus]]:
     """The enabled accounts, and those of them that are ready."""
     wanted = [a for a in status["accounts"] if a["state"] != AccountState.DISABLED]
     return wanted, [a for a in wanted if a["state"] == AccountState.READY]
 
 
-def _removed(accounts: Sequence[Account], past: Past) -> list[dict[str, Any]]:
+def _removed(accounts: Sequence[Account], past: Past) -> list[Removed]:
     """The accounts that the config has no more, and that turns are still owed to."""
     known = {account.id for account in accounts}
     return [
@@ -172,7 +173,7 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _account(state: StateDir, host: HostState, past: Past, account: Account) -> dict[str, Any]:
+def _account(state: StateDir, host: HostState, past: Past, account: Account) -> AccountStatus:
     counts = past.counts.get(account.id, Counts())
     latest = past.latest.get(account.id, Latest())
     lock = state.reports / f"{account.id}.lock"
@@ -202,15 +203,14 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         dispatcher=host.answer is not None,
         dispatcher_stopped=_stopped(host.dispatcher["pid"]),
         dispatcher_comes=host.dispatcher["state"] == "starting",
-        lane=_lane_note(account, host.answer or {}),
+        lane=_lane_note(account, host.answer),
         failed=unanswered(latest.unanswered) if latest.unanswered else "",
-        held=(host.answer or {}).get("held", {}).get(account.id, 0),
+        held=host.answer["held"].get(account.id, 0) if host.answer else 0,
     )
     word, reason = account_state.judge(account, found)
     return {
         "account": account.id,
         "profile": account.profile,
-        # None for a running host: its roster has no agents, and the file may say otherwise.
         "agent": account.agent.kind if account.agent else None,
         "state": str(word),
         "reason": reason,
@@ -241,7 +241,6 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
             "running": counts.running,
             "done": counts.done,
             "failed": counts.failed,
-            # Failed, and neither retried nor dismissed: somebody waits for these.
             "unanswered": [turn.id for turn in latest.unanswered],
             "last": _last(latest.turn),
         },
@@ -253,29 +252,30 @@ def _ago(moment: float | None) -> float | None:
     return max(0.0, round(time.time() - moment, 1)) if moment else None
 
 
-def _last(turn: Turn | None) -> dict[str, Any] | None:
+def _last(turn: Turn | None) -> LastTurn | None:
     """The turn that runs, else the one that ended last; ``at``: since when it is what it is."""
     if turn is None:
         return None
     return {"turn": turn.id, "state": str(turn.state), "at": turn.ended_at or turn.started_at}
 
 
-def _lane_note(account: Account, dispatcher: dict[str, Any]) -> str:
+def _lane_note(account: Account, dispatcher: DispatcherStatus | None) -> str:
     """Why the account's lane starts nothing now; "" if it does."""
-    if away := dispatcher.get("unavailable", {}).get(account.id):
+    if dispatcher is None:
+        return ""
+    if away := dispatcher["unavailable"].get(account.id):
         return f"{away}: wakes are accepted, none is run"
-    lanes = dispatcher.get("lanes", {})
+    lanes = dispatcher["lanes"]
     for name in (ALL, account.lane):
-        if lanes.get(name, {}).get("paused"):
+        if name in lanes and lanes[name]["paused"]:
             which = "every lane" if name == ALL else f"lane {name}"
             mend = "raftsup resume" if name == ALL else f"raftsup resume {account.id}"
             return (
                 f"{which} is paused by an operator: wakes are accepted, none is run; `{mend}` ends"
                 " that"
             )
-    lane = lanes.get(account.lane, {})
-    wait = lane.get("notBefore", 0.0) - time.time()
-    if wait > 0:
+    lane = lanes.get(account.lane)
+    if lane is not None and (wait := lane["notBefore"] - time.time()) > 0:
         return (
             f"its turns keep failing ({lane['failures']} in a row): none starts in the next"
             f" {math.ceil(wait)} s; `raftsup turn list {account.id}` shows why, `raftsup resume"

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftsup.dispatcher import control_client
+from raftsup.dispatcher import status as dispatcher_status
+from raftsup.dispatcher.status import DispatcherStatus
 from raftsup.ops import rpc
+from raftsup.ops.status.document import Program
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile
 from raftsup.proc.liveness import by_signal, stopped
@@ -23,13 +26,12 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class HostState:
-    #: As ``status --json`` prints them: ``state``, ``pid``, ``reason`` ("" where all is well).
-    supervisor: dict[str, Any]
-    dispatcher: dict[str, Any]
+    supervisor: Program
+    dispatcher: Program
     #: supervisor's view by name; None where no parent of ours answers.
     processes: dict[str, Any] | None
     #: The dispatcher's own words; None where it does not answer.
-    answer: dict[str, Any] | None
+    answer: DispatcherStatus | None
 
 
 def look(state: StateDir) -> HostState:
@@ -86,7 +88,10 @@ def of_supervisor(
 
 
 def of_dispatcher(
-    answer: Facts | None, info: Facts | None, pid: int | None = None, paused: bool = False
+    answer: DispatcherStatus | None,
+    info: Facts | None,
+    pid: int | None = None,
+    paused: bool = False,
 ) -> tuple[str, str]:
     """Its state and why: ``answer`` is its own, ``info`` supervisor's, ``pid`` holds its lock;
     None: there is none.
@@ -124,8 +129,8 @@ def _processes(state: StateDir) -> tuple[dict[str, Any] | None, Exception | None
     return {f"{info['group']}:{info['name']}": info for info in infos}, None
 
 
-def _ask(state: StateDir) -> dict[str, Any] | None:
+def _ask(state: StateDir) -> DispatcherStatus | None:
     try:
-        return control_client.request(state.dispatcher_socket, "status", timeout=_DISPATCHER)
+        return dispatcher_status.ask(state.dispatcher_socket, _DISPATCHER)
     except (control_client.DispatcherDown, control_client.DispatcherRefused):
         return None

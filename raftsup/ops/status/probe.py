@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.config.placeholders import load_with_placeholders, placeholders_in
 from raftsup.ops import live, raft_cli
 from raftsup.ops.status import selfwake
+from raftsup.ops.status.document import AccountStatus, ProbeStep, Status
 from raftsup.paths import StateDir
 from raftsup.proc.liveness import lives
 
@@ -40,12 +41,12 @@ class Check(NamedTuple):
 
 
 def probe(
-    status: dict[str, Any],
+    status: Status,
     load: Callable[[Mapping[str, str]], Config],
     state: StateDir,
     environ: Mapping[str, str],
     patience: float = PATIENCE,
-) -> dict[str, Any]:
+) -> Status:
     """``status`` with a ``probe`` beside every account that is to run. ``load`` reads the config
     within an environment. Raises ``StateDirError``.
     """
@@ -57,7 +58,7 @@ def probe(
         agents = pool.submit(_agents, config, state, environ, patience)
         versions: dict[tuple[str, ...], Future[Check]] = {}
 
-        def begin(facts: Mapping[str, Any]) -> list[Future[Check] | Check]:
+        def begin(facts: AccountStatus) -> list[Future[Check] | Check]:
             account = config.account(facts["account"]) if config is not None else None
             if account is None:
                 missing = why or "not tried: the config file has no such account"
@@ -79,13 +80,18 @@ def probe(
         runners = agents.result()
     none = Check("runner", None, why or "not tried: the config file does not run the account")
 
-    def checks(name: str) -> list[dict[str, Any]]:
+    def checks(name: str) -> list[ProbeStep]:
         if name not in begun:
             return []
         found = [c.result() if isinstance(c, Future) else c for c in begun[name]]
-        return [check._asdict() for check in [*found, runners.get(name, none)]]
+        return [
+            {"check": c.check, "good": c.good, "text": c.text, "brief": c.brief}
+            for c in [*found, runners.get(name, none)]
+        ]
 
-    accounts = [{**a, "probe": checks(a["account"])} for a in status["accounts"]]
+    accounts: list[AccountStatus] = [
+        {**a, "probe": checks(a["account"])} for a in status["accounts"]
+    ]
     return {**status, "accounts": accounts}
 
 
@@ -126,7 +132,7 @@ def _profile(account: Account, environ: Mapping[str, str], patience: float) -> C
     return say(True, text, found.agent_id)
 
 
-def _bridge(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Check:
+def _bridge(facts: AccountStatus, status: Status) -> Check:
     say, bridge = partial(Check, "bridge"), facts["bridge"]
     if status["source"] == "config":
         return say(None, "not tried: no host runs here")
@@ -136,9 +142,7 @@ def _bridge(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Check:
     return say(False, facts["reason"] or f"it is {bridge['state']}")
 
 
-def _wake(
-    facts: Mapping[str, Any], status: Mapping[str, Any], state: StateDir, patience: float
-) -> Check:
+def _wake(facts: AccountStatus, status: Status, state: StateDir, patience: float) -> Check:
     say, url = partial(Check, "wake"), facts["endpoint"]["url"]
     if status["source"] == "config":
         return say(None, "not tried: no host runs here")
@@ -151,7 +155,7 @@ def _wake(
     return say(True, "one would be taken (tried with a wake that owes no turn)")
 
 
-def _dispatcher(status: Mapping[str, Any]) -> Check:
+def _dispatcher(status: Status) -> Check:
     say, told = partial(Check, "dispatcher"), status["dispatcher"]
     if status["source"] == "config":
         return say(None, "not tried: no host runs here")

@@ -9,6 +9,7 @@ from typing import Any
 
 from raftsup.ops import reload
 from raftsup.ops.status import table
+from raftsup.ops.status.document import AccountStatus, ProbeStep, Program, Status
 from raftsup.terminal import plain
 
 _COLOURS = {
@@ -33,7 +34,7 @@ _FEW = 2
 _WORDS = {True: "ok", False: "NO", None: "-"}
 
 
-def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None) -> str:
+def screen(status: Status, *, colour: bool, width: int | None = None) -> str:
     """The status as text, ending in a newline. ``width``: of the screen; None: there is none."""
     lines = [f"raftsup {status['version']}  {status['stateDir']}"]
     if status["source"] == "config":
@@ -62,7 +63,7 @@ def screen(status: Mapping[str, Any], *, colour: bool, width: int | None = None)
 
 
 def _accounts(
-    status: Mapping[str, Any], shown: Sequence[table.Column], colour: bool, width: int | None
+    status: Status, shown: Sequence[table.Column], colour: bool, width: int | None
 ) -> Iterator[str]:
     head, *rows = table.table(shown, status["accounts"], status["at"], width)
     yield table.joined(head)
@@ -85,7 +86,7 @@ def _accounts(
             yield from rest
 
 
-def _removed(status: Mapping[str, Any], width: int | None) -> Iterator[str]:
+def _removed(status: Status, width: int | None) -> Iterator[str]:
     for left in status.get("removed", ()):
         owed = [f"{left[what]} {what}" for what in ("queued", "running") if left[what]]
         told = (
@@ -96,11 +97,11 @@ def _removed(status: Mapping[str, Any], width: int | None) -> Iterator[str]:
         yield from _wrapped(told, width, "")
 
 
-def _folded(checks: Sequence[Mapping[str, Any]], fold: bool) -> Iterator[Mapping[str, Any]]:
+def _folded(checks: Sequence[ProbeStep], fold: bool) -> Iterator[ProbeStep]:
     """The steps that are shown: all, or one line for those that are well before the others."""
     if fold and (well := [check for check in checks if check["good"]]):
         brief = [f"{check['check']} {check['brief']}".strip() for check in well]
-        yield {"check": "", "good": True, "text": ", ".join(brief)}
+        yield {"check": "", "good": True, "text": ", ".join(brief), "brief": ""}
     yield from (check for check in checks if not (fold and check["good"]))
 
 
@@ -126,9 +127,7 @@ def _wrapped(text: str, width: int | None, first: str, rest: str | None = None) 
     )
 
 
-def _program(
-    name: str, program: Mapping[str, Any], colour: bool, width: int | None
-) -> Iterator[str]:
+def _program(name: str, program: Program, colour: bool, width: int | None) -> Iterator[str]:
     state = program["state"]
     pid = f"  pid {program['pid']}" if program["pid"] else ""
     again = f"  restarted {count}x" if (count := program.get("restarts", 0)) else ""
@@ -137,7 +136,7 @@ def _program(
         yield from _wrapped(program["reason"], width, _INDENT)
 
 
-def _ledger(status: Mapping[str, Any], width: int | None) -> list[str]:
+def _ledger(status: Status, width: int | None) -> list[str]:
     if not status["ledger"]["reason"]:
         return []
     lines = _wrapped(status["ledger"]["reason"], width, _INDENT)
@@ -148,7 +147,7 @@ def _raft(reason: str) -> list[str]:
     return [f"raft        {plain(reason)}"] if reason else []
 
 
-def _summary(accounts: Sequence[Mapping[str, Any]], colour: bool) -> Iterator[str]:
+def _summary(accounts: Sequence[AccountStatus], colour: bool) -> Iterator[str]:
     """How many are how, where there is something to count."""
     if len(accounts) > 1:
         counted = Counter(account["state"] for account in accounts).most_common()

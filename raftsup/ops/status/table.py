@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from raftsup.ops.status.document import AccountStatus
 from raftsup.turn import State
 
-Facts = Mapping[str, Any]
+Facts = AccountStatus
 _GAP = "  "
 _NONE = "-"
 

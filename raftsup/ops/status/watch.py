@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from raftsup.ops.status.document import Status
+
 #: The alternate screen, no cursor, no wrapping of what is wider; and all of it undone.
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -19,7 +21,7 @@ _HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
 _SECONDS = re.compile(r"\d+ s\b")
 _PASSING = ("at", "heardAt", "heardAgo")
 
-Look = Callable[[], dict[str, Any]]
+Look = Callable[[], Status]
 
 
 def settled(status: Any) -> Any:
@@ -49,7 +51,7 @@ def frame(text: str, rows: int) -> str:
 
 def news(
     look: Look, seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Status]:
     """The status now, and again whenever a look each ``seconds`` finds another."""
     last = None
     while True:
