@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib import import_module
 
 from raftsup import __version__
+from raftsup import exit_codes as codes
 from raftsup.cli.arguments import Parser, examples, instance
 
 #: Each command: what it does, in the help's words. ``raftsup.cli.<name>`` carries it out, with
@@ -30,8 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "config": "look at the config",
     "doctor": "what is wrong, why it matters and what mends it",
     "inspect": "all that is known of an account, secrets masked",
-    "health": "one line and an exit code, for monitors: 0 all accounts are ready, 3 one is not,"
-    " 4 no host runs, 7 not to be looked into",
+    "health": "one line and an exit code, for monitors",
     "logs": "the logs of all programs, as one, in time order (UTC)",
     "install": "run it as a service from now on: systemd, launchd",
     "uninstall": "stop the service and remove it; config and state stay",
@@ -41,6 +41,29 @@ COMMANDS: Mapping[str, str] = {
     "man": "the manual page",
     "demo": "the main job on a simulated Raft, with kills in between",
     "sim": "a simulated Raft workspace to try against",
+}
+#: What each may end with besides 0, 1 and 2; those that read the config or the state folder also
+#: with what these say of them.
+EXIT_CODES: Mapping[str, tuple[int, ...]] = {
+    "setup": (codes.CONFIG, codes.INTERRUPTED),
+    "account": (codes.CONFIG,),
+    "up": (codes.ALREADY_RUNNING, codes.CONFIG, codes.STATE_DIR),
+    "stop": (codes.NOT_RUNNING,),
+    "drain": (codes.NOT_RUNNING,),
+    "reload": (codes.NOT_RUNNING, codes.CONFIG),
+    "ctl": (codes.NOT_RUNNING,),
+    "worker": (codes.ALREADY_RUNNING, codes.CONFIG, codes.STATE_DIR, codes.HUNG),
+    "dispatcher": (codes.ALREADY_RUNNING, codes.CONFIG, codes.STATE_DIR),
+    "status": (codes.NOT_READY, codes.CONFIG, codes.STATE_DIR),
+    "turn": (codes.NOT_RUNNING, codes.INTERRUPTED),
+    "pause": (codes.NOT_RUNNING,),
+    "resume": (codes.NOT_RUNNING,),
+    "ledger": (codes.INCONSISTENT,),
+    "config": (codes.NOT_READY, codes.CONFIG),
+    "doctor": (codes.UNWELL,),
+    "health": (codes.NOT_READY, codes.NOT_RUNNING, codes.STATE_DIR),
+    "start": (codes.NOT_READY, codes.CONFIG, codes.STATE_DIR),
+    "restart": (codes.NOT_READY, codes.CONFIG, codes.STATE_DIR),
 }
 #: Those that are carried out elsewhere.
 _MODULES = {"demo": "raftsup.trial.demo_command", "sim": "raftsup.sim.main"}
@@ -60,10 +83,7 @@ examples:
   raftsup --dev up                  a throwaway host on a simulated Raft
 
 The config is $RAFTSUP_CONFIG_PATH (default ~/.config/raftsup/raftsup.json5), the state folder
-$RAFTSUP_STATE_DIR (default ~/.local/state/raftsup). Exit codes: 0 good, 1 failed, 2 usage, 3 an
-account is not ready, 4 not running, 5 already running, 6 bad config, 7 bad state folder, 8 a
-worker's endpoint hung, 9 the ledger contradicts itself, 10 the doctor found something bad, 130
-Ctrl-C.
+$RAFTSUP_STATE_DIR (default ~/.local/state/raftsup).
 """
 
 
@@ -77,7 +97,7 @@ def parser(*, whole: bool = False) -> Parser:
     top = Parser(
         prog="raftsup",
         description="A supervised host for many Raft external agents.",
-        epilog=_EXAMPLES,
+        epilog=f"{_EXAMPLES}\n{_exit_codes(codes.MEANINGS)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"raftsup {__version__}")
@@ -91,14 +111,19 @@ def parser(*, whole: bool = False) -> Parser:
         command = commands.add_parser(
             name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        command.fill = partial(_fill, _MODULES.get(name, f"raftsup.cli.{name}"))
+        command.fill = partial(_fill, name)
         if whole:
             command.filled()
     return top
 
 
-def _fill(module: str, command: Parser) -> None:
-    carried_out = import_module(module)
-    command.epilog = examples(carried_out.EXAMPLES)
+def _exit_codes(known: Iterable[int]) -> str:
+    return "exit codes:\n" + "\n".join(f"  {code:>3}  {codes.MEANINGS[code]}" for code in known)
+
+
+def _fill(name: str, command: Parser) -> None:
+    carried_out = import_module(_MODULES.get(name, f"raftsup.cli.{name}"))
+    known = (codes.OK, codes.FAILED, codes.USAGE, *EXIT_CODES.get(name, ()))
+    command.epilog = f"{examples(carried_out.EXAMPLES)}\n\n{_exit_codes(known)}"
     command.set_defaults(run=carried_out.run, parser=command)
     carried_out.add_arguments(command)

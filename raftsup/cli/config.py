@@ -12,7 +12,7 @@ from raftsup import exit_codes
 from raftsup.cli.arguments import add_action, add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import here, print_json
-from raftsup.config import schema
+from raftsup.config import schema, variables
 from raftsup.config.describe import describe
 from raftsup.config.model import Account, Config
 from raftsup.ops import live, raft_place
@@ -71,6 +71,8 @@ def _check(arguments: argparse.Namespace) -> int:
             if warning := config.warning(account):
                 print(f"    warning: {warning}")
         print(f"  at most {_turns(config)}")
+        for told in variables.mistyped(os.environ):
+            print(f"  warning: {told}")
         for line in _profiles(asked):
             print(here(line))
         if arguments.live and not tried:

@@ -11,7 +11,7 @@ from typing import Any
 from raftsup import exit_codes
 from raftsup.cli.arguments import add_state_dir
 from raftsup.cli.context import state_of
-from raftsup.cli.output import complain, tell
+from raftsup.cli.output import complain, here, tell
 from raftsup.cli.up import detached
 from raftsup.ops import lifecycle
 from raftsup.ops.service import control, detect
@@ -54,17 +54,19 @@ def by_hand(state: StateDir, words: Sequence[str] = ()) -> int:
     """
     state.prepare()
     code = detached(state, [*words] or ["up", "--state-dir", str(state.root)])
-    return code or started(state)
+    # Where somebody was faster, what was asked for is so.
+    return started(state) if not code or lockfile.holder(state.lock) is not None else code
 
 
 def started(state: StateDir) -> int:
-    lines = lifecycle.settled(state, tell)
-    if not lines:
+    """Say how the accounts are, once they are up or it takes too long."""
+    settled = lifecycle.settled(state, tell)
+    if settled is None:
         return complain(
             "the host has ended again: `raftsup up` in this terminal shows why", exit_codes.FAILED
         )
-    print("\n".join(lines))
-    return exit_codes.OK
+    print("\n".join(here(line) for line in settled.lines))
+    return exit_codes.OK if settled.ready else exit_codes.NOT_READY
 
 
 def not_done(state: StateDir, service: detect.Installed, error: control.Refused) -> int:

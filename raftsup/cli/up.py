@@ -13,6 +13,7 @@ from raftsup import exit_codes, raft_home
 from raftsup.cli.arguments import add_config, add_state_dir
 from raftsup.cli.context import loader_of, state_of
 from raftsup.cli.output import complain, here
+from raftsup.config import variables
 from raftsup.config.errors import ConfigError
 from raftsup.ops import raft_place, rpc
 from raftsup.paths import StateDir
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     load = loader_of(arguments)
     config = handover.load_or_left(load, os.environ, _refused, _say)
     state = state_of(arguments)
-    if told := raft_home.missing(os.environ):
+    for told in filter(None, (raft_home.missing(os.environ), *variables.mistyped(os.environ))):
         _say(f"warning: {told}")
     state.prepare()
     left = handover.lock(state.lock, os.environ)
@@ -128,11 +129,18 @@ def detached(state: StateDir, words: list[str]) -> int:
             stderr=out,
             start_new_session=True,
         )
-    until(lambda: child.poll() is not None or rpc.answers(state), _START, 0.05)
+
+    def ours() -> bool:
+        # Another host that was started in the same moment answers as well.
+        return lockfile.holder(state.lock) == child.pid and rpc.answers(state)
+
+    until(lambda: child.poll() is not None or ours(), _START, 0.05)
+    if child.poll() == exit_codes.ALREADY_RUNNING:
+        return complain(_running(state, lockfile.holder(state.lock)), exit_codes.ALREADY_RUNNING)
     if child.poll() is not None:
         print(log.read_text(errors="replace").strip(), file=sys.stderr)
         return child.returncode or exit_codes.FAILED
-    if rpc.answers(state):
+    if ours():
         print(here(f"raftsup runs in the background: pid {child.pid}. `raftsup status` shows it."))
         return exit_codes.OK
     return complain(

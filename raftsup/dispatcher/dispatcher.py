@@ -263,7 +263,7 @@ class Dispatcher:
             )
             account = self.config.account(turn.account)
             if account is None or not recovery.can_take_up(turn, account.agent):
-                reason = f"the dispatcher died during attempt {turn.attempt}"
+                reason = f"the host or its dispatcher died during attempt {turn.attempt}"
                 await self._settle(item, Outcome(OutcomeKind.INTERRUPTED, reason))
             elif not self.draining or item.stop.done():
                 self.running[turn.id] = item

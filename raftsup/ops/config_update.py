@@ -50,6 +50,9 @@ def change(
     if target.host is None:
         yield said
         yield "no host runs: it takes effect at the next start, `raftsup up`"
+    elif ending := _ending(target):
+        yield said
+        yield f"{ending}: the change takes effect at the next start"
     elif not tell_host or _mode(done.after, target) == "off":
         yield said
         yield "the running host was not told; apply it with `raftsup reload`"
@@ -67,6 +70,17 @@ def lenient(text: str, target: Target) -> Config:
     """
     names = unset_variables(text, target.path, target.environ)
     return load_text(text, target.path, with_placeholders(target.environ, names))
+
+
+def _ending(target: Target) -> str:
+    """Why the running host changes nothing any more; "" if it may."""
+    try:
+        rpc.call(target.state, "getPID")
+    except rpc.ParentEnds as error:
+        return str(error)
+    except (rpc.ParentDown, rpc.ParentRefused):
+        pass  # told when it is to apply the change
+    return ""
 
 
 def _other_file(target: Target) -> Path | None:
@@ -98,7 +112,7 @@ def _reload(target: Target, done: FileUpdate, said: str) -> Iterator[str]:
             f"{kept}: the running host refuses it: {error}. Mend that, or write the file for the"
             " host's next start with --no-reload"
         ) from None
-    except (rpc.ParentDown, rpc.ParentRefused, reload.BrokenOff) as error:
+    except (rpc.ParentDown, rpc.ParentRefused) as error:
         raise Refused(
             f"the file is changed, but the running host did not apply all of it: {error};"
             " `raftsup reload` does"

@@ -48,6 +48,8 @@ class Health:
     worst: Mapping[str, str] | None = None
     #: Why it is unknown; or what ails the host itself.
     trouble: str = ""
+    #: Its config file cannot be used: it goes on with what it read before.
+    refused: bool = False
 
     @property
     def line(self) -> str:
@@ -61,6 +63,8 @@ class Health:
             if not self.accounts:
                 return "not ready: no account is enabled"
             again = "".join(f"; {name} connects after a restart" for name in self.connecting)
+            if self.refused:
+                again += "; the config file cannot be used (`raftsup status` says why)"
             return f"ok: {self.ready} of {self.accounts} accounts are ready{again}"
         worst = self.worst
         return (
@@ -95,17 +99,21 @@ def judge(whole: Status) -> Health:
                   if a["state"] == AccountState.CONNECTING and _is_expected(a, whole)]  # fmt: skip
     again = tuple(a["account"] for a in connecting)
     well = [*ready, *connecting]
+    config = whole["config"]
+    refused = config is not None and config["state"] == "refused"
     if trouble := status.host_trouble(whole):
-        return Health(Word.NOT_READY, len(ready), len(wanted), again, trouble=trouble)
+        return Health(
+            Word.NOT_READY, len(ready), len(wanted), again, trouble=trouble, refused=refused
+        )
     if wanted and len(well) == len(wanted):
-        return Health(Word.OK, len(ready), len(wanted), again)
+        return Health(Word.OK, len(ready), len(wanted), again, refused=refused)
     order = [str(state) for state in _WORST]
     worst = min(
         (a for a in wanted if a not in well), key=lambda a: order.index(a["state"]), default=None
     )
     named = worst and {"account": worst["account"], "state": worst["state"],
                        "reason": worst["reason"]}  # fmt: skip
-    return Health(Word.NOT_READY, len(ready), len(wanted), again, named)
+    return Health(Word.NOT_READY, len(ready), len(wanted), again, named, refused=refused)
 
 
 def _is_expected(account: AccountStatus, whole: Status) -> bool:

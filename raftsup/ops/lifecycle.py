@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -138,9 +139,17 @@ def restart(state: StateDir, service: Installed, timeout: float, say: Say) -> No
         _until_gone(state, pid, timeout, say)
 
 
-def settled(state: StateDir, say: Say) -> list[str]:
-    """Wait until no account of the host that was just started is on its way up; how they are,
-    in words. Empty if the host has ended, or never came.
+@dataclass(frozen=True)
+class Settled:
+    """How the accounts of a host are, in words; whether all that are enabled are ready."""
+
+    lines: tuple[str, ...]
+    ready: bool
+
+
+def settled(state: StateDir, say: Say) -> Settled | None:
+    """Wait until no account of the host that was just started is on its way up; None if the host
+    has ended, or never came.
     """
     begun = told = time.monotonic()
     seen = False
@@ -148,7 +157,7 @@ def settled(state: StateDir, say: Say) -> list[str]:
         now = time.monotonic()
         if lockfile.holder(state.lock) is None:
             if seen or now - begun > _APPEAR:
-                return []
+                return None
             time.sleep(_LOOK)
             continue
         seen = True
@@ -163,8 +172,9 @@ def settled(state: StateDir, say: Say) -> list[str]:
             told = now
             say(_progress(wanted, ready, coming, now - begun))
         time.sleep(2 * _LOOK)
-    lines = [f"{len(ready)} of {len(wanted)} accounts are ready"]
-    return lines + [f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready]
+    others = (f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready)
+    lines = (f"{len(ready)} of {len(wanted)} accounts are ready", *others)
+    return Settled(lines, len(ready) == len(wanted))
 
 
 def _progress(

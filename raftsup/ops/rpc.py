@@ -12,6 +12,7 @@ from raftsup.errors import RaftsupError
 from raftsup.paths import StateDir
 from raftsup.proc import liveness, lockfile
 from raftsup.supervisor import supervisord_conf
+from raftsup.supervisor._compat import Faults
 from raftsup.supervisor._compat import transport as transport_to
 
 
@@ -31,6 +32,10 @@ class ParentStopped(ParentSilent):
 
 class ParentRefused(RaftsupError):
     """The parent will not do it; the message says why."""
+
+
+class ParentEnds(ParentRefused):
+    """The host drains, stops or restarts: nothing can be changed any more."""
 
 
 def answers(state: StateDir) -> bool:
@@ -64,7 +69,9 @@ def call(state: StateDir, method: str, *args: object, patience: float = 30.0) ->
     try:
         return getattr(proxy.supervisor, method)(*args)
     except xmlrpc.client.Fault as fault:
-        raise ParentRefused(fault.faultString.partition(": ")[2] or fault.faultString) from None
+        why = fault.faultString.partition(": ")[2] or fault.faultString
+        ends = fault.faultCode == Faults.SHUTDOWN_STATE
+        raise (ParentEnds if ends else ParentRefused)(why) from None
     except TimeoutError:
         raise ParentSilent(
             f"raftsup gives no answer at {access.url} in {patience:g} s: it hangs, or is stopped"

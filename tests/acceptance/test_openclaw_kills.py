@@ -181,7 +181,7 @@ class Fire:
         again = [reason for action, _, reason in self._log() if action == "interrupt"]
         late = sum(action == "postpone" for action, _, _ in self._log())
         assert "retry" not in {action for action, _, _ in self._log()}
-        unsent = sum("the dispatcher died" in reason for reason in again)
+        unsent = sum("dispatcher died" in reason for reason in again)
         sum_ = (
             f"{len(ended)} turns, {sum(turn.attempt for turn in ended)} attempts, of them"
             f" {len(again)} again, {unsent} of these since the dispatcher died before it asked,"

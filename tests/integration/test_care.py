@@ -30,8 +30,13 @@ def test_health_is_one_line_and_a_code_before_while_and_after_a_host_runs() -> N
         assert host.run("reload").returncode == exit_codes.OK
         host.ready()
         host.config_path.write_text("{ half an ed")  # the host goes on with what it read
+        wait_for(lambda: json.loads(host.run("health", "--json").stdout)["refused"])
         good = host.run("health")
-        assert (good.returncode, good.stdout) == (exit_codes.OK, "ok: 2 of 2 accounts are ready\n")
+        assert (good.returncode, good.stdout) == (
+            exit_codes.OK,
+            "ok: 2 of 2 accounts are ready; the config file cannot be used (`raftsup status` says"
+            " why)\n",
+        )
         assert host.run("stop").returncode == exit_codes.OK
         assert host.run("health").returncode == exit_codes.NOT_RUNNING
 

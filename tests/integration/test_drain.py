@@ -44,6 +44,9 @@ def test_a_drain_waits_longer_than_a_stop_and_what_is_queued_stays_owed(host: Ho
     wait_for(lambda: draining(host), what="a drain")
     refused = host.run("turn", "run", "sales")
     assert refused.returncode == exit_codes.FAILED and "the host is stopping" in refused.stderr
+    changed = host.run("account", "disable", "sales")
+    assert (changed.returncode, changed.stderr) == (exit_codes.OK, "")
+    assert "the host is draining: the change takes effect at the next start" in changed.stdout
     unwell = host.run("health")
     assert unwell.returncode == exit_codes.NOT_READY and "the host drains" in unwell.stdout
     wait_for(lambda: host.account("sales")["endpoint"]["pid"] is None, what="no endpoint")

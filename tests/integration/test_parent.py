@@ -172,6 +172,31 @@ def test_a_second_host_on_the_folder_is_refused_and_told_who_runs(host: Host) ->
     assert pids(host) == before
 
 
+def test_of_several_that_are_started_at_once_one_runs_and_the_others_say_who(host: Host) -> None:
+    rivals = [host.start("up", "-d") for _ in range(3)]
+    codes = sorted(rival.wait(60) for rival in rivals)
+    assert codes == [exit_codes.OK, exit_codes.ALREADY_RUNNING, exit_codes.ALREADY_RUNNING]
+    parent = host.parent()
+    for number, rival in enumerate(rivals):
+        said = (host.root / f"{number}.log").read_text()
+        won = rival.returncode == exit_codes.OK
+        assert f"{'in the background: ' if won else 'already runs on'}" in said
+        assert f"pid {parent}" in said, said
+    host.ready()
+
+
+def test_a_mistyped_variable_is_warned_of(host: Host) -> None:
+    mistyped = {"RAFTSUP_TURNS_TIEMOUT": "5m", "RAFTSUP_MY_TOKEN": "x"}
+    host.up(**mistyped)
+    host.ready()
+    told = "RAFTSUP_TURNS_TIEMOUT in the environment is read by nobody: did you mean"
+    assert f"warning: {told} RAFTSUP_TURNS_TIMEOUT?" in host.said()
+    assert "MY_TOKEN" not in host.said()
+    for words in (("config", "check"), ("doctor",)):
+        said = " ".join(host.run(*words, **mistyped).stdout.split())
+        assert f"{told} RAFTSUP_TURNS_TIMEOUT?" in said and "MY_TOKEN" not in said
+
+
 def test_force_stops_the_first_host_and_takes_its_place(host: Host) -> None:
     first = host.up()
     host.ready()

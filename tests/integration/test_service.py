@@ -243,6 +243,11 @@ def test_without_a_service_start_and_restart_do_it_themselves(service: Service) 
     assert f"stopped (pid {first})" in restarted.stdout
     assert service.host.parent() != first
     assert service.calls() == []
+    # One that cannot get ready is no success.
+    service.host.configure({"support": {"agentId": "agent-else"}})
+    restarted = service.run("restart")
+    assert restarted.returncode == exit_codes.NOT_READY
+    assert "0 of 1 accounts are ready\n  support: " in restarted.stdout
 
 
 def test_a_restart_by_hand_keeps_the_flags_and_the_folder_of_the_start(service: Service) -> None:
@@ -271,7 +276,7 @@ def test_a_host_that_ends_while_its_start_is_awaited_is_no_success(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "_APPEAR", 0.0)
-    assert lifecycle.settled(service.host.state, lambda text: None) == []
+    assert lifecycle.settled(service.host.state, lambda text: None) is None
 
 
 def test_systemd_hears_ready_when_wakes_get_in_then_signs_of_life_then_the_stop(

@@ -23,6 +23,7 @@ def status(
     return {
         "supervisor": {"pid": pid},
         "dispatcher": {"state": "running"},
+        "config": None,
         "at": NOON,
         "accounts": [{"account": f"a{n}", "state": str(s), **more} for n, s in enumerate(states)],
     }

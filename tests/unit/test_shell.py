@@ -118,4 +118,4 @@ def test_the_manual_page_has_every_command_and_its_examples(tmp_path: Path) -> N
     for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"):
         assert heading in shown
     assert "raftsup turn show 17 --transcript" in text
-    assert "Exit codes: 0 good" in text
+    assert "exit codes:" in text

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from raftsup import raft_home
+from raftsup.config import variables
 from raftsup.config.errors import ExternalText, Problem
 from raftsup.config.model import Account
 from raftsup.config.reader import unset_variable
@@ -24,6 +25,9 @@ def config(scene: Scene) -> Iterator[Finding]:
     there = Path(scene.file).exists()
     told = [judge(problem, bool(scene.pid), there) for problem in scene.problems]
     yield from told
+    for sentence in variables.mistyped(scene.environ):
+        yield warning(sentence, "what it was to set has its default",
+                      advice="correct it where it is set, then restart the host")  # fmt: skip
     if scene.config is None:
         return
     for account in scene.config.accounts:

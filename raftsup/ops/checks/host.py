@@ -106,7 +106,7 @@ def judge_account(account: AccountStatus, cli: Who | None = None) -> Finding:
     more = "" if "`raftsup " in account["reason"] else "`raftsup logs {account} --since 10m` tells"
     usual = ("", more)
     if state is AccountState.MISCONFIGURED:
-        usual = ("raftsup reload", "once it is mended in the config")
+        usual = ("", "correct it in the config, then `raftsup reload`")
     mend, advice = _by_code(account["reason"]) or _MENDS.get(account["bridge"]["state"], usual)
     if stopped := _let_go(account["reason"]):
         mend, advice = stopped, ""
