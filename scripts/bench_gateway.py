@@ -216,7 +216,8 @@ class Client:
         answer = await asyncio.wait_for(coming, PATIENCE)
         if not answer.ok:
             raise BenchError(f"the Gateway refused {method}: {answer.error.get('message')}")
-        return answer.payload
+        payload: Mapping[str, Any] = answer.payload
+        return payload
 
     async def _read(self) -> None:
         async for message in self._socket:

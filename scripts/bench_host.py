@@ -17,9 +17,9 @@ from typing import Any
 
 from bench_rows import BenchError
 
+from raftsup import report
 from raftsup.dispatcher import control_client as dispatcher
 from raftsup.paths import StateDir
-from raftsup.worker import status_file
 
 #: Seconds that anything awaited here may take.
 PATIENCE = 30.0
@@ -58,10 +58,10 @@ class Host:
     since: float
 
     def report(self, account: str) -> dict[str, Any]:
-        return status_file.read(self.state.report(account)) or {}
+        return dict(report.read(self.state.report(account)) or {})
 
     def listening(self, account: str) -> bool:
-        return self.report(account).get("bridge", {}).get("state") == "listening"
+        return bool(self.report(account).get("bridge", {}).get("state") == "listening")
 
     def endpoint(self, account: str) -> tuple[int, str]:
         """Its port and its token."""

@@ -72,7 +72,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
     kinds = list(_flat(schema))
     first = kinds[0]
     if "enum" in first:
-        words = " or ".join(f'``"{word}"``' for word in first["enum"])
+        words: str = " or ".join(f'``"{word}"``' for word in first["enum"])
         return f"{words}, or a list" if any(k.get("type") == "array" for k in kinds) else words
     if first.get("type") == "integer":
         low, high = first["minimum"], first["maximum"]
@@ -81,8 +81,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return f"a size from {write_size(low)} to {write_size(high)}"
     if first.get("type") == "number":
         return f"a duration from {write_duration(first['minimum'])}"
-    words = {"boolean": "true or false", "array": "a list of texts", "string": "a text"}
-    return words.get(str(first.get("type")), "an object")
+    others = {"boolean": "true or false", "array": "a list of texts", "string": "a text"}
+    return others.get(str(first.get("type")), "an object")
 
 
 def _flat(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -67,7 +67,7 @@ def serve(xprocess: Any) -> Iterator[Serve]:
         name = f"server-{uuid.uuid4().hex}"
         expected = pattern
 
-        class Starter(ProcessStarter):  # type: ignore[misc]
+        class Starter(ProcessStarter):
             pattern = expected
             args = tuple(argv)
             timeout = 30

@@ -19,6 +19,6 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 def alive(pid: int) -> bool:
     """Whether a process runs: it is there, and no corpse."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -199,4 +199,4 @@ def test_each_is_well_again_once_it_is_mended_as_it_was_told(ward: Ward) -> None
     replies = host.raft.workspace.replies
     wait_for(lambda: wanted <= {r.text for r in replies()}, LONG, what="an answer of each")
     for fake in (ward.strict, ward.asleep):
-        wait_for(lambda fake=fake: fake.runs, LONG, what="a run at the Gateway")  # type: ignore[misc]
+        wait_for(lambda fake=fake: fake.runs, LONG, what="a run at the Gateway")

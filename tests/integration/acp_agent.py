@@ -59,9 +59,10 @@ class Agent:
         if "mute" in DO:
             await asyncio.Event().wait()
         resume = SessionResumeCapabilities() if "resume" in DO else None
-        logins = [
+        key: Any = [{"name": "X_KEY"}]
+        logins: Any = [
             AuthMethodAgent(id="browser", name="In the browser", description="run `x login`"),
-            EnvVarAuthMethod(id="key", name="A key", type="env_var", vars=[{"name": "X_KEY"}]),
+            EnvVarAuthMethod(id="key", name="A key", type="env_var", vars=key),
         ]
         return InitializeResponse(
             protocol_version=7 if "version7" in DO else protocol_version,
@@ -112,7 +113,7 @@ class Agent:
         if "ask_files" in DO:
             await self._ask_for_files(session_id)
         await self._end(session_id)
-        reason = next((word for word in DO if word in ("refusal", "max_tokens")), "end_turn")
+        reason: Any = next((word for word in DO if word in ("refusal", "max_tokens")), "end_turn")
         return PromptResponse(stop_reason="cancelled" if self._cancelled.is_set() else reason)
 
     async def _end(self, session: str) -> None:
@@ -165,7 +166,7 @@ class Agent:
         if "ask_update" in DO:
             tool = {"sessionUpdate": "tool_call", "toolCallId": "9", "title": "t", "kind": "read"}
             await self._say(session, tool)
-        kind = None if "ask_update" in DO else "execute"
+        kind: Any = None if "ask_update" in DO else "execute"
         call = ToolCallUpdate(tool_call_id="9", title="rm secret.txt", kind=kind)
         answer = await self._client.request_permission(
             session_id=session, tool_call=call, options=options
@@ -194,7 +195,7 @@ def tee(reader: asyncio.StreamReader, path: str) -> None:
             file.write(line)
         return line
 
-    reader.readuntil = readuntil  # type: ignore[method-assign]
+    reader.readuntil = readuntil  # type: ignore[method-assign,assignment]
 
 
 async def main() -> None:

@@ -21,6 +21,7 @@ from raftsup.ledger import Ledger, open_ledger
 from raftsup.paths import StateDir
 from raftsup.runners.base import AttemptSpec, Stop
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
+from raftsup.wait import first_of
 from raftsup.wake import Wake
 
 DONE = Outcome(OutcomeKind.SUCCEEDED)
@@ -92,7 +93,7 @@ class Agents:
         self.open[turn] = asyncio.get_running_loop().create_future()
         self.together.append(set(self.open))
         try:
-            await asyncio.wait({self.open[turn], stop}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(self.open[turn], stop)
             if self.open[turn].done():
                 return self.open[turn].result()
             if self.elsewhere and stop.result() is OutcomeKind.INTERRUPTED:

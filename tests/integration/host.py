@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 RAFTSUP = [sys.executable, "-m", "raftsup"]
 RAFT = [sys.executable, "-m", "raftsup.sim.raft_cli"]
-AGENT = {
+AGENT: dict[str, Any] = {
     "kind": "command",
     "command": [sys.executable, "-m", "raftsup.sim.agent"],
     "env": {"RAFT_SIM_CLI": shlex.join(RAFT)},
@@ -50,7 +50,7 @@ QUICK = dict(timers.SHORT)
 OPERATORS_SECRET = "operators-own-secret"
 
 
-def wait_for(look: Callable[[], T], seconds: float = 20.0, what: str = "the awaited") -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = 20.0, what: str = "the awaited") -> T:
     """The first true value of ``look``; fails after the deadline."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -140,11 +140,11 @@ class Host:
         files = [*self.root.glob("*.log"), *self.state.logs.glob("*.log")]
         return "".join(f"== {f.name}\n{f.read_text(errors='replace')}" for f in files)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Any:
         accounts = status.accounts_of(self.state, lambda: load(self.config_path, self.environ()))
         return status.collect(accounts, self.state)
 
-    def account(self, name: str) -> dict[str, Any]:
+    def account(self, name: str) -> Any:
         return next(a for a in self.status()["accounts"] if a["account"] == name)
 
     def ready(self, *names: str) -> dict[str, dict[str, Any]]:
@@ -246,7 +246,7 @@ def _users_of(raft_home: Path) -> list[psutil.Process]:
 
 def _runs(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

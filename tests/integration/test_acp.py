@@ -52,7 +52,7 @@ def test_the_agent_has_the_environment_of_its_seat_and_the_marks(lane: Lane) -> 
     async def story() -> dict[str, str]:
         async with Seated(lane) as runner:
             await turn(lane, runner)
-            return psutil.Process(lane.noted("started")[0]).environ()
+            return dict(psutil.Process(lane.noted("started")[0]).environ())
 
     env = asyncio.run(story())
     assert env["OF_THE_SEAT"] == "1"

@@ -50,7 +50,7 @@ class FakeDispatcher:
         return self._server.connections
 
     def up(self) -> None:
-        ready, self._over = threading.Event(), None
+        ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
         self._thread.start()
         assert ready.wait(10)
@@ -280,7 +280,10 @@ def test_a_flood_of_reports_costs_the_oldest_and_the_end_of_the_turn_is_still_to
 
 def test_lines_that_make_no_sense_are_survived(dispatcher: FakeDispatcher, told: Tell) -> None:
     told(1)
-    for odd in ({"event": []}, {"turn": None}, {"running": {}}, {"ok": False, "error": "no"}):
+    odds: list[dict[str, object]] = [
+        {"event": []}, {"turn": None}, {"running": {}}, {"ok": False, "error": "no"},
+    ]  # fmt: skip
+    for odd in odds:
         dispatcher._loop.call_soon_threadsafe(dispatcher._server.publish, odd)
     until(lambda: dispatcher.subscriptions == 2)
     dispatcher.publish("turn.started")

@@ -221,7 +221,7 @@ def test_a_shim_finishes_its_work_though_nobody_hears_its_report() -> None:
         pids = [int(word) for word in owner.stdout.read().split()]
         owner.wait()
         owner.stdout.close()
-        until(lambda pids=pids: not any(alive(pid) for pid in pids))  # type: ignore[misc]
+        until(lambda pids=pids: not any(alive(pid) for pid in pids))
 
 
 def test_one_shim_starts_successive_programs_and_nothing_of_one_outlives_it() -> None:

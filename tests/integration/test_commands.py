@@ -219,7 +219,7 @@ def test_no_status_ever_says_ready_while_the_bridge_is_dead(host: Host) -> None:
         for _ in range(3):
             pid = host.ready("support")["support"]["bridge"]["pid"]
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda pid=pid: _dead(pid))  # type: ignore[misc]
+            wait_for(lambda pid=pid: _dead(pid))
             dead.add(pid)
             said = host.account("support")
             assert said["state"] != "ready" or said["bridge"]["pid"] != pid
@@ -253,7 +253,7 @@ def test_a_dead_bridge_of_which_nobody_has_told_yet_is_not_ready_either(host: Ho
 
 def _dead(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
@@ -429,7 +429,7 @@ def test_a_changed_agent_is_used_for_the_next_turn_and_restarts_nobody(host: Hos
     host.ready()
     before, dispatcher = workers(host), host.status()["dispatcher"]
     mark = host.root / "new-agent-ran"
-    agent = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_DIR": str(mark)}}  # type: ignore[dict-item]
+    agent = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_DIR": str(mark)}}
     host.configure({"support": {"agent": agent}, "sales": {}})
     done = host.run("reload")
     assert done.returncode == exit_codes.OK

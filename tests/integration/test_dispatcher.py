@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -366,7 +366,8 @@ async def test_a_turn_cancelled_before_its_old_attempt_is_gone_ends_cancelled(ho
 async def test_a_write_that_the_ledger_cannot_take_is_tried_again(
     host: Host, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    real, left = getattr(host.ledger, call), [3]
+    real: Callable[..., Turn] = getattr(host.ledger, call)
+    left = [3]
 
     def full(*args: Any, **more: Any) -> Turn:
         if left[0]:

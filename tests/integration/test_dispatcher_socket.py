@@ -41,7 +41,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house.close()
 
 
-def ask(house: House, verb: str, **fields: object) -> dict[str, Any]:
+def ask(house: House, verb: str, **fields: Any) -> dict[str, Any]:
     return request(house.state.dispatcher_socket, verb, **fields)
 
 

@@ -19,7 +19,7 @@ def host() -> Iterator[Host]:
 
 
 def agent(**env: str) -> dict[str, object]:
-    return {"agent": {**AGENT, "env": {**AGENT["env"], **env}}}  # type: ignore[dict-item]
+    return {"agent": {**AGENT, "env": {**AGENT["env"], **env}}}
 
 
 def begin(host: Host, **env: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from tests.integration.ledger_calls import DAY, NOW, accept, run
 
 
 @pytest.fixture
-def ledger(tmp_path: Path):
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = open_ledger(tmp_path / "ledger", 1 << 24)
     yield opened
     assert opened.verify() == []
@@ -224,7 +226,7 @@ def test_sweeping_removes_what_ended_too_long_ago_a_bounded_number(ledger: Ledge
     for n in range(6):
         accept(ledger, f"event_{n}", account="ab"[n % 2])
         run(ledger, n + 1, now=NOW + n)
-    late = {"now": NOW + DAY + 4, "keep": 100, "keep_for": DAY}
+    late: dict[str, Any] = {"now": NOW + DAY + 4, "keep": 100, "keep_for": DAY}
     assert [turn.id for turn in ledger.sweep(**late, limit=3)] == [1, 2, 3]
     assert [turn.id for turn in ledger.sweep(**late, limit=3)] == [4]
     assert ledger.sweep(**late) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import orjson
@@ -57,7 +58,7 @@ def test_another_format_version_is_refused_in_words(tmp_path: Path) -> None:
     env = lmdb.open(str(path), max_dbs=9)
     meta = env.open_db(b"meta")
     with env.begin(write=True, db=meta) as txn:
-        record = orjson.loads(txn.get(b"ledger"))
+        record = orjson.loads(txn.get(b"ledger") or b"")
         txn.put(b"ledger", orjson.dumps(record | {"v": 2}))
     env.close()
     with pytest.raises(LedgerError, match="format version 2, this raftsup reads version 1"):
@@ -114,7 +115,7 @@ def test_a_full_map_refuses_wakes_and_still_ends_what_is_owed(tmp_path: Path) ->
     ledger.close()
 
 
-def damage(path: Path, table: bytes, change) -> list[str]:
+def damage(path: Path, table: bytes, change: Any) -> list[str]:
     """What verify says after ``change`` was made to the first entry of ``table``."""
     env = lmdb.open(str(path), max_dbs=9)
     db = env.open_db(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def following(state: StateDir, *words: str) -> Iterator[tuple[subprocess.Popen[s
         with out.open("w") as file:
             process = subprocess.Popen(
                 [*RAFTSUP, "logs", "-f", *words, "--state-dir", str(state.root)],
-                stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
             )  # fmt: skip
         try:
             yield process, out
@@ -123,7 +124,8 @@ def test_the_last_lines_of_a_big_log_cost_one_look_at_its_end(
 ) -> None:
     big = "".join(line(n % 3600, f"action=a n={n}") for n in range(50_000))
     state = state_with(tmp_path / "s", dispatcher=big, accounts__support=big)
-    read, pread = [], reader.os.pread
+    read: list[int] = []
+    pread = os.pread
     monkeypatch.setattr("os.pread", lambda *a: read.append(a[1]) or pread(*a))
     assert [r.fields["n"] for r in reader.last(state, Wanted(account="support"), 2)] == [
         "49998",

@@ -46,7 +46,7 @@ def test_two_lanes_share_a_connection_which_the_last_closes(state: StateDir) -> 
             outcomes = await asyncio.gather(
                 ride(one, table.work()).outcome(), ride(two, table.work(number=8)).outcome()
             )
-            assert outcomes == [SUCCEEDED, SUCCEEDED]
+            assert list(outcomes) == [SUCCEEDED, SUCCEEDED]
             assert {asked["sessionKey"] for asked in table.fake.said("agent")} == {
                 "agent:main:raft:support", "agent:sales:raft:sales",
             }  # fmt: skip

@@ -9,6 +9,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ from raftsup import exit_codes
 from raftsup.ops import rpc
 from tests.integration.host import AGENT, Host, running, wait_for
 
-HANGS = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_HANG": "1"}}  # type: ignore[dict-item]
+HANGS = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_HANG": "1"}}
 #: A turn with a grandchild in a session of its own, deaf to SIGTERM; both hang.
 CLINGS = """
 import os, signal, time
@@ -52,9 +53,8 @@ def without(found: dict[str, int], account: str) -> dict[str, int]:
     return {k: v for k, v in found.items() if k not in (account, f"bridge of {account}")}
 
 
-def turns(host: Host, account: str = "support") -> dict[str, int]:
-    counts: dict[str, int] = host.account(account)["turns"]
-    return counts
+def turns(host: Host, account: str = "support") -> Any:
+    return host.account(account)["turns"]
 
 
 def hang(host: Host, drain: str = "60s") -> None:
@@ -252,7 +252,7 @@ def test_a_detached_start_that_fails_says_why_with_its_own_code(host: Host) -> N
 def test_a_stop_drains_the_running_turn_and_leaves_no_process(
     host: Host, number: signal.Signals
 ) -> None:
-    slow = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_SECONDS": "1"}}  # type: ignore[dict-item]
+    slow = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_SECONDS": "1"}}
     host.configure({"support": {"agent": slow}, "sales": {}})
     up = host.up()
     host.ready()
@@ -316,7 +316,7 @@ def test_sigkill_of_the_parent_leaves_no_process_not_even_a_turns_grandchild(hos
 
 
 def test_a_host_started_at_once_after_a_killed_one_loses_nothing(host: Host) -> None:
-    slow = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_SECONDS": "0.5"}}  # type: ignore[dict-item]
+    slow = {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_SECONDS": "0.5"}}
     host.configure({"support": {"agent": slow}, "sales": {}})
     up = host.up()
     host.ready()

@@ -22,7 +22,7 @@ from tests.integration.host import AGENT, RAFT, RAFTSUP, Host, running, wait_for
 
 #: Another name of the same CLI: a worker must know it.
 OTHER = {"command": [RAFT[0], "-B", *RAFT[1:]]}
-HANGS = {"agent": {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_HANG": "1"}}}  # type: ignore[dict-item]
+HANGS = {"agent": {**AGENT, "env": {**AGENT["env"], "RAFT_SIM_AGENT_HANG": "1"}}}
 
 
 @pytest.fixture

@@ -78,8 +78,8 @@ def test_from_no_profile_at_all_two_are_signed_in_without_their_tokens_being_see
 ) -> None:
     watcher = Watcher(token(host, "support"))
     child = setup(host, "--no-check")
-    shown = []
-    child.logfile_read = type("Log", (), {"write": shown.append, "flush": lambda _: None})()  # type: ignore[misc]
+    shown: list[str] = []
+    child.logfile_read = type("Log", (), {"write": shown.append, "flush": lambda _: None})()
     talk(
         child,
         ("Sign one in now [Y/n]: ", ""),

@@ -57,7 +57,7 @@ def test_a_stop_in_the_moment_of_a_fork_is_not_swallowed() -> None:
             parent = host.up()
             pid = parent.pid
             # The forks come right after supervisord has said that it starts.
-            wait_for(lambda pid=pid: psutil.Process(pid).children() or "spawned" in host.said())  # type: ignore[misc]
+            wait_for(lambda pid=pid: psutil.Process(pid).children() or "spawned" in host.said())
             time.sleep(delay)  # not a wait: the moment of the stop within the forks
             begun = time.monotonic()
             parent.send_signal(signal.SIGTERM)

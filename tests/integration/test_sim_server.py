@@ -48,7 +48,10 @@ def ask(
 
 
 def test_since_latest_gives_all_that_is_pending(raft: RunningWorkspace) -> None:
-    empty = (200, {"wake_hints": [], "last_hint_seq": None, "has_more": False})
+    empty: tuple[int, dict[str, Any]] = (
+        200,
+        {"wake_hints": [], "last_hint_seq": None, "has_more": False},
+    )
     assert ask(raft, "/wake-hints?since=latest") == ask(raft, "/wake-hints") == empty
     seqs = [raft.workspace.post("support", "x").seq for _ in range(2)]
     _, page = ask(raft, "/wake-hints?since=latest&limit=1")

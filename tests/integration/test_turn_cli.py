@@ -330,8 +330,8 @@ def test_without_a_host_each_command_says_so() -> None:
             assert (done.returncode, done.stdout) == (exit_codes.NOT_RUNNING, ""), words
             assert "no dispatcher answers" in done.stderr
             assert "`raftsup up` starts a host" in done.stderr
-        for words in (("list",), ("show", "1")):
-            done = host.run("turn", *words)
+        for look in (("list",), ("show", "1")):
+            done = host.run("turn", *look)
             assert (done.returncode, done.stdout) == (exit_codes.FAILED, "")
             assert "no ledger here; `raftsup up` makes one" in done.stderr
         assert not host.state.root.exists(), "a look changes nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -37,7 +39,7 @@ def host() -> Iterator[Host]:
         yield host
 
 
-def facts(host: Host) -> dict[str, object]:
+def facts(host: Host) -> Any:
     return report.read(host.state.report("support")) or {}
 
 
@@ -267,7 +269,7 @@ def test_a_worker_that_cannot_reach_itself_any_more_ends_with_its_own_code(
     def end(code: int) -> None:
         raise SystemExit(code)
 
-    monkeypatch.setattr(heartbeat.os, "_exit", end)
+    monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setattr(heartbeat, "HUNG_AFTER", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -8,7 +8,7 @@ from typing import Any
 NOW = 1_000_000.0
 
 
-def account(name: str, state: str = "ready", reason: str = "") -> dict[str, Any]:
+def account(name: str, state: str = "ready", reason: str = "") -> Any:
     return {
         "account": name,
         "profile": name,
@@ -28,7 +28,7 @@ def account(name: str, state: str = "ready", reason: str = "") -> dict[str, Any]
     }  # fmt: skip
 
 
-def status(*accounts: dict[str, Any], source: str = "host") -> dict[str, Any]:
+def status(*accounts: Any, source: str = "host") -> Any:
     return {
         "version": "0.1.0",
         "stateDir": "/tmp/x",

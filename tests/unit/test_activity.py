@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raftsup.hook_token import Run
 from raftsup.worker.activity import codec, state
 from raftsup.worker.activity.state import ENDS, Dot, Heard, Told
 from raftsup.worker.activity.subscriber import CAPACITY, Queue
@@ -17,7 +18,7 @@ RUN = (17, 1)
 IDLE = Dot("online")
 
 
-def heard(name: str, at: float = 10.0, run: state.Run = RUN, **more: Any) -> Heard:
+def heard(name: str, at: float = 10.0, run: Run = RUN, **more: Any) -> Heard:
     return Heard(name, run, at, **more)
 
 
@@ -158,9 +159,7 @@ def test_the_first_look_is_told_whatever_it_finds() -> None:
         ({RUN: 1.0}, "PostToolBatch", "thinking"),
     ],
 )
-def test_a_look_makes_good_what_was_missed(
-    runs: dict[state.Run, float], hook: str, status: str
-) -> None:
+def test_a_look_makes_good_what_was_missed(runs: dict[Run, float], hook: str, status: str) -> None:
     working, _ = after(STARTED, step("tool_started", tool="x"))
     dot, told = state.look(working, runs, 5.0)
     assert (dot.status, dot.runs, dot.tools) == (status, runs, ())
@@ -248,7 +247,7 @@ events = st.one_of(steps, st.builds(Heard, names, runs, st.floats(0, 1e9)))
 @given(st.lists(events, max_size=60))
 def test_the_last_word_told_is_always_the_truth(happened: list[Heard]) -> None:
     dot, told = after(*happened)
-    running: set[state.Run] = set()
+    running: set[Run] = set()
     for event in happened:
         if event.name == "turn.started":
             running.add(event.run)

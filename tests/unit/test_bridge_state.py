@@ -181,7 +181,7 @@ def test_what_fails_beside_the_stream_for_another_reason_is_raft_s_own(
 
 
 @pytest.mark.parametrize("more", [{}, {"delayMs": "x", "consecutiveFailures": [], "message": 7}])
-def test_a_retry_of_another_shape_is_one_as_well(more: dict[str, object]) -> None:
+def test_a_retry_of_another_shape_is_one_as_well(more: dict[str, Any]) -> None:
     life = retry(after("listening_idle"), **more)
     assert life.state is BridgeState.DEGRADED and life.reason
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_a_gateway_without_credentials_has_those_of_the_environment(where: str) 
 @pytest.mark.parametrize("own", [{"token": "own"}, {"password": "own"}])
 @pytest.mark.parametrize("changed", [False, True])
 def test_written_credentials_are_not_replaced_by_the_environment(
-    own: dict[str, str], changed: bool
+    own: dict[str, Any], changed: bool
 ) -> None:
     agent = of(own, ENVIRON, common=OPENCLAW) if changed else of({**OPENCLAW, **own}, ENVIRON)
     assert agent == OpenClawAgent(WS, **own)

@@ -69,7 +69,7 @@ def of_setting(path: str) -> Config:
     values = getattr(CONFIG, section)
     old = getattr(values, name)
     other: Any = "other" if isinstance(old, str) else old + 1
-    return replace(CONFIG, **{section: replace(values, **{name: other})})  # type: ignore[arg-type]
+    return replace(CONFIG, **{section: replace(values, **{name: other})})
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def paths(tree: Any) -> list[tuple[str, ...]]:
 def changes(draw: st.DrawFn) -> tuple[Written, Edit]:
     written = draw(documents())
     known = paths(written.tree)
-    old = draw(st.sampled_from(known)) if known and draw(st.booleans()) else ()
+    some: bool = draw(st.booleans())
+    old = draw(st.sampled_from(known)) if known and some else ()
     new = tuple(draw(st.lists(st.sampled_from(KEYS), min_size=not old, max_size=2)))
     if draw(st.booleans()):
         return written, Remove((*old, *new))

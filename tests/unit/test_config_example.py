@@ -8,8 +8,8 @@ import pytest
 from raftsup.config.agent_kinds import KINDS, fields_of
 from raftsup.config.load import load
 from raftsup.config.model import CommandAgent
-from raftsup.config.schema import CHANNEL, SECTIONS, snake
-from raftsup.config.validators import parse_duration, parse_size
+from raftsup.config.schema import CHANNEL, SECTIONS
+from raftsup.config.validators import parse_duration, parse_size, snake
 
 EXAMPLE = Path(__file__).parents[2] / "conf" / "raftsup.example.json5"
 TEXT = EXAMPLE.read_text()
@@ -52,7 +52,7 @@ def test_the_examples_settings_that_are_commented_out_can_be_used(
 def test_the_example_shows_how_an_account_changes_the_agent_of_all() -> None:
     held = load(EXAMPLE, named_variables())
     common = held.account("support")
-    assert isinstance(common and common.agent, CommandAgent)
+    assert common is not None and isinstance(common.agent, CommandAgent)
     assert common.agent.command == ("claude", "-p", "--allowedTools", "Bash(raft:*)")
     assert str(common.agent.cwd).endswith("/support")
 

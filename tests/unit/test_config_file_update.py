@@ -93,7 +93,7 @@ def test_two_rewrites_at_once_lose_none(file: Path) -> None:
     def slowly(text: str | None) -> str:
         first_reads.set()
         assert second_waits.wait(10)
-        return attempts(5)(text)  # type: ignore[no-untyped-call,no-any-return]
+        return attempts(5)(text)  # type: ignore[no-any-return]
 
     slow = threading.Thread(target=update_file, args=(file, slowly, {}))
     slow.start()
@@ -119,7 +119,7 @@ def test_who_waits_too_long_is_told(file: Path) -> None:
 def test_an_editor_that_saves_in_between_is_noticed(file: Path) -> None:
     def meanwhile(text: str | None) -> str:
         file.write_text(TEXT + "// saved by an editor\n")
-        return attempts(5)(text)  # type: ignore[no-untyped-call,no-any-return]
+        return attempts(5)(text)  # type: ignore[no-any-return]
 
     with pytest.raises(EditRefused, match="was changed by another program just now"):
         update_file(file, meanwhile, {})

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from raftsup.config.errors import ConfigError
 from raftsup.config.load import load
 from raftsup.config.model import Dedupe, LedgerSettings, Supervisor, Turns
-from raftsup.config.schema import SECTIONS, snake, variable
-from raftsup.config.validators import parse_duration, parse_size, write_duration, write_size
+from raftsup.config.schema import SECTIONS, variable
+from raftsup.config.validators import parse_duration, parse_size, snake, write_duration, write_size
 from tests.unit.config_trees import AGENT, config, config_text, problems
 
 CHANNELS = {"raft": {"profile": "p", "agent": AGENT}}

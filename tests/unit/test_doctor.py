@@ -113,8 +113,12 @@ def test_of_a_turn_that_is_done_no_reply_is_promised() -> None:
     found = ledger.judge_turn(turn, 0.0, True)
     assert found.severity is Severity.GOOD and "only Raft knows" in found.what
     gone = replace(turn, state=State.FAILED, reason="exited 1")
-    for failed, which in (((gone,), "7"), ((gone, gone), "--failed support")):
-        found = ledger.judge_failed(failed)
+    several: list[tuple[tuple[Turn, ...], str]] = [
+        ((gone,), "7"),
+        ((gone, gone), "--failed support"),
+    ]
+    for turns, which in several:
+        found = ledger.judge_failed(turns)
         assert found.severity is Severity.BAD and found.mend == f"raftsup turn retry {which}"
         assert "exited 1" in found.what and f"`raftsup turn dismiss {which}`" in found.advice
     failed = ledger.judge_turn(gone, 0.0, True)
@@ -321,7 +325,7 @@ LOGIN = "raftsup setup --profile p"
     ],
 )
 def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
-    account: dict[str, Any] = {
+    account: Any = {
         "account": "a", "profile": "p", "state": state, "reason": "r", "bridge": {"state": "x"}
     }  # fmt: skip
     assert host.judge_account(account).severity == severity
@@ -331,7 +335,7 @@ def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
 
 
 def test_of_an_account_that_connects_nothing_is_known_yet() -> None:
-    account: dict[str, Any] = {
+    account: Any = {
         "account": "a", "profile": "p", "state": "connecting", "reason": "r",
         "bridge": {"state": "connecting"},
     }  # fmt: skip
@@ -341,14 +345,14 @@ def test_of_an_account_that_connects_nothing_is_known_yet() -> None:
 
 
 def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
-    account: dict[str, Any] = {
+    account: Any = {
         "account": "a", "profile": "p", "state": "degraded", "bridge": {"state": "waiting"},
         "reason": "bridge exited with 1 (BRIDGE_IDENTITY_MISMATCH)",
     }  # fmt: skip
     assert host.judge_account(account).mend.startswith("raftsup setup --account a --profile p ")
     account["reason"] = by_signal(7, "the bridge")
     assert host.judge_account(account).mend == "kill -CONT 7"
-    silent = {**account, "bridge": {"state": "silent"}, "reason": "it has said nothing"}
+    silent: Any = {**account, "bridge": {"state": "silent"}, "reason": "it has said nothing"}
     assert host.judge_account(silent).mend == "raftsup ctl restart accounts:a"
     account["reason"] = "bridge exited with 1 (PROFILE_FILE_UNREADABLE)"
     cli = Who("p", ("npx", "raft"), "agent-1", "https://raft.invalid")

@@ -16,9 +16,7 @@ STATES = st.lists(st.sampled_from(list(AccountState)))
 NOON = 1_800_000_000.0
 
 
-def status(
-    states: list[AccountState], pid: int | None = 1, grace: float | None = None
-) -> dict[str, Any]:
+def status(states: list[AccountState], pid: int | None = 1, grace: float | None = None) -> Any:
     more = {"reason": "why", "endpoint": {"pid": None}, "bridge": {"graceUntil": grace}}
     return {
         "supervisor": {"pid": pid},

@@ -122,7 +122,8 @@ def test_a_call_with_results_is_the_same_run_as_the_one_before() -> None:
 @given(st.lists(TEXTS, max_size=8))
 def test_every_message_that_was_read_is_answered_once_and_few_at_a_time(texts: list[str]) -> None:
     owed = [Line("#general", f"{n:08x}", "ann", text) for n, text in enumerate(texts)]
-    talk, sent = [noticed()], []
+    sent: list[Any] = []
+    talk = [noticed()]
     while answer := reply(talk).commands:
         if answer == (check_command(CLI),):
             left = [entry for entry in owed if send_command(CLI, entry) not in sent]
@@ -270,7 +271,11 @@ def call(model: Model, path: str = "/v1/chat/completions", **body: Any) -> wire.
 def test_the_answer_is_the_same_whole_or_as_a_stream() -> None:
     with running_model() as model:
         whole = json.loads(call(model).body)["choices"][0]
-        asked = {"messages": [noticed()], "tools": [{"function": {"name": TOOL}}], "stream": True}
+        asked: dict[str, Any] = {
+            "messages": [noticed()],
+            "tools": [{"function": {"name": TOOL}}],
+            "stream": True,
+        }
         lines = call(model, **asked).body.decode().split("\n\n")
     assert lines[-2:] == ["data: [DONE]", ""]
     chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]

@@ -180,15 +180,15 @@ def test_a_program_or_a_ledger_that_is_not_well_has_its_reason_below() -> None:
     assert "dispatcher  fatal" in lines and max(map(len, lines[:-1])) <= 80
     assert lines[lines.index("dispatcher  fatal") + 1].startswith("    it died")
     for source in ("host", "config"):
-        text = render.screen({**facts, "source": source}, colour=False)
+        text = render.screen(facts | {"source": source}, colour=False)
         assert "ledger      unreadable: wakes and turns are not known\n    not an LMDB" in text
 
 
 def test_what_else_is_on_the_machine_has_its_hint_and_nothing_is_said_so() -> None:
     other = {"kind": "host", "what": "runs on /x, pid 3", "hint": "`raftsup stop` ends it"}
-    text = render.screen({**status(), "others": [other]}, colour=False)
+    text = render.screen(status() | {"others": [other]}, colour=False)
     assert "  host: runs on /x, pid 3\n    `raftsup stop` ends it\n" in text
-    assert "nothing else" in render.screen({**status(), "others": []}, colour=False)
+    assert "nothing else" in render.screen(status() | {"others": []}, colour=False)
 
 
 def test_what_a_bridge_or_another_user_wrote_moves_no_terminal() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from raftsup.ops.setup.prompts import Person
@@ -13,8 +15,8 @@ def test_a_key_that_is_no_letter_is_asked_for_again(
     given = iter(["sup\x1b[Dport", "\udcff", b"\xff", " support "])
 
     def line(prompt: str) -> str:
-        said = next(given)
-        return said if isinstance(said, str) else said.decode()
+        said: Any = next(given)
+        return said if isinstance(said, str) else str(said.decode())
 
     monkeypatch.setattr("builtins.input", line)
     assert Person().text("Profile", None, "--profile") == "support"

@@ -10,7 +10,7 @@ from raftsup.ops import reload
 from raftsup.supervisor.sd_notify import Phase, Sent, Snapshot, messages
 
 
-def config(state: str, **more: Any) -> dict[str, Any]:
+def config(state: str, **more: Any) -> Any:
     return {"state": state, "problems": [], "changes": [], "next": "", **more}
 
 
