@@ -71,12 +71,16 @@ def _take(
 
 #: The rules between two settings of a section: the first is not longer than the second.
 _ORDERED = (("turns", "pause", "maxPause"), ("supervisor", "bridgeSilence", "bridgeRestart"))
+#: Of these a default gives way: it is a first delay, which the longest bounds.
+_GIVES_WAY = {("turns", "pause")}
 
 
 def _check_order(
     settings: Settings, section: str, shorter: str, longer: str, errors: ErrorCollector
 ) -> None:
     first, second = settings.get((section, shorter)), settings.get((section, longer))
+    if first is None and (section, shorter) in _GIVES_WAY:
+        return
     model = SECTIONS[section].model()
     low = first.value if first else getattr(model, snake(shorter))
     high = second.value if second else getattr(model, snake(longer))

@@ -111,6 +111,8 @@ def test_the_first_pause_is_not_longer_than_the_longest() -> None:
         in problems({"channels": CHANNELS, "turns": {"pause": "6m"}})["turns.pause"]
     )
     assert section("turns", {"pause": "6m", "maxPause": "6m"}).pause == 360
+    # A longest pause below the default of the first is no mistake of anybody's: it bounds it.
+    assert section("turns", {"maxPause": "1s"}).max_pause == 1.0
 
 
 def test_a_flag_comes_before_the_environment_before_the_file_before_the_default() -> None:
