@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import NamedTuple, TextIO
 
+from raftsup.terminal import stamp
+
 #: Each of these is a step of a wake's way: none is ever summarised.
 _ALWAYS = ("action=turn.", "action=wake.")
 
@@ -120,8 +122,7 @@ class _Lines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s " + program + " %(message)s")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        return f"{stamp}.{int(record.msecs):03d}Z"
+        return stamp(record.created)
 
 
 def start(program: str, level: int = logging.INFO) -> logging.Logger:

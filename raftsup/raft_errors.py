@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from raftsup import terminal
+
 
 @dataclass(frozen=True)
 class Who:
@@ -231,8 +233,7 @@ def parse(stderr: str) -> Said:
 
 def plain(text: str) -> str:
     """A sentence of the CLI's, or of the server's in it: one printable line of bounded length."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _SENTENCE else f"{line[:_SENTENCE]}…"
+    return terminal.plain(text, _SENTENCE)
 
 
 def known(code: str, message: str = "") -> Known | None:

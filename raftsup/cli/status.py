@@ -22,6 +22,7 @@ from raftsup.ops import status as ops
 from raftsup.ops.status import render
 from raftsup.ops.status.document import Status
 from raftsup.paths import StateDirError
+from raftsup.terminal import moment
 
 EXAMPLES = """\
 raftsup status --probe
@@ -96,6 +97,6 @@ def _watch(look: Callable[[], Status], arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(orjson.dumps(status).decode(), flush=True)
         else:
-            print(f"-- {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            print(f"-- {moment(time.time(), date=True)}")
             print(render.screen(status, colour=False), flush=True)
     return exit_codes.OK

@@ -12,6 +12,7 @@ from raftsup.dispatcher.scheduler import ALL
 from raftsup.dispatcher.status import DispatcherStatus
 from raftsup.ledger import Ledger, LedgerUnavailable
 from raftsup.paths import StateDir
+from raftsup.terminal import escaped, moment
 from raftsup.turn import ENDED, State, Turn
 
 #: Seconds between looks at a turn that is waited for.
@@ -40,7 +41,7 @@ def as_json(turn: Turn) -> dict[str, Any]:
 
 def line(turn: Turn) -> str:
     """A turn in one line."""
-    words = [f"{turn.id}  {_stamp(turn.owed_at)}  {turn.account}  {turn.state}"]
+    words = [f"{turn.id}  {_when(turn.owed_at)}  {turn.account}  {turn.state}"]
     if turn.source != "wake":
         words.append(f"asked for by an {turn.source}")
     if turn.state in ENDED:
@@ -105,9 +106,9 @@ def page(turn: Turn, state: StateDir, held: str = "") -> str:
         "turn": turn.id,
         "account": turn.account,
         "state": f"{turn.state}: {held}" if held else turn.state,
-        "owed": f"{_stamp(turn.owed_at)}, to {_source(turn)}",
-        "started": f"{_stamp(turn.started_at)}, attempt {turn.attempt}" if turn.started_at else "",
-        "ended": _stamp(turn.ended_at) if turn.ended_at else "",
+        "owed": f"{_when(turn.owed_at)}, to {_source(turn)}",
+        "started": f"{_when(turn.started_at)}, attempt {turn.attempt}" if turn.started_at else "",
+        "ended": _when(turn.ended_at) if turn.ended_at else "",
         "failed": _many(turn.failures, "attempt"),
         "interrupted": _many(turn.interruptions, "time"),
         # What the turn came to, or why it is not there yet.
@@ -125,11 +126,7 @@ def page(turn: Turn, state: StateDir, held: str = "") -> str:
 def for_terminal(transcript: bytes) -> bytes:
     """What an agent said, without what would command the terminal that it is shown in."""
     text = transcript.decode(errors="replace").replace("\r\n", "\n")
-    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text).encode()
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    return escaped(text, keep="\n\t").encode()
 
 
 def _many(count: int, what: str) -> str:
@@ -140,8 +137,8 @@ def _source(turn: Turn) -> str:
     return "a wake" if turn.source == "wake" else f"an {turn.source}"
 
 
-def _stamp(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+def _when(at: float) -> str:
+    return moment(at, date=True)
 
 
 def follow(
@@ -194,8 +191,8 @@ def why_queued(account: str, status: DispatcherStatus, now: float) -> str:
             return f"{which} is paused by an operator"
     if lane in lanes and (rest := lanes[lane]["notBefore"] - now) > 0:
         # Told once, not anew each second: the moment, not what is left.
-        until = time.strftime("%H:%M:%S", time.localtime(now + rest))
-        return f"its lane rests until {until} after {lanes[lane]['failures']} failed in a row"
+        failures = lanes[lane]["failures"]
+        return f"its lane rests until {moment(now + rest)} after {failures} failed in a row"
     for item in status["running"]:
         if item["lane"] == lane:
             return f"turn {item['turn']} of its lane runs"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from raftsup.backoff import Backoff
+from raftsup.terminal import moment
 
 
 class Rest:
@@ -40,9 +41,8 @@ class Rest:
         """Why nothing can start now; "" if something can."""
         if self._timer is None:
             return ""
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._until))
         times = f", {self._failures} times in a row" if self._failures > 1 else ""
-        return f"{self._why}{times}; the next start is at {at}"
+        return f"{self._why}{times}; the next start is at {moment(self._until)}"
 
     def close(self) -> None:
         """Let go of the timer."""

@@ -23,6 +23,7 @@ from raftsup.ops.logs import format, reader
 from raftsup.ops.logs.reader import Tail
 from raftsup.ops.logs.record import Record, Wanted, source_of
 from raftsup.paths import StateDir
+from raftsup.terminal import escaped
 from tests.integration.host import RAFTSUP, Host, running, wait_for
 from tests.processes import until
 
@@ -95,7 +96,7 @@ def test_whatever_is_written_and_rotated_is_read_once_and_in_order(steps: list[o
         raw = written.decode(errors="replace").split("\n")[:-1]
         # What is split between two pieces is decoded when its line is whole.
         assert written.endswith(b"\n")
-        plain = "".join(format._harmless(text) + "\n" for text in raw)
+        plain = "".join(escaped(text) + "\n" for text in raw)
         assert told == plain
         state = state_with(Path(folder) / "s")
         for file in Path(folder).glob("x.log*"):

@@ -10,9 +10,10 @@ from acp import schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.runners.acp.errors import error_text, login_text, logins_of, plain, stopped
+from raftsup.runners.acp.errors import error_text, login_text, logins_of, stopped
 from raftsup.runners.acp.permissions import KINDS
 from raftsup.runners.acp.transport import message_in
+from raftsup.terminal import plain
 from raftsup.turn import OutcomeKind
 
 

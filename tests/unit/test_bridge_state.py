@@ -195,7 +195,7 @@ def test_a_wake_in_the_middle_of_a_pass_is_no_end_of_it() -> None:
 def test_silence_is_told_with_what_ends_it_and_ends_with_a_word() -> None:
     life = silent(after("listening_idle"), NOON + 91)
     assert (life.state, life.listening_since) == (BridgeState.SILENT, 0.0)
-    spoke = time.strftime("%H:%M:%S", time.localtime(NOON))
+    spoke = time.strftime("%H:%M:%S %Z", time.localtime(NOON))
     assert life.reason == (
         f"the bridge has said nothing since {spoke}, a healthy one speaks every 25 s; after 180 s"
         " of silence it is restarted by itself, `raftsup ctl restart accounts:support` does it now"

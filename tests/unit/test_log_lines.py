@@ -19,8 +19,8 @@ from raftsup.ops.logs.record import (
     head_of,
     since_of,
     source_of,
-    stamp,
 )
+from raftsup.terminal import stamp
 
 SUPPORT = source_of("accounts-support.log")
 PARENT = source_of("supervisord.log")
@@ -174,7 +174,7 @@ def test_a_record_as_an_object_keeps_what_every_record_has() -> None:
 def test_nothing_that_is_shown_moves_a_terminal() -> None:
     record = Record(AT, "INFO", SUPPORT, "a\x1b[2Jb", ("\x9b31mred\tx",))
     shown = format.as_text(record, colour=False)
-    assert shown == f"{AT} INFO support a\\u001b[2Jb\n\\u009b31mred\tx\n"
+    assert shown == f"{AT} INFO support a\\x1b[2Jb\n\\x9b31mred\tx\n"
 
 
 def test_an_account_has_one_colour_in_every_programs_lines() -> None:

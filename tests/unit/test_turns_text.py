@@ -15,7 +15,7 @@ from raftsup.paths import StateDir
 from raftsup.turn import State, Turn
 
 NOW = 1_800_000_000.0
-WHEN = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(NOW))
+WHEN = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(NOW))
 DONE = Turn(7, "support", State.DONE, attempt=2, failures=1, interruptions=2,
             owed_at=NOW, started_at=NOW + 5, ended_at=NOW + 7.25)  # fmt: skip
 FAILED = Turn(8, "sales", State.FAILED, "operator", attempt=1, failures=1, owed_at=NOW,
@@ -87,8 +87,8 @@ def test_a_page_tells_all_of_a_turn_with_its_transcripts(state: StateDir) -> Non
         "account     support",
         "state       done",
         f"owed        {WHEN}, to a wake",
-        f"started     {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(NOW + 5))}, attempt 2",
-        f"ended       {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(NOW + 7))}",
+        f"started     {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(NOW + 5))}, attempt 2",
+        f"ended       {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(NOW + 7))}",
         "failed      1 attempt",
         "interrupted 2 times",
         f"transcript  {state.transcript(7, 2)} (5 bytes)",
@@ -147,7 +147,7 @@ def test_what_holds_a_queued_turn_is_told(more: dict[str, Any], words: str) -> N
 def test_a_rest_is_told_by_the_moment_of_its_end_so_that_it_is_told_once() -> None:
     rests = status(lanes={"shared": {"paused": False, "notBefore": NOW + 60, "failures": 3}})
     told = why_queued("a", rests, NOW)
-    until = time.strftime("%H:%M:%S", time.localtime(NOW + 60))
+    until = time.strftime("%H:%M:%S %Z", time.localtime(NOW + 60))
     assert told == f"its lane rests until {until} after 3 failed in a row"
     assert why_queued("a", rests, NOW + 20) == told
 

@@ -15,6 +15,7 @@ from raftsup.config.model import AcpAgent, CommandAgent
 from raftsup.ops import raft_cli
 from raftsup.ops.checks.context import Scene
 from raftsup.ops.checks.finding import Finding, bad, good, warning
+from raftsup.terminal import plain
 
 #: What the bridge's rules in this package were measured with.
 MEASURED = (0, 0, 24)
@@ -158,5 +159,5 @@ def _said(argv: Sequence[str], env: Mapping[str, str]) -> str | None:
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     lines = done.stdout.decode("utf-8", "replace").split("\n")
-    line = "".join(c for c in lines[0] if c.isprintable()).strip()[:60]
+    line = plain(lines[0], 60)
     return line if done.returncode == 0 and line else None

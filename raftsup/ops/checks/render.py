@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ from raftsup import __version__
 from raftsup.ops.checks.finding import Finding, Severity
 from raftsup.ops.checks.registry import Examined
 from raftsup.paths import StateDir
-from raftsup.terminal import plain
+from raftsup.terminal import GREEN, RED, YELLOW, painted, wrapped
 
-_COLOURS = {Severity.GOOD: "32", Severity.WARNING: "33", Severity.BAD: "31"}
+_COLOURS = {Severity.GOOD: GREEN, Severity.WARNING: YELLOW, Severity.BAD: RED}
 _NARROWEST = 60
 
 
@@ -60,9 +59,9 @@ def page(
 def _entry(check: str, finding: Finding, colour: bool, width: int) -> Iterator[str]:
     word = str(finding.severity).ljust(len(Severity.WARNING))
     head = f"{word}  {check}  "
-    painted = f"\x1b[{_COLOURS[finding.severity]}m{word}\x1b[0m{head[len(word) :]}"
     first, *more = _wrapped(finding.what, width - len(head))
-    yield (painted if colour else head) + first
+    shown = painted(word, _COLOURS[finding.severity]) if colour else word
+    yield shown + head[len(word) :] + first
     indent = " " * len(head)
     for line in more:
         yield indent + line
@@ -79,8 +78,7 @@ def _entry(check: str, finding: Finding, colour: bool, width: int) -> Iterator[s
 
 
 def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(plain(text), max(width, 30), subsequent_indent=indent,
-                         break_long_words=False, break_on_hyphens=False) or [""]  # fmt: skip
+    return wrapped(text, max(width, 30), "", indent) or [""]
 
 
 def _sum(examined: Sequence[Examined]) -> str:

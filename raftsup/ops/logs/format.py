@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 
 from raftsup.ops.logs.record import Record
+from raftsup.terminal import FAINT, RED, YELLOW, escaped, painted
 
-_LEVELS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+_LEVELS = {"WARNING": YELLOW, "ERROR": RED, "CRITICAL": "1;31"}
 _ACCOUNTS = ("36", "35", "32", "34", "96", "95", "92", "94")
 _PROGRAMS = {"dispatcher": "1"}
-_FAINT = "2"
 
 
 def as_json(record: Record) -> dict[str, object]:
@@ -35,10 +34,10 @@ def as_text(record: Record, *, colour: bool) -> str:
     """A record as lines, ending in a newline: ours as they stand in the file."""
     program, level = record.source.program, record.level
     if colour:
-        program, level = _painted(program, _colour(record)), _painted(level, _level(record))
-    lines = [_harmless(line) for line in record.more]
+        program, level = painted(program, _colour(record)), painted(level, _level(record))
+    lines = [escaped(line) for line in record.more]
     if record.message is not None:
-        lines.insert(0, f"{record.at} {level} {program} {_harmless(record.message)}")
+        lines.insert(0, f"{record.at} {level} {program} {escaped(record.message)}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -46,20 +45,9 @@ def _colour(record: Record) -> str:
     # A dispatcher's line about an account has that account's colour.
     account = record.source.account or record.fields.get("account")
     if account is None:
-        return _PROGRAMS.get(record.source.program, _FAINT)
+        return _PROGRAMS.get(record.source.program, FAINT)
     return _ACCOUNTS[zlib.crc32(account.encode()) % len(_ACCOUNTS)]
 
 
 def _level(record: Record) -> str:
-    return _LEVELS.get(record.level, _FAINT)
-
-
-def _painted(text: str, colour: str) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m"
-
-
-def _harmless(line: str) -> str:
-    """Without characters that move a terminal."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() or c == "\t" else json.dumps(c)[1:-1] for c in line)
+    return _LEVELS.get(record.level, FAINT)

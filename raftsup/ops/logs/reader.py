@@ -16,6 +16,7 @@ from raftsup.ops.logs import record as logs_record
 from raftsup.ops.logs.record import Record, Source, Wanted
 from raftsup.paths import StateDir, StateDirError
 from raftsup.supervisor import active_accounts
+from raftsup.terminal import stamp
 
 #: Seconds between two looks at what is followed.
 LOOK_EVERY = 0.2
@@ -65,7 +66,7 @@ def last(
                 mark = until.get(source)
                 _drop_newer(files, mark)
             lines = logs_files.lines_backwards(files, mark.offset if mark else None)
-            oldest = logs_record.stamp(os.fstat(files[0]).st_mtime if files else 0.0)
+            oldest = stamp(os.fstat(files[0]).st_mtime if files else 0.0)
             records = logs_record.backwards(lines, source, oldest)
             # Within a program time runs forward: what stands before an old record is old.
             streams.append(takewhile(lambda record: record.at >= wanted.since, records))
@@ -140,7 +141,7 @@ class Tail:
         if not newline:
             return []
         lines = [line.decode(errors="replace") for line in whole.split(b"\n")]
-        now = logs_record.stamp(time.time())
+        now = stamp(time.time())
         found = logs_record.forwards(lines, self._source, self._last, now)
         self._last = found[-1]
         return found

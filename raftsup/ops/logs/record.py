@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from raftsup.config.validators import parse_duration
+from raftsup.terminal import stamp
 
 #: From the quietest to the gravest.
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -111,15 +112,9 @@ def head_of(line: str, source: Source) -> Record | None:
             moment = time.mktime(time.strptime(second, "%Y-%m-%d %H:%M:%S"))
         except (ValueError, OverflowError):
             return None
-        at = f"{_utc(moment)}.{milliseconds}Z"
+        at = f"{stamp(moment)[:-4]}{milliseconds}Z"
         return Record(at, _PARENTS_LEVELS[level], source, message)
     return None
-
-
-def stamp(moment: float) -> str:
-    """Seconds since 1970, written as our lines have them."""
-    whole, milliseconds = divmod(round(moment * 1000), 1000)
-    return f"{_utc(whole)}.{milliseconds:03d}Z"
 
 
 def since_of(text: str, now: float) -> str | None:
@@ -136,10 +131,6 @@ def since_of(text: str, now: float) -> str | None:
         )
     except (ValueError, OverflowError):
         return None
-
-
-def _utc(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
 
 
 def backwards(lines: Iterable[str], source: Source, oldest: str) -> Iterator[Record]:

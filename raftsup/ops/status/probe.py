@@ -22,6 +22,7 @@ from raftsup.ops.status import selfwake
 from raftsup.ops.status.document import AccountStatus, ProbeStep, Status
 from raftsup.paths import StateDir
 from raftsup.proc.liveness import lives
+from raftsup.terminal import plain
 
 #: Seconds that one step may take.
 PATIENCE = 10.0
@@ -110,7 +111,7 @@ def _cli(command: Sequence[str], environ: Mapping[str, str], patience: float) ->
     words = done.stdout.decode("utf-8", "replace").split()
     if done.returncode != 0 or not words:
         return say(False, f"`{shown} --version` ended with {done.returncode}; try it by hand")
-    version = "".join(c for c in " ".join(words) if c.isprintable())[:80]
+    version = plain(" ".join(words), 80)
     return say(True, f"{shown}, version {version}", version)
 
 

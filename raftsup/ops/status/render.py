@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,22 +9,21 @@ from typing import Any
 from raftsup.ops import reload
 from raftsup.ops.status import table
 from raftsup.ops.status.document import AccountStatus, ProbeStep, Program, Status
-from raftsup.terminal import plain
+from raftsup.terminal import FAINT, GREEN, RED, YELLOW, painted, plain, wrapped
 
 _COLOURS = {
-    "ready": "32",
-    "enabled": "32",
-    "running": "32",
-    "ok": "32",
-    "starting": "33",
-    "connecting": "33",
-    "stopping": "33",
-    "degraded": "33",
-    "draining": "33",
-    "disabled": "2",
-    "-": "2",
+    "ready": GREEN,
+    "enabled": GREEN,
+    "running": GREEN,
+    "ok": GREEN,
+    "starting": YELLOW,
+    "connecting": YELLOW,
+    "stopping": YELLOW,
+    "degraded": YELLOW,
+    "draining": YELLOW,
+    "disabled": FAINT,
+    "-": FAINT,
 }
-_RED = "31"
 _INDENT = "    "
 #: Sentences are wrapped here where the output has no width, and never narrower than the least.
 _USUAL, _LEAST = 100, 60
@@ -116,15 +114,7 @@ def _others(others: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[
 
 
 def _wrapped(text: str, width: int | None, first: str, rest: str | None = None) -> list[str]:
-    # A path or a command that is cut in two can be neither read nor copied.
-    return textwrap.wrap(
-        plain(text),
-        max(width or _USUAL, _LEAST),
-        initial_indent=first,
-        subsequent_indent=first if rest is None else rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, max(width or _USUAL, _LEAST), first, rest)
 
 
 def _program(name: str, program: Program, colour: bool, width: int | None) -> Iterator[str]:
@@ -160,9 +150,9 @@ def _config(lines: Sequence[str], colour: bool) -> list[str]:
         return []
     first, *rest = lines
     word, *more = first.split(maxsplit=1)
-    painted = f"\x1b[33m{word}\x1b[0m" if colour else word
-    return [f"config      {' '.join([painted, *more])}", *(f"    {line}" for line in rest)]
+    shown = painted(word, YELLOW) if colour else word
+    return [f"config      {' '.join([shown, *more])}", *(f"    {line}" for line in rest)]
 
 
 def _paint(state: str) -> str:
-    return f"\x1b[{_COLOURS.get(state, _RED)}m{state}\x1b[0m"
+    return painted(state, _COLOURS.get(state, RED))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from raftsup.ops.status.document import Status
+from raftsup.terminal import moment
 
 #: The alternate screen, no cursor, no wrapping of what is wider; and all of it undone.
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
@@ -79,7 +80,7 @@ def redraw(show: Callable[[int], str], seconds: float, out: TextIO) -> None:
 
 
 def _foot(seconds: float) -> str:
-    return f"{time.strftime('%H:%M:%S')}, every {seconds:g} s; Ctrl-C ends"
+    return f"{moment(time.time())}, every {seconds:g} s; Ctrl-C ends"
 
 
 @contextlib.contextmanager

@@ -9,10 +9,11 @@ from acp.exceptions import RequestError
 
 from raftsup.config.model import AcpAgent
 from raftsup.runners import program
-from raftsup.runners.acp.errors import AgentGone, AgentTrouble, login_text, plain
+from raftsup.runners.acp.errors import AgentGone, AgentTrouble, login_text
 from raftsup.runners.acp.process import AgentProcess, Launch, start
 from raftsup.runners.acp.session import Hello, greet
 from raftsup.runners.base import Finding
+from raftsup.terminal import plain
 
 #: Seconds for the answer to ``initialize``; ending the agent may take some more.
 LIMIT = 9.5

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raftsup.errors import RaftsupError
+from raftsup.terminal import plain
 from raftsup.turn import Outcome, OutcomeKind
 
 AUTH_REQUIRED = -32000
@@ -112,9 +113,3 @@ def logins_of(methods: Sequence[Mapping[str, Any]]) -> tuple[Login, ...]:
         )
         for method in methods[:10]
     )
-
-
-def plain(text: str, most: int) -> str:
-    """``text`` in one line of at most ``most`` characters, all of them printable."""
-    shown = "".join(c if c.isprintable() else " " for c in text).strip()
-    return shown if len(shown) <= most else shown[: most - 3] + "..."

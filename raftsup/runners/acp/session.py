@@ -30,9 +30,9 @@ from raftsup.runners.acp.errors import (
     Login,
     login_text,
     logins_of,
-    plain,
 )
 from raftsup.runners.acp.process import AgentProcess, within
+from raftsup.terminal import plain
 
 #: Seconds for an agent to start and answer ``initialize``, and to make a session ready. Some
 #: install themselves first; a long history takes its time to load.

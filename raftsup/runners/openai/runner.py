@@ -18,7 +18,6 @@ from raftsup.runners.base import AttemptSpec, RunnerContext, Step, Stop
 from raftsup.runners.openai.answer import (
     BROKEN,
     REFUSED,
-    clock,
     read,
     refusal,
     retry_after,
@@ -26,6 +25,7 @@ from raftsup.runners.openai.answer import (
 from raftsup.runners.openai.http import Answer, Lost, NotSent, Sent, exchange
 from raftsup.runners.openai.wire import PATHS, body, headers, session_of, url_of
 from raftsup.runners.transcript import Bounded, locked
+from raftsup.terminal import moment
 from raftsup.turn import Outcome, OutcomeKind
 from raftsup.wait import first_of
 
@@ -146,7 +146,7 @@ class OpenAIRunner:
         return ask
 
     def _leave_alone(self, seconds: float, reason: str) -> None:
-        self._rest = f"{reason}, and asked for rest until {clock(time.time() + seconds)}"
+        self._rest = f"{reason}, and asked for rest until {moment(time.time() + seconds)}"
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._rested)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from raftsup.hook_token import Run
+from raftsup.terminal import stamp
 from raftsup.worker.activity.state import Heard, Told
 
 #: A name that an agent's maker chose; anything else may be a sentence, so it is left out.
@@ -61,7 +61,7 @@ def wire(told: Told, event_id: str, session: str, at_ms: int) -> dict[str, Any]:
         "sessionId": session,
         "hookEventName": told.hook,
         "status": told.status,
-        "occurredAt": _timestamp(at_ms),
+        "occurredAt": stamp(at_ms / 1000),
     }
     more = {
         "toolName": told.tool,
@@ -72,8 +72,3 @@ def wire(told: Told, event_id: str, session: str, at_ms: int) -> dict[str, Any]:
     if told.took is not None:
         event["durationMs"] = max(0, round(told.took * 1000))
     return event
-
-
-def _timestamp(at_ms: int) -> str:
-    whole, rest = divmod(at_ms, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:03d}Z"

@@ -23,7 +23,6 @@ RAFT_PROTOCOL, "What it says, and when".
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -33,6 +32,7 @@ from raftsup import raft_errors
 from raftsup.backoff import Backoff
 from raftsup.errors import RaftsupError
 from raftsup.raft_errors import Who
+from raftsup.terminal import moment
 
 
 class BridgeState(StrEnum):
@@ -312,7 +312,7 @@ def silent(life: Life, account: str, now: float, timings: Timings) -> Life:
         life,
         state=advance(life.state, Event.SILENCE),
         reason=(
-            f"the bridge has said nothing since {_clock(life.heard_at)}, a healthy one speaks every"
+            f"the bridge has said nothing since {moment(life.heard_at)}, a healthy one speaks every"
             f" 25 s; after {timings.restart:g} s of silence it is restarted by itself,"
             f" `raftsup ctl restart accounts:{account}` does it now"
         ),
@@ -348,7 +348,7 @@ def ended(
         fix = "`raftsup logs` has its last words" if stderr else ""
     what = f"bridge {exit_text}" + (f" ({code})" if code else "")
     quoted = f'"{message}"' if message else ""
-    next_start = f"next start at {_clock(now + delay)}"
+    next_start = f"next start at {moment(now + delay)}"
     if found and found.credential:
         next_start += ", or as soon as the profile is signed in"
     return (
@@ -383,7 +383,7 @@ def not_started(
     delay = timings.slow.delay(failures, random)
     reason = (
         f"the Raft CLI cannot be started ({why}); install it (npm i -g @botiverse/raft), check"
-        f" with `raft --help` that the PATH of this host has it; next try at {_clock(now + delay)}"
+        f" with `raft --help` that the PATH of this host has it; next try at {moment(now + delay)}"
     )
     return (
         replace(
@@ -403,7 +403,7 @@ def not_started(
 def locked_out(life: Life, why: str, due: float) -> Life:
     """After a start that another bridge of the profile prevented; ``due``: the next."""
     state = advance(life.state, Event.LOCKED_OUT)
-    return replace(life, state=state, reason=f"{why}; next try at {_clock(due)}")
+    return replace(life, state=state, reason=f"{why}; next try at {moment(due)}")
 
 
 def unlocked(life: Life, why: str) -> Life:
@@ -419,8 +419,3 @@ def stopped(life: Life, now: float, timings: Timings) -> Life:
         pid=None,
         listening_since=0.0,
     )
-
-
-def _clock(moment: float) -> str:
-    """A clock time: a text that says "in 40 s" is wrong a second later."""
-    return time.strftime("%H:%M:%S", time.localtime(moment))
