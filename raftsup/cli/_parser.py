@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "start turns again, after a pause or a rest that failures earned",
     "ledger": "look after the ledger",
     "config": "look at the config",
-    "doctor": "what is wrong, why it matters and what mends it",
+    "doctor": "what is wrong, why it matters and what fixes it",
     "inspect": "all that is known of an account, secrets masked",
     "health": "one line and an exit code, for monitors",
     "logs": "the logs of all programs, as one, in time order (UTC)",

@@ -91,10 +91,10 @@ def _profiles(findings: Sequence[Finding]) -> Iterator[str]:
         yield "profiles:"
     for finding in findings:
         yield f"  {_WORDS[finding.severity]}  {finding.what}"
-        if finding.mend:
-            yield f"        mend: `{finding.mend}`"
+        if finding.fix:
+            yield f"        fix: `{finding.fix}`"
         elif finding.advice:
-            yield f"        mend: {finding.advice}"
+            yield f"        fix: {finding.advice}"
 
 
 def _account(account: Account) -> str:

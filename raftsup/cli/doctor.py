@@ -1,4 +1,4 @@
-"""``raftsup doctor``: what is wrong, why it matters, what mends it."""
+"""``raftsup doctor``: what is wrong, why it matters, what fixes it."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from raftsup.paths import StateDir
 EXAMPLES = """\
 raftsup doctor
 raftsup doctor --fix
-raftsup doctor --json | jq -r '.findings[] | select(.mend != "") | .mend'"""
+raftsup doctor --json | jq -r '.findings[] | select(.fix != "") | .fix'"""
 
 
 def add_arguments(command: Any) -> None:
     add_state_dir(command)
     add_config(command)
     command.add_argument("--fix", action="store_true",
-                         help="mend what is safe: our files' modes, leftovers")  # fmt: skip
+                         help="fix what is safe: our files' modes, leftovers")  # fmt: skip
     add_json(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
     state, load = state_of(arguments), loader_within(arguments)
     examined = _examine(state, load)
-    mended = None
+    fixed = None
     if arguments.fix:
-        mended, again = registry.mend(examined)
+        fixed, again = registry.repair(examined)
         if again:
-            # Anew: what was mended may be what kept the others from looking.
+            # Anew: what was fixed may be what kept the others from looking.
             examined = _examine(state, load)
     examined = addressed(examined, *chosen_by(arguments))
     if arguments.json:
-        print_json(render.whole(state, examined, mended))
+        print_json(render.whole(state, examined, fixed))
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
-        print(render.page(state, examined, mended, colour=colour_wanted(), width=width), end="")
+        print(render.page(state, examined, fixed, colour=colour_wanted(), width=width), end="")
     return exit_codes.UNWELL if render.count(examined, Severity.BAD) else exit_codes.OK
 
 

@@ -90,7 +90,7 @@ def _watch(look: Callable[[], Status], arguments: argparse.Namespace) -> int:
             try:
                 return render.screen(look(), colour=colour_wanted(), width=width)
             except (ConfigError, StateDirError) as error:
-                return f"{error}\n"  # half edited: it may be mended at the next look
+                return f"{error}\n"  # half edited: it may be fixed at the next look
 
         watch.redraw(show, arguments.watch, sys.stdout)
     for status in watch.news(look, arguments.watch):

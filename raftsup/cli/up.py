@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _refused(error: ConfigError) -> None:
-    said = f"{error}\nThe host restarts with the config that was good before; mend the file"
+    said = f"{error}\nThe host restarts with the config that was good before; fix the file"
     complain(said, exit_codes.CONFIG)
 
 

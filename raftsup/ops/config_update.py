@@ -109,7 +109,7 @@ def _reload(target: Target, done: FileUpdate, said: str) -> Iterator[str]:
     except reload.FileRefused as error:
         kept = "nothing was changed" if revert(target.path, done) else "the file is changed"
         raise Refused(
-            f"{kept}: the running host refuses it: {error}. Mend that, or write the file for the"
+            f"{kept}: the running host refuses it: {error}. Fix that, or write the file for the"
             " host's next start with --no-reload"
         ) from None
     except (rpc.ParentDown, rpc.ParentRefused) as error:

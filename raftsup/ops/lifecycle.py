@@ -1,6 +1,6 @@
 """Starting, stopping and restarting the host: through its service manager where it has one.
 
-Behind the manager's back a stop would look like an end to mend, and a start would keep the
+Behind the manager's back a stop would look like a crash, and a start would keep the
 manager's own host from starting.
 """
 

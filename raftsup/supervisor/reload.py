@@ -162,7 +162,7 @@ class Reloads:
     def noted(self, file: Config) -> None:
         """The file was read and is good."""
         if self._problems:
-            self._options.logger.info(f"{self._path} is mended")
+            self._options.logger.info(f"{self._path} is fixed")
         self.file, self._problems = file, ()
         self._read = file_watch.look(self._path)
 

@@ -23,7 +23,7 @@ class Signature(NamedTuple):
 
 _HERE = "acceptance.test_signatures:test_what_the_pages_know_and_raftsup_does_not_is_refused"
 _STATUS = "acceptance.test_signatures_host:test_status_says_what_an_account_lacks_and_what_to_do"
-_DOCTOR = "acceptance.test_signatures_host:test_the_doctor_finds_it_with_what_mends_it"
+_DOCTOR = "acceptance.test_signatures_host:test_the_doctor_finds_it_with_what_fixes_it"
 _WAKE = (
     "acceptance.test_signatures_host"
     ":test_what_is_no_wake_is_refused_in_words_that_the_logs_have_as_well"
@@ -58,7 +58,7 @@ SIGNATURES = [
               f"{_STATUS}[token]"),
     Signature("runbook", "unauthorized during connect", "AUTH_TOKEN_MISMATCH…gateway.auth.token",
               "acceptance.test_openclaw:test_a_wrong_token_is_told_and_what_was_owed_meanwhile"
-              "_runs_once_it_is_mended"),
+              "_runs_once_it_is_fixed"),
     Signature("runbook", "unauthorized during connect (a secret that is not set)",
               "NO_SUCH_TOKEN is not set", f"{_HERE}[no secret]"),
     Signature("runbook", "unauthorized during connect (a secret's file)",
@@ -108,7 +108,7 @@ SIGNATURES = [
               "integration.test_reload:test_each_mode_does_by_itself_what_it_may_and_tells_the_rest"),
     Signature("runbook", "a config that is broken while it runs",
               "refused: the running config stays",
-              "integration.test_reload:test_a_broken_file_is_refused_until_it_is_mended_and_read"
+              "integration.test_reload:test_a_broken_file_is_refused_until_it_is_fixed_and_read"
               "_by_nobody"),
     Signature("runbook", "a service that ends with its user's login", "loginctl enable-linger",
               "acceptance.test_signatures:test_a_service_that_would_end_with_its_users_login_is_told"),
@@ -130,11 +130,11 @@ SIGNATURES = [
     # The channel page: the bridge exits at once.
     Signature("channel", "the bridge exits: not signed in", "PROFILE_FILE_UNREADABLE…agent login",
               f"{_DOCTORS}test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told"
-              "_and_mended"),
+              "_and_fixed"),
     Signature("channel", "the bridge exits: signed in as another agent",
               "BRIDGE_IDENTITY_MISMATCH",
               f"{_DOCTORS}test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told"
-              "_and_mended"),
+              "_and_fixed"),
     Signature("channel", "the bridge exits: no agent is expected",
               "BRIDGE_EXPECTED_AGENT_REQUIRED…set this account's agentId", f"{_STATUS}[noid]"),
     Signature("channel", "the bridge exits: the credential is revoked",

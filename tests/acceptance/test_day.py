@@ -269,7 +269,7 @@ def signs_in_again(newcomer: Newcomer, terminal: Terminal) -> None:
     host = newcomer.host
     host.raft.workspace.renew_token("sales")
     terminal.until("raftsup status", "Invalid agent credential", exit_codes.NOT_READY)
-    command = mending(terminal)
+    command = fixing(terminal)
     assert command == newcomer.login("sales")
     terminal.child.sendline(command)
     terminal.answer(("Agent token", newcomer.token("sales")))
@@ -286,7 +286,7 @@ def writes_the_right_agent(newcomer: Newcomer, terminal: Terminal) -> None:
     host.raft.write_profile(host.root, "heir", "desk")
     terminal.type("raftsup ctl restart desk")
     terminal.until("raftsup status", "BRIDGE_IDENTITY_MISMATCH", exit_codes.NOT_READY)
-    command = mending(terminal)
+    command = fixing(terminal)
     assert command.startswith("raftsup setup --account desk --profile desk --agent-id ")
     terminal.type(command)
     host.ready()
@@ -295,10 +295,10 @@ def writes_the_right_agent(newcomer: Newcomer, terminal: Terminal) -> None:
     host.answered("you are another one")
 
 
-def mending(terminal: Terminal) -> str:
+def fixing(terminal: Terminal) -> str:
     """What the doctor says to do about the first thing that is bad."""
     said = terminal.type("raftsup doctor", exit_codes.UNWELL)
-    told = re.search(r"^bad .*?\bmend: (.*?)$", said, re.MULTILINE | re.DOTALL)
+    told = re.search(r"^bad .*?\bfix:  (.*?)$", said, re.MULTILINE | re.DOTALL)
     assert told, said
     return told[1]
 

@@ -63,7 +63,7 @@ def test_people_are_answered_by_the_gateways_agents_and_no_log_tells_what_was_sa
             assert not [s for s in (MARKER, token) if s.encode() in data], path
 
 
-def test_a_wrong_token_is_told_and_what_was_owed_meanwhile_runs_once_it_is_mended(
+def test_a_wrong_token_is_told_and_what_was_owed_meanwhile_runs_once_it_is_fixed(
     openclaw: OpenClaw,
 ) -> None:
     with host_of(openclaw, {"support": {"token": "wrong-token"}}) as host:

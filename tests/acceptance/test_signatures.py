@@ -122,15 +122,15 @@ def test_what_the_pages_know_and_raftsup_does_not_is_refused(host: Host, case: s
     assert not host.state.root.exists(), "nothing was started"
 
 
-def test_what_is_mended_as_it_was_told_is_good(host: Host) -> None:
+def test_what_is_fixed_as_it_was_told_is_good(host: Host) -> None:
     agent = {"kind": "openclaw", "url": "ws://127.0.0.1:9", "token": "${NO_SUCH_TOKEN}"}
     host.configure({"support": {"agent": AGENT}, "sales": {"agent": agent}})
     assert host.run("config", "check").returncode == exit_codes.CONFIG
     assert host.run("config", "check", NO_SUCH_TOKEN="t").returncode == exit_codes.OK
     host.configure({"default": {"profile": ""}})
     assert "or set RAFT_PROFILE" in host.run("status").stdout
-    mended = host.run("status", RAFT_PROFILE="support").stdout
-    assert "RAFT_PROFILE" not in mended and "default" in mended
+    fixed = host.run("status", RAFT_PROFILE="support").stdout
+    assert "RAFT_PROFILE" not in fixed and "default" in fixed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="units of systemd")
@@ -149,4 +149,4 @@ def test_a_service_that_would_end_with_its_users_login_is_told(
     assert "it stops when" in (said := capsys.readouterr().out)
     assert "sudo loginctl enable-linger" in said
     assert main(["doctor"]) == exit_codes.OK
-    assert "mend: loginctl enable-linger" in capsys.readouterr().out
+    assert "fix:  loginctl enable-linger" in capsys.readouterr().out

@@ -1,5 +1,5 @@
 """One host whose accounts are each ill in a way of their own (see ``test_signatures.py``): what
-``status``, ``doctor`` and ``logs`` say of each, and that each is well once it is mended as told.
+``status``, ``doctor`` and ``logs`` say of each, and that each is well once it is fixed as told.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from raftsup import exit_codes
 from tests.acceptance.ward import ALL, LONG, STATUS, TALK, WRONG, Ward, admitted, configure, ready
 from tests.integration.host import Host, wait_for
 
-#: By account, the check of `doctor` that tells of it, what it finds, and what mends it.
+#: By account, the check of `doctor` that tells of it, what it finds, and what fixes it.
 DOCTOR = {
-    "default": ("config", "no Raft CLI profile", "mend it in "),
+    "default": ("config", "no Raft CLI profile", "fix it in "),
     "noid": ("profiles", "it has no agentId", "agentId"),
     "revoked": (
         "host",
@@ -69,15 +69,15 @@ def test_one_screen_shows_who_is_ready_and_the_exit_code_that_not_all_are(ward: 
 
 
 @pytest.mark.parametrize("account", DOCTOR)
-def test_the_doctor_finds_it_with_what_mends_it(ward: Ward, account: str) -> None:
-    check, what, mend = DOCTOR[account]
+def test_the_doctor_finds_it_with_what_fixes_it(ward: Ward, account: str) -> None:
+    check, what, fix = DOCTOR[account]
     assert ward.doctor.returncode == exit_codes.UNWELL and not ward.doctor.stderr
     assert WRONG not in ward.doctor.stdout
     (found,) = [f for f in ward.findings if f["check"] == check and _of(account, f["what"])]
     # The command to type, and what to do besides or without one.
-    mends = f"{found['mend']} {found.get('advice', '')}".strip()
-    assert what in found["what"] and mend in mends, found
-    assert (found["severity"] == "good") is not bool(mends)
+    fixes = f"{found['fix']} {found.get('advice', '')}".strip()
+    assert what in found["what"] and fix in fixes, found
+    assert (found["severity"] == "good") is not bool(fixes)
 
 
 def _of(account: str, what: str) -> bool:
@@ -178,7 +178,7 @@ def test_a_wake_that_comes_again_after_a_restart_is_told_as_a_duplicate(ward: Wa
     assert "action=wake.duplicate" in host.run("logs", "well", "-n", "1000").stdout
 
 
-def test_each_is_well_again_once_it_is_mended_as_it_was_told(ward: Ward) -> None:
+def test_each_is_well_again_once_it_is_fixed_as_it_was_told(ward: Ward) -> None:
     host = ward.host
     others = json.loads(host.run("status", "--deep", "--json").stdout)["others"]
     (second,) = [o for o in others if o["path"] == str((host.root / "o").resolve())]
@@ -187,7 +187,7 @@ def test_each_is_well_again_once_it_is_mended_as_it_was_told(ward: Ward) -> None
     assert host.run(*command[1:]).returncode == exit_codes.OK
     ward.gateways.start(ward.asleep)
     host.raft.clear_faults()  # signed in again, and Raft answers
-    configure(host, ward.strict, ward.asleep, mended=True)
+    configure(host, ward.strict, ward.asleep, fixed=True)
     assert host.run("reload").returncode == exit_codes.OK
     # Not to wait for the next try of each, which may be minutes away by now.
     assert host.run("ctl", "restart", *BRIDGELESS).returncode == exit_codes.OK

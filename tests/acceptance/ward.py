@@ -46,7 +46,7 @@ STATUS = {
 
 @dataclass(frozen=True)
 class Ward:
-    """The host, and what it said of itself before anything was mended."""
+    """The host, and what it said of itself before anything was fixed."""
 
     host: Host
     gateways: Gateways
@@ -64,7 +64,7 @@ class Ward:
         return found
 
 
-def configure(host: Host, strict: FakeGateway, asleep: FakeGateway, *, mended: bool) -> None:
+def configure(host: Host, strict: FakeGateway, asleep: FakeGateway, *, fixed: bool) -> None:
     def gateway(fake: FakeGateway, token: str) -> dict[str, Any]:
         return {"kind": "openclaw", "url": f"ws://127.0.0.1:{fake.port}", "token": token}
 
@@ -72,28 +72,28 @@ def configure(host: Host, strict: FakeGateway, asleep: FakeGateway, *, mended: b
     host.configure(
         {
             "well": {},
-            "default": nothing if mended else {"profile": ""},
-            "noid": nothing if mended else {"agentId": ""},
+            "default": nothing if fixed else {"profile": ""},
+            "noid": nothing if fixed else {"agentId": ""},
             "revoked": {},
             "dies": {},
             "deaf": {},
             "shared": {},
-            "token": {"agent": gateway(strict, TOKEN if mended else WRONG)},
+            "token": {"agent": gateway(strict, TOKEN if fixed else WRONG)},
             "away": {"agent": gateway(asleep, TOKEN)},
-            "mute": {"agent": AGENT if mended else TALKER},
+            "mute": {"agent": AGENT if fixed else TALKER},
         }
     )
 
 
 @contextlib.contextmanager
 def admitted() -> Iterator[Ward]:
-    """The host, up, with all of it told and nothing mended."""
+    """The host, up, with all of it told and nothing fixed."""
     with running(ALL) as host, Gateways.served() as gateways, held_port() as port:
         strict, asleep = FakeGateway(), FakeGateway()
         gateways.start(strict)
         asleep.port = port
         second_instance(host)
-        configure(host, strict, asleep, mended=False)
+        configure(host, strict, asleep, fixed=False)
         host.raft.fault("revoke", agent="revoked")
         host.raft.fault("bridge", agent="dies", spec="die")
         host.raft.fault("error", agent="deaf")

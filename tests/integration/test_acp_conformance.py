@@ -25,7 +25,7 @@ NOTIFICATIONS: dict[str, type[BaseModel]] = {"session/cancel": schema.CancelNoti
 
 
 def strictly(model: type[BaseModel], told: Any) -> None:
-    """``told`` is a ``model``, and nothing in it is unknown to the model or mended by it."""
+    """``told`` is a ``model``, and nothing in it is unknown to the model or fixed by it."""
     parsed = model.model_validate(told)
     again = parsed.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert again == told, f"{model.__name__}: {told}"

@@ -80,7 +80,7 @@ def test_each_profile_is_asked_whose_it_is(host: Host) -> None:
         "  BAD   account sales: profile nobody cannot be asked whose it is: ",
         "agent login --server ",
         "  BAD   account third: its agentId is agent-x, and profile third is signed in as agent-",
-        "mend: `raftsup setup --account third --profile third --agent-id agent-third",
+        "fix: `raftsup setup --account third --profile third --agent-id agent-third",
     ):
         assert line in done.stdout, done.stdout
     assert "none-either" not in done.stdout

@@ -1,5 +1,5 @@
 """``raftsup doctor``: each failure that the runbook and the channel page name is provoked, told,
-and mended by following what was told.
+and fixed by following what was told.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def doctor(host: Host, *words: str, **env: str) -> tuple[int, list[Found]]:
     assert not done.stderr, done.stderr
     found = json.loads(done.stdout)["findings"]
     for finding in found:
-        typed(finding["mend"])
+        typed(finding["fix"])
     return done.returncode, [f for f in found if f["severity"] != "good"]
 
 
-def typed(mend: str) -> None:
-    """A mend is a command line and nothing else: it is pasted."""
-    words = shlex.split(mend)
-    assert not mend or shutil.which(words[0]) or words[0] in ("raftsup", "sudo", "npm", "export"), (
-        mend
+def typed(fix: str) -> None:
+    """A fix is a command line and nothing else: it is pasted."""
+    words = shlex.split(fix)
+    assert not fix or shutil.which(words[0]) or words[0] in ("raftsup", "sudo", "npm", "export"), (
+        fix
     )
-    assert "`" not in mend and ", " not in mend, mend
+    assert "`" not in fix and ", " not in fix, fix
 
 
 def only(host: Host, check: str, **env: str) -> Found:
@@ -50,7 +50,7 @@ def only(host: Host, check: str, **env: str) -> Found:
     code, found = doctor(host, **env)
     (one,) = [f for f in found if (f["check"], f["severity"]) != ("host", "warning")]
     assert one["check"] == check, one
-    assert one["why"] and (one["mend"] or one["advice"]), one
+    assert one["why"] and (one["fix"] or one["advice"]), one
     assert code == (exit_codes.UNWELL if one["severity"] == "bad" else exit_codes.OK)
     return dict(one)
 
@@ -61,9 +61,9 @@ def well(host: Host, **env: str) -> None:
     assert [f for f in found if f["check"] != "host"] == []
 
 
-def obey(mend: str, host: Host, **env: str) -> None:
+def obey(fix: str, host: Host, **env: str) -> None:
     """Type what is to be typed, in a shell that has `raftsup`."""
-    typed = f'raftsup() {{ {shlex.join([sys.executable, "-m", "raftsup"])} "$@"; }}\n{mend}'
+    typed = f'raftsup() {{ {shlex.join([sys.executable, "-m", "raftsup"])} "$@"; }}\n{fix}'
     subprocess.run(["bash", "-c", typed], check=True, stdin=subprocess.DEVNULL, timeout=60,
                    stdout=subprocess.DEVNULL, env={**host.environ(), **env})  # fmt: skip
 
@@ -78,7 +78,7 @@ def test_a_host_that_is_well_is_told_so_and_before_its_first_start_nothing_is_ma
     with one() as host:
         code, found = doctor(host)
         assert code == exit_codes.OK
-        assert [f["mend"] for f in found] == ["raftsup up -d"]
+        assert [f["fix"] for f in found] == ["raftsup up -d"]
         assert not host.state.root.exists()
         host.up()
         host.ready()
@@ -107,7 +107,7 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
         assert code == exit_codes.UNWELL
         raft = next(f for f in found if f["check"] == "raft")
         assert "no Raft CLI 'raft-of-test' on this shell's PATH" in raft["what"]
-        assert raft["mend"] == "npm i -g @botiverse/raft" and "restart the host" in raft["advice"]
+        assert raft["fix"] == "npm i -g @botiverse/raft" and "restart the host" in raft["advice"]
         cli = full / "raft-of-test"
         cli.write_text(f'#!/bin/sh\nexec {shlex.join(RAFT)} "$@"\n')
         cli.chmod(0o755)
@@ -115,14 +115,14 @@ def test_a_cli_that_is_not_on_the_hosts_path_is_told_and_is_found_once_it_is_ins
         code, found = doctor(host, PATH=with_cli)
         assert code == exit_codes.UNWELL
         account = next(f for f in found if f["check"] == "host")
-        assert account["mend"] == "raftsup restart" and "in a shell in which" in account["advice"]
+        assert account["fix"] == "raftsup restart" and "in a shell in which" in account["advice"]
         assert host.run("stop").returncode == exit_codes.OK
         host.up(PATH=with_cli)
         host.ready()
         well(host, PATH=str(bare))  # it is the host's PATH that counts
 
 
-def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_mended() -> None:
+def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_fixed() -> None:
     with running(("support", "sales")) as host:
         file = host.profiles / "support" / "credential.json"
         signed_in = file.read_bytes()
@@ -131,7 +131,7 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         code, (support, sales, *_) = doctor(host)
         assert code == exit_codes.UNWELL
         assert "PROFILE_FILE_UNREADABLE" in support["what"] and "support" in support["what"]
-        assert support["mend"].endswith(" --agent agent-support --profile-slug support")
+        assert support["fix"].endswith(" --agent agent-support --profile-slug support")
         assert "agentId is agent-else" in sales["what"] and "agent-sales" in sales["what"]
         assert f'write agentId: "agent-sales" for sales in {host.config_path}' in sales["advice"]
         file.write_bytes(signed_in)  # as `agent login` would
@@ -140,7 +140,7 @@ def test_a_profile_that_is_not_signed_in_and_one_of_another_agent_are_told_and_m
         host.ready("support")
         wait_for(lambda: "BRIDGE_IDENTITY_MISMATCH" in host.account("sales")["reason"])
         _, found = doctor(host)
-        obey(next(f for f in found if f["check"] == "profiles")["mend"], host)
+        obey(next(f for f in found if f["check"] == "profiles")["fix"], host)
         host.ready()
         assert doctor(host) == (exit_codes.OK, [])
 
@@ -152,7 +152,7 @@ def test_a_credential_that_raft_refuses_is_told_though_no_bridge_has_tried_it() 
         found = only(host, "profiles")
         assert "Raft refuses the credential of profile support: it was revoked" in found["what"]
         assert found["severity"] == "bad"
-        assert found["mend"].endswith(" --agent agent-support --profile-slug support")
+        assert found["fix"].endswith(" --agent agent-support --profile-slug support")
         words = ("--profile", "support", "--yes", "--no-check")
         done = host.run("setup", *words)
         assert done.returncode == exit_codes.FAILED and "sign in again: `" in done.stderr
@@ -166,10 +166,10 @@ def test_a_credential_that_others_may_read_is_told_and_closed() -> None:
         credential.chmod(0o644)
         found = only(host, "credentials")
         assert f"account support: {credential} is open to others (mode 0644)" in found["what"]
-        obey(found["mend"], host)
+        obey(found["fix"], host)
         well(host)
         credential.chmod(0o640)
-        assert f"fix: {credential}: closed to others" in host.run("doctor", "--fix").stdout
+        assert f"fixed: {credential}: closed to others" in host.run("doctor", "--fix").stdout
         assert stat.S_IMODE(credential.stat().st_mode) == 0o600
 
 
@@ -180,13 +180,13 @@ def test_a_stale_lock_is_told_and_removed_and_one_of_a_living_bridge_is_kept() -
         lock.write_text(json.dumps({"pid": os.getpid(), "createdAt": "2026-01-01T00:00:00Z"}))
         found = only(host, "bridge locks")
         assert "is another program by now" in found["what"]
-        assert found["mend"] == "raftsup doctor --fix"
+        assert found["fix"] == "raftsup doctor --fix"
         fixed = host.run("doctor", "--fix")
-        assert f"fix: {lock}: removed" in fixed.stdout
+        assert f"fixed: {lock}: removed" in fixed.stdout
         assert not lock.exists()
         host.up()
         host.ready()
-        assert "nothing to mend" in host.run("doctor", "--fix").stdout
+        assert "nothing to fix" in host.run("doctor", "--fix").stdout
         assert lock.exists()
 
 
@@ -206,7 +206,7 @@ def test_a_second_bridge_of_a_profile_is_told_with_its_pid() -> None:
         assert f"pid {other.pid}" in found["what"]
         assert host.run("doctor", "--fix").returncode == exit_codes.UNWELL
         assert other.poll() is None  # never touched by --fix
-        obey(found["mend"], host)
+        obey(found["fix"], host)
         other.wait(10)
         well(host)
 
@@ -247,7 +247,7 @@ def test_what_is_open_to_others_is_told_and_closed_and_the_host_goes_on() -> Non
         assert stat.S_IMODE(host.state.supervisord_conf.stat().st_mode) == 0o600
         assert stat.S_IMODE(theirs.stat().st_mode) == 0o755  # not of raftsup's making
         host.state.root.chmod(0o755)
-        obey(only(host, "state folder")["mend"], host)
+        obey(only(host, "state folder")["fix"], host)
         assert doctor(host) == (exit_codes.OK, [])
         assert host.parent() == parent
 
@@ -256,7 +256,7 @@ def test_a_path_too_long_for_sockets_a_foreign_folder_and_a_broken_config_are_to
     with one() as host:
         long = str(host.root / ("x" * 90))
         assert "export RAFTSUP_STATE_DIR=" in only(host, "state folder", RAFTSUP_STATE_DIR=long)[
-            "mend"
+            "fix"
         ]  # fmt: skip
         foreign = host.root / "foreign"
         foreign.mkdir(mode=0o755)
@@ -273,7 +273,7 @@ def test_a_path_too_long_for_sockets_a_foreign_folder_and_a_broken_config_are_to
         agent = {**AGENT, "env": {**AGENT["env"], "KEY": "${KEY_OF_TEST}"}}
         host.configure({"support": {"agent": agent}})
         _, found_all = doctor(host)
-        assert found_all[0]["mend"].endswith("export KEY_OF_TEST")
+        assert found_all[0]["fix"].endswith("export KEY_OF_TEST")
         well(host, KEY_OF_TEST="x")
         host.config_path.write_text(good)
         host.config_path.chmod(0o666)
@@ -303,7 +303,7 @@ def test_what_a_killed_host_left_is_told_and_cleared_and_its_processes_are_named
         assert theirs.exists()
         found = only(host, "strays")
         assert f"pid {stray.pid}" in found["what"] and "turn 3" in found["what"]
-        obey(found["mend"], host)
+        obey(found["fix"], host)
         stray.wait(10)
         well(host)
 
@@ -321,7 +321,7 @@ def test_a_broken_ledger_is_told_by_all_without_a_fault_and_put_aside(how: str) 
         for command in (["health"], ["inspect", "support"]):
             told = host.run(*command)
             assert told.returncode in (exit_codes.OK, exit_codes.NOT_RUNNING) and not told.stderr
-        obey(found["mend"], host)
+        obey(found["fix"], host)
         assert (host.state.root / "ledger.old" / "data.mdb").exists()
         well(host)
 
@@ -333,13 +333,13 @@ def test_where_the_folder_is_none_of_ours_nothing_else_is_told() -> None:
         assert (code, found["check"]) == (exit_codes.UNWELL, "state folder")
         health = host.run("health")
         assert health.returncode == exit_codes.STATE_DIR and health.stdout.startswith("unknown: ")
-        obey(found["mend"], host)
+        obey(found["fix"], host)
         well(host)
         if os.getuid() == 0:
             host.state.prepare()
             os.chown(host.state.root, 65534, -1)
             _, (found,) = doctor(host)
-            assert found["mend"].startswith("sudo -u ")
+            assert found["fix"].startswith("sudo -u ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="units of systemd")
@@ -354,7 +354,7 @@ def test_a_service_that_differs_from_the_config_is_told_and_installed_anew() -> 
         host.configure({"support": {}}, turns={"drain": "10m"})
         _, found = doctor(host, **env)
         (differs,) = [f for f in found if "differs" in f["what"]]
-        assert differs["mend"] == "raftsup install --force && raftsup restart"
+        assert differs["fix"] == "raftsup install --force && raftsup restart"
         host.run("install", "--force", **env)
         _, found = doctor(host, **env)
         assert [f for f in found if "differs" in f["what"]] == []

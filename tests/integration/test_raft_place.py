@@ -44,7 +44,7 @@ def test_doctor_says_it_once_and_judges_what_the_host_has(
     assert done.returncode == exit_codes.OK, found
     [one] = found
     assert (one["check"], one["what"]) == ("raft home", sentence(host, elsewhere))
-    assert one["mend"] == f"export RAFT_HOME={shlex.quote(str(host.root))}"
+    assert one["fix"] == f"export RAFT_HOME={shlex.quote(str(host.root))}"
 
 
 def test_a_command_that_doctor_suggests_signs_in_where_the_host_looks(
@@ -57,7 +57,7 @@ def test_a_command_that_doctor_suggests_signs_in_where_the_host_looks(
         here = json.loads(host.run("doctor", "--json").stdout)["findings"]
     finally:
         aside.rename(credential)
-    [there], [plain] = ([f["mend"] for f in told if f["check"] == "profiles"
+    [there], [plain] = ([f["fix"] for f in told if f["check"] == "profiles"
                          and f["severity"] == "bad"] for told in (found, here))  # fmt: skip
     assert there == f"RAFT_HOME={shlex.quote(str(host.root))} {plain}"
 

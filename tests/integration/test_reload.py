@@ -155,7 +155,7 @@ def test_each_mode_does_by_itself_what_it_may_and_tells_the_rest(host: Host) -> 
     assert standing(host)["state"] == "applied"
 
 
-def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Host) -> None:
+def test_a_broken_file_is_refused_until_it_is_fixed_and_read_by_nobody(host: Host) -> None:
     edit(host, "hybrid", {"support": {}, "sales": {}}, turns={"concurrency": 7})
     host.up()
     host.ready()
@@ -207,9 +207,9 @@ def test_a_broken_file_is_refused_until_it_is_mended_and_read_by_nobody(host: Ho
     assert "The host restarts with the config that was good before" in host.said()
     reaches(host, "refused", "hybrid")
 
-    mended = json.loads(good)
-    mended["turns"]["concurrency"] = 8
-    host.config_path.write_text(json.dumps(mended))
+    fixed = json.loads(good)
+    fixed["turns"]["concurrency"] = 8
+    host.config_path.write_text(json.dumps(fixed))
     reaches(host, "applied", "hybrid")
     wait_for(lambda: concurrency(host) == 8)
 

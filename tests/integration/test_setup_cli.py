@@ -138,7 +138,7 @@ def test_leaving_in_the_middle_changes_nothing(person: pexpect.spawn, host: Host
     assert not host.config_path.exists()
 
 
-def test_a_profile_that_is_not_signed_in_can_be_mended_meanwhile(
+def test_a_profile_that_is_not_signed_in_can_be_fixed_meanwhile(
     person: pexpect.spawn, host: Host
 ) -> None:
     talk(person, ("Profile (number or name)", "nobody"))

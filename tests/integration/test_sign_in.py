@@ -221,7 +221,7 @@ def test_a_credential_that_is_revoked_is_told_and_a_new_one_is_taken_by_itself(h
     assert account["state"] == "degraded" and account["bridge"]["pid"]
     assert '"Invalid agent credential"' in account["reason"]
     assert "its open stream brings still comes" in account["reason"]
-    assert "mend: " in " ".join(host.run("doctor").stdout.split())
+    assert "fix: " in " ".join(host.run("doctor").stdout.split())
     host.raft.fault("drop")
 
     def refused() -> dict[str, Any]:
@@ -235,7 +235,7 @@ def test_a_credential_that_is_revoked_is_told_and_a_new_one_is_taken_by_itself(h
     assert '"Invalid agent credential"' in account["reason"]
     doctor = " ".join(host.run("doctor").stdout.split())
     login = f"agent login --server {host.raft.url} --agent agent-support --profile-slug support"
-    assert f"mend: {RAFT_CLI} {login}" in doctor
+    assert f"fix: {RAFT_CLI} {login}" in doctor
     assert "bridge_fatal errorCode=BRIDGE_WAKE_" in doctor
     assert "bridge_fatal errorCode=BRIDGE_WAKE_" in host.run("inspect", "support").stdout
     done = subprocess.run(

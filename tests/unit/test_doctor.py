@@ -27,7 +27,7 @@ from raftsup.ops.checks import (
 )
 from raftsup.ops.checks.addressed import addressed
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotMended, Severity, bad, good, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, Severity, bad, good, warning
 from raftsup.ops.checks.processes import Process, above
 from raftsup.ops.checks.registry import Check, Examined
 from raftsup.ops.raft_cli import CliTrouble, Whoami
@@ -68,19 +68,19 @@ def test_a_check_that_hangs_is_a_finding_and_keeps_no_other_from_being_told() ->
     assert second.findings == (good("well"),)
 
 
-def test_what_cannot_be_mended_is_told_and_the_rest_is_mended() -> None:
+def test_what_cannot_be_fixed_is_told_and_the_rest_is_fixed() -> None:
     def refuses() -> str:
-        raise NotMended("it lives")
+        raise NotFixed("it lives")
 
     def done() -> str:
         return "removed"
 
     stuck, left = Check("a", lambda _: ()), Check("b", lambda _: ())
-    said, again = registry.mend([
+    said, again = registry.repair([
         Examined(stuck, (warning("the lock", "", "", refuses), bad("x", "", ""))),
         Examined(left, (good("a file", done),)),
     ])  # fmt: skip
-    assert said == ["not mended: the lock: it lives", "removed"]
+    assert said == ["not fixed: the lock: it lives", "removed"]
     assert again == [stuck, left]
 
 
@@ -119,15 +119,15 @@ def test_of_a_turn_that_is_done_no_reply_is_promised() -> None:
     ]
     for turns, which in several:
         found = ledger.judge_failed(turns)
-        assert found.severity is Severity.BAD and found.mend == f"raftsup turn retry {which}"
+        assert found.severity is Severity.BAD and found.fix == f"raftsup turn retry {which}"
         assert "exited 1" in found.what and f"`raftsup turn dismiss {which}`" in found.advice
     failed = ledger.judge_turn(gone, 0.0, True)
-    assert failed.severity is Severity.WARNING and "raftsup turn retry 7" in failed.mend
+    assert failed.severity is Severity.WARNING and "raftsup turn retry 7" in failed.fix
     waits = replace(turn, state=State.QUEUED, owed_at=1.0)
     assert ledger.judge_turn(waits, 700.0, True).severity is Severity.WARNING
     for state, what in ((State.QUEUED, "waits"), (State.RUNNING, "was cut off")):
         alone = ledger.judge_turn(replace(waits, state=state), 2.0, False)
-        assert (alone.severity, alone.mend) == (Severity.WARNING, "raftsup up")
+        assert (alone.severity, alone.fix) == (Severity.WARNING, "raftsup up")
         assert f"{what}: no host runs" in alone.what
         assert ledger.judge_turn(replace(waits, state=state), 2.0, True).severity is Severity.GOOD
 
@@ -154,12 +154,12 @@ def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:
          ["could not be asked", "auth whoami"]),
     ],
 )  # fmt: skip
-def test_a_profile_that_keeps_its_bridge_from_running_is_told_with_what_mends_it(
+def test_a_profile_that_keeps_its_bridge_from_running_is_told_with_what_fixes_it(
     account: Account, answer: Whoami | CliTrouble, severity: str, words: list[str]
 ) -> None:
     found = profiles.judge(account, answer, "f.json5")
     assert found.severity == severity
-    said = f"{found.what} {found.mend} {found.advice}"
+    said = f"{found.what} {found.fix} {found.advice}"
     assert all(word in said for word in words), found
     assert "`x`" not in found.what
 
@@ -218,14 +218,14 @@ def test_whoever_keeps_a_second_bridge_decides_how_it_is_stopped(
     other = bridge(5, 4)
     all_ = {5: other, 4: Process(4, 1, parent), 1: Process(1)}
     found = bridges.judge_other("a", other, all_, lambda pid: Path("/s") if pid == 1 else None)
-    assert words in found.mend + found.advice
+    assert words in found.fix + found.advice
 
 
 def test_a_second_bridge_that_is_stopped_is_told_as_that_and_hears_of_its_end() -> None:
     other = replace(bridge(5, 4), stopped=True)
     found = bridges.judge_other("a", other, {5: other}, lambda pid: None)
     assert found.what.endswith("pid 5, stopped by a signal")
-    assert found.mend == "kill 5 && kill -CONT 5"
+    assert found.fix == "kill 5 && kill -CONT 5"
 
 
 def test_an_orphan_has_our_marks_is_not_below_our_host_and_is_not_who_asks() -> None:
@@ -287,8 +287,8 @@ def test_an_old_cli_is_told(said: str | None, severity: str) -> None:
 
 def test_a_cli_that_only_this_shell_finds_is_not_said_to_be_uninstalled() -> None:
     here = raft.missing("raft", "the service's", "/opt/raft")
-    assert here.mend == "raftsup restart" and '"/opt/raft"' in here.advice
-    assert "npm i -g" in raft.missing("raft", "the service's", None).mend
+    assert here.fix == "raftsup restart" and '"/opt/raft"' in here.advice
+    assert "npm i -g" in raft.missing("raft", "the service's", None).fix
 
 
 def test_a_variable_that_only_the_running_host_needs_is_a_warning() -> None:
@@ -297,7 +297,7 @@ def test_a_variable_that_only_the_running_host_needs_is_a_warning() -> None:
     found = config.judge(problem, False)
     assert found.what == "f: a: the environment variable KEY is not set in this shell"
     assert found.severity is Severity.BAD
-    typed = subprocess.run(["bash", "-c", f'{found.mend}; echo "[$KEY]"'], input="a secret\n",
+    typed = subprocess.run(["bash", "-c", f'{found.fix}; echo "[$KEY]"'], input="a secret\n",
                            capture_output=True, text=True, check=True)  # fmt: skip
     assert typed.stdout.endswith("[a secret]\n")
 
@@ -331,7 +331,7 @@ def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
     assert host.judge_account(account).severity == severity
     account["bridge"]["state"] = "revoked"
     if severity != "good" and state != "connecting":
-        assert host.judge_account(account).mend == LOGIN
+        assert host.judge_account(account).fix == LOGIN
 
 
 def test_of_an_account_that_connects_nothing_is_known_yet() -> None:
@@ -341,23 +341,23 @@ def test_of_an_account_that_connects_nothing_is_known_yet() -> None:
     }  # fmt: skip
     finding = host.judge_account(account)
     assert "not answered" not in finding.why
-    assert (finding.why, finding.mend) == ("whether it reaches Raft is not known yet", "")
+    assert (finding.why, finding.fix) == ("whether it reaches Raft is not known yet", "")
 
 
-def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
+def test_what_an_account_says_of_itself_is_fixed_by_a_command() -> None:
     account: Any = {
         "account": "a", "profile": "p", "state": "degraded", "bridge": {"state": "waiting"},
         "reason": "bridge exited with 1 (BRIDGE_IDENTITY_MISMATCH)",
     }  # fmt: skip
-    assert host.judge_account(account).mend.startswith("raftsup setup --account a --profile p ")
+    assert host.judge_account(account).fix.startswith("raftsup setup --account a --profile p ")
     account["reason"] = by_signal(7, "the bridge")
-    assert host.judge_account(account).mend == "kill -CONT 7"
+    assert host.judge_account(account).fix == "kill -CONT 7"
     silent: Any = {**account, "bridge": {"state": "silent"}, "reason": "it has said nothing"}
-    assert host.judge_account(silent).mend == "raftsup ctl restart accounts:a"
+    assert host.judge_account(silent).fix == "raftsup ctl restart accounts:a"
     account["reason"] = "bridge exited with 1 (PROFILE_FILE_UNREADABLE)"
     cli = Who("p", ("npx", "raft"), "agent-1", "https://raft.invalid")
-    mend = host.judge_account(account, cli).mend
-    assert mend == (
+    fix = host.judge_account(account, cli).fix
+    assert fix == (
         "npx raft agent login --server https://raft.invalid --agent agent-1 --profile-slug p"
     )
     # What the host says of a command is made to fit the shell that it is read in.
@@ -365,7 +365,7 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
     there = replace(cli, prefix="RAFT_HOME=/r ")
     assert "sign in: `RAFT_HOME=/r npx raft agent login`" in host.judge_account(account, there).what
     account["reason"] = "bridge exited with 1 (BRIDGE_WAKE_HINTS_FAILED); revoked"
-    assert host.judge_account(account, cli).mend == mend
+    assert host.judge_account(account, cli).fix == fix
     account["reason"] = "bridge exited with 1 (PROFILE_ENV_CONFLICT)"
     assert "unset SLOCK_PROFILE" in host.judge_account(account, cli).advice
     account["reason"] = "bridge exited with 1 (CHECK_FAILED); it is tried again by itself"
@@ -373,7 +373,7 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "mend"),
+    ("words", "variables", "fix"),
     [
         ([], {}, "sudo raftsup install && raftsup restart"),
         (["--name", "x"], {}, "sudo raftsup --name x install && raftsup --name x restart"),
@@ -381,24 +381,24 @@ def test_what_an_account_says_of_itself_is_mended_by_a_command() -> None:
     ],
 )
 def test_a_command_is_about_the_instance_that_the_doctor_was_asked_of(
-    words: list[str], variables: dict[str, str], mend: str
+    words: list[str], variables: dict[str, str], fix: str
 ) -> None:
     fixed = warning("", "", "sudo raftsup install && raftsup restart", lambda: "done",
                     advice="see /home/raftsup x")  # fmt: skip
     named = warning("", "", "raftsup --name y start")
     (one,) = addressed([Examined(Check("c", lambda _: ()), (fixed, named))], words, variables)
-    assert one.findings[0].mend == mend
+    assert one.findings[0].fix == fix
     assert one.findings[0].advice == "see /home/raftsup x" and one.findings[0].fix is not None
-    assert "--name x" not in one.findings[1].mend
+    assert "--name x" not in one.findings[1].fix
 
 
 def test_a_folder_of_another_user_is_told_with_how_to_look_as_him() -> None:
     found = state_dir.foreign(Path("/s t"), 0, "/no/such/file")
     assert found.severity is Severity.BAD and "belongs to uid 0 (root)" in found.what
-    assert found.mend == "sudo -u root raftsup doctor --state-dir '/s t'"
+    assert found.fix == "sudo -u root raftsup doctor --state-dir '/s t'"
 
 
-def test_what_is_open_to_others_or_closed_to_its_user_is_told_and_mended_by_either_way(
+def test_what_is_open_to_others_or_closed_to_its_user_is_told_and_fixed_by_either_way(
     tmp_path: Path,
 ) -> None:
     state = StateDir(tmp_path / "s")
@@ -414,15 +414,15 @@ def test_what_is_open_to_others_or_closed_to_its_user_is_told_and_mended_by_eith
     spoil()
     shut, opened = modes.judge(state)
     assert "closed to this user" in shut.what and "open to others" in opened.what
-    subprocess.run(["bash", "-c", f"{shut.mend} && {opened.mend}"], check=True)
+    subprocess.run(["bash", "-c", f"{shut.fix} && {opened.fix}"], check=True)
     assert list(modes.judge(state)) == []
     spoil()
     for found in modes.judge(state):
-        assert found.fix is not None and "s/logs" in found.fix()
+        assert found.repair is not None and "s/logs" in found.repair()
     assert list(modes.judge(state)) == []
     state.turns.rmdir()
     state.turns.touch(mode=0o600)
     (found,) = modes.judge(state)
     assert "is not a folder" in found.what
-    subprocess.run(["bash", "-c", found.mend], check=True)
+    subprocess.run(["bash", "-c", found.fix], check=True)
     assert list(modes.judge(state)) == []

@@ -1,4 +1,4 @@
-"""What a refused connection means, for the person who must mend it."""
+"""What a refused connection means, for the person who must fix it."""
 
 from __future__ import annotations
 

@@ -312,7 +312,7 @@ def test_a_file_that_is_saved_is_told_as_changed_until_it_was_read(
 
 
 def refused() -> Config:
-    raise ConfigError([Problem("file", "is broken", "mend it")])
+    raise ConfigError([Problem("file", "is broken", "fix it")])
 
 
 def test_a_change_that_nobody_who_runs_notices_is_in_force_too(

@@ -21,7 +21,7 @@ def addressed(
         replace(
             one,
             findings=tuple(
-                replace(finding, mend=of(finding.mend), advice=of(finding.advice))
+                replace(finding, fix=of(finding.fix), advice=of(finding.advice))
                 for finding in one.findings
             ),
         )

@@ -38,9 +38,9 @@ def judge(tried: Tried) -> Iterator[Finding]:
         if found.good:
             yield good(f"{which}: {found.text}")
         else:
-            what, _, mend = found.text.partition("; ")
+            what, _, fix = found.text.partition("; ")
             yield bad(f"{which}: {what}", "wakes are accepted and kept, no turn of it runs",
-                      advice=f"{mend or 'start it, or correct its address'}; then `raftsup config"
+                      advice=f"{fix or 'start it, or correct its address'}; then `raftsup config"
                       " check --live` tries it again")  # fmt: skip
 
 

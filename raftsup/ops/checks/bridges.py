@@ -13,7 +13,7 @@ import orjson
 from raftsup import raft_home, report
 from raftsup.config.model import Account
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotMended, bad, good, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, bad, good, warning
 from raftsup.ops.checks.machine import folder_of
 from raftsup.ops.checks.processes import Process, above, belongs
 from raftsup.worker.bridge import lockfile
@@ -53,16 +53,16 @@ def lock_files(scene: Scene, account: Account) -> list[Path]:
 
 
 def judge_lock(path: Path, profile: str, verdict: lockfile.Verdict) -> Finding:
-    fix, why = partial(_heal, path, profile), verdict.why
+    repair, why = partial(_heal, path, profile), verdict.why
     if verdict.doubt:
         return warning(f"{path}: {why}", f"until then no bridge of {profile} starts",
                        f"rm {shlex.quote(str(path))}",
                        advice="only once you have looked: a living bridge needs it")  # fmt: skip
     if why.endswith("is dead"):
         # A bridge leaves it at each end.
-        return good(f"{path}: {why}; the next bridge takes it over", fix)
+        return good(f"{path}: {why}; the next bridge takes it over", repair)
     return warning(f"{path} is stale: {why}", f"the Raft CLI takes it for a bridge of {profile}"
-                   " that runs, and starts none", "raftsup doctor --fix", fix)  # fmt: skip
+                   " that runs, and starts none", "raftsup doctor --fix", repair)  # fmt: skip
 
 
 def _heal(path: Path, profile: str) -> str:
@@ -71,7 +71,7 @@ def _heal(path: Path, profile: str) -> str:
     except FileNotFoundError:
         return f"{path} is gone already"
     if not verdict.stale:
-        raise NotMended(verdict.why)
+        raise NotFixed(verdict.why)
     return f"{path}: removed, {verdict.why}"
 
 
@@ -154,26 +154,26 @@ def judge_other(
     folder_of: Callable[[int], Path | None],
 ) -> Finding:
     """``folder_of``: the state folder that a pid is the host of."""
-    mend, advice, whose = process.kill, "", ", stopped by a signal" * process.stopped
+    fix, advice, whose = process.kill, "", ", stopped by a signal" * process.stopped
     parents = list(above(process.pid, processes))[1:]
     for parent in parents:
         line = " ".join(parent.argv).strip()
         if line.startswith("raftsup: accounts"):
             whose += f", below another raftsup (worker pid {parent.pid})"
             folder = next(filter(None, (folder_of(p.pid) for p in parents)), None)
-            mend = "raftsup status --deep"
+            fix = "raftsup status --deep"
             if folder:
-                mend = f"raftsup stop --state-dir {shlex.quote(str(folder))}"
+                fix = f"raftsup stop --state-dir {shlex.quote(str(folder))}"
             advice = "that is to stop the other host; or disable the account in one of the two"
             break
         if any(Path(word).name.strip() in _GATEWAY for word in parent.argv):
-            whose, mend = f"{whose}, below an OpenClaw Gateway (pid {parent.pid})", ""
+            whose, fix = f"{whose}, below an OpenClaw Gateway (pid {parent.pid})", ""
             advice = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
             break
     return bad(
         f"account {account}: another bridge of its profile runs: pid {process.pid}{whose}",
         "one bridge a profile can listen: either of the two gets no wakes",
-        mend,
+        fix,
         advice=advice,
     )
 

@@ -33,7 +33,7 @@ def config(scene: Scene) -> Iterator[Finding]:
     for account in scene.config.accounts:
         if account.enabled and account.problem is not None:
             told.append(bad(f"account {account.id}: {account.problem}", "it does not run",
-                            advice=f"mend it in {scene.file}, then `raftsup reload`"))  # fmt: skip
+                            advice=f"fix it in {scene.file}, then `raftsup reload`"))  # fmt: skip
             yield told[-1]
     if not scene.accounts:
         idle = next((a.id for a in scene.config.accounts if not a.enabled), None)
@@ -53,8 +53,8 @@ def judge(problem: Problem, running: bool, there: bool = True) -> Finding:
             if running
             else "no host can start"
         )
-        mend = "" if there else "raftsup setup"
-        return bad(f"{problem.where}: {problem.what}", why, mend,
+        fix = "" if there else "raftsup setup"
+        return bad(f"{problem.where}: {problem.what}", why, fix,
                    advice=f"{problem.hint}; {_CHECK}")  # fmt: skip
     what = f"{problem.where}: {problem.what} in this shell"
     if running:

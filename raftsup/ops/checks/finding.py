@@ -1,4 +1,4 @@
-"""What a check finds, in words for the person who has to mend it."""
+"""What a check finds, in words for the person who has to fix it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from raftsup.errors import RaftsupError
 
-#: Mends it; what it did, in words. Raises ``NotMended`` or ``OSError`` with nothing changed.
-Fix = Callable[[], str]
+#: Mends it; what it did, in words. Raises ``NotFixed`` or ``OSError`` with nothing changed.
+Repair = Callable[[], str]
 
 
-class NotMended(RaftsupError):
-    """It cannot be mended now; the message says why."""
+class NotFixed(RaftsupError):
+    """It cannot be fixed now; the message says why."""
 
 
 class Severity(StrEnum):
@@ -32,29 +32,29 @@ class Finding:
     what: str
     #: What it does to the host or its accounts.
     why: str = ""
-    #: The command to type, as it is; "" where no command mends it.
-    mend: str = ""
-    #: What to do without one, or what else would mend it.
+    #: The command to type, as it is; "" where no command fixes it.
+    fix: str = ""
+    #: What to do without one, or what else would fix it.
     advice: str = ""
-    fix: Fix | None = field(default=None, compare=False, repr=False)
+    repair: Repair | None = field(default=None, compare=False, repr=False)
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
-        words = {name: getattr(self, name) for name in ("what", "why", "mend", "advice")}
-        return {"severity": str(self.severity), **words, "fixable": self.fix is not None}
+        words = {name: getattr(self, name) for name in ("what", "why", "fix", "advice")}
+        return {"severity": str(self.severity), **words, "fixable": self.repair is not None}
 
 
-def good(what: str, fix: Fix | None = None) -> Finding:
-    return Finding(Severity.GOOD, what, fix=fix)
+def good(what: str, repair: Repair | None = None) -> Finding:
+    return Finding(Severity.GOOD, what, repair=repair)
 
 
 def warning(
-    what: str, why: str, mend: str = "", fix: Fix | None = None, *, advice: str = ""
+    what: str, why: str, fix: str = "", repair: Repair | None = None, *, advice: str = ""
 ) -> Finding:
-    return Finding(Severity.WARNING, what, why, mend, advice, fix)
+    return Finding(Severity.WARNING, what, why, fix, advice, repair)
 
 
 def bad(
-    what: str, why: str, mend: str = "", fix: Fix | None = None, *, advice: str = ""
+    what: str, why: str, fix: str = "", repair: Repair | None = None, *, advice: str = ""
 ) -> Finding:
-    return Finding(Severity.BAD, what, why, mend, advice, fix)
+    return Finding(Severity.BAD, what, why, fix, advice, repair)

@@ -35,7 +35,7 @@ _STATES = {
     AccountState.STARTING: warning,
     AccountState.CONNECTING: warning,
 }
-#: What mends an account, and words about it, by what its bridge said; for the other codes what
+#: What fixes an account, and words about it, by what its bridge said; for the other codes what
 #: ``raft_errors`` has.
 _SETUP = ("raftsup setup --account {account} --profile {profile} --no-check --yes"
              " && raftsup reload", "that writes the agentId of its profile's agent")  # fmt: skip
@@ -45,7 +45,7 @@ _CODES = {
 }
 _LOGIN = ("{login}", "the token is on the agent's External Agent page in Raft")
 #: The same by the state of a bridge.
-_MENDS = {
+_FIXES = {
     "missing": ("raftsup restart", "type it in a shell in which `raft --help` works; a service:"
                 " `raftsup install --force` first"),
     "revoked": _LOGIN,
@@ -107,18 +107,18 @@ def judge_account(account: AccountStatus, cli: Who | None = None) -> Finding:
     usual = ("", more)
     if state is AccountState.MISCONFIGURED:
         usual = ("", "correct it in the config, then `raftsup reload`")
-    mend, advice = _by_code(account["reason"]) or _MENDS.get(account["bridge"]["state"], usual)
+    fix, advice = _by_code(account["reason"]) or _FIXES.get(account["bridge"]["state"], usual)
     if stopped := _let_go(account["reason"]):
-        mend, advice = stopped, ""
+        fix, advice = stopped, ""
     words = {**account, "raft": cli.raft, "login": cli.login}
     # The host does not know in which shell its commands are read.
     reason = account["reason"].replace(f"`{shlex.join(cli.command)} ", f"`{cli.raft} ")
     return say(f"{who} is {state}: {reason}", "its wakes are not answered now",
-               mend.format_map(words), advice=advice.format_map(words))  # fmt: skip
+               fix.format_map(words), advice=advice.format_map(words))  # fmt: skip
 
 
 def _by_code(reason: str) -> tuple[str, str] | None:
-    """What mends an account whose reason names a code of the Raft CLI's."""
+    """What fixes an account whose reason names a code of the Raft CLI's."""
     code = next((code for code in raft_errors.CODES if f"({code})" in reason), "")
     if code in _CODES:
         return _CODES[code]
@@ -165,9 +165,9 @@ def service(scene: Scene) -> Iterator[Finding]:
                       "raftsup config check")  # fmt: skip
         return
     for note in notes:
-        what, _, mend = note.partition(": ")
+        what, _, fix = note.partition(": ")
         yield warning(f"{unit.path}: {what}", "the service has another environment than this shell",
-                      "" if mend else _again(unit), advice=mend)  # fmt: skip
+                      "" if fix else _again(unit), advice=fix)  # fmt: skip
     yield compare(unit, text)
     if install.ends_with_login(wanted):
         yield warning(f"{unit.path} ends when {wanted.user} logs out",

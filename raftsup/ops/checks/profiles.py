@@ -87,18 +87,18 @@ def judge(
         return bad(what, "its bridge ends at once: it takes no wake", cli.login,
                    advice=_WHERE)  # fmt: skip
     told = f'agentId: "{answer.agent_id}"'
-    mend = shlex.join(["raftsup", "setup", "--account", account.id, "--profile", profile or "",
+    fix = shlex.join(["raftsup", "setup", "--account", account.id, "--profile", profile or "",
                        "--agent-id", answer.agent_id, "--no-check", "--yes"])  # fmt: skip
-    mend += " && raftsup reload" * running
+    fix += " && raftsup reload" * running
     write = f"or write {told} for {account.id} in {file}, then `raftsup reload`"
     if account.agent_id is None:
         return bad(f"{who}: it has no agentId, its profile {profile} is of {answer.agent_id}",
-                   "the Raft CLI refuses to start its bridge without", mend,
+                   "the Raft CLI refuses to start its bridge without", fix,
                    advice=write)  # fmt: skip
     if account.agent_id != answer.agent_id:
         return bad(f"{who}: its agentId is {account.agent_id}, and profile {profile} is signed in"
                    f" as {answer.agent_id}", "its bridge ends at once, so that no wake of another"
-                   " agent is taken", mend, advice=f"{write}; or sign the right agent in as"
+                   " agent is taken", fix, advice=f"{write}; or sign the right agent in as"
                    " another profile, and name that")  # fmt: skip
     if answer.refused:
         return bad(

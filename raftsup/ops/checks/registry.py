@@ -11,7 +11,7 @@ from pathlib import Path
 
 from raftsup.ops.checks import agents, bridges, config, host, ledger, profiles, raft, state_dir
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotMended, bad, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, bad, warning
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _late(check: Check) -> Finding:
 def _broken(check: Check, error: Exception) -> Finding:
     if isinstance(error, OSError):
         return bad(f"the check cannot look: {error}", "what it looks at is not known",
-                   "mend that, then `raftsup doctor`")  # fmt: skip
+                   "fix that, then `raftsup doctor`")  # fmt: skip
     last = traceback.extract_tb(error.__traceback__)[-1]
     # Without its text: that may hold whatever was looked at.
     place = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
@@ -109,17 +109,17 @@ def _broken(check: Check, error: Exception) -> Finding:
                "report this line to raftsup's authors")  # fmt: skip
 
 
-def mend(examined: Sequence[Examined]) -> tuple[list[str], list[Check]]:
+def repair(examined: Sequence[Examined]) -> tuple[list[str], list[Check]]:
     """Do what is safe; what was done or not, in words, and the checks to carry out again."""
     said, again = [], []
     for one in examined:
         for finding in one.findings:
-            if finding.fix is None:
+            if finding.repair is None:
                 continue
             try:
-                said.append(finding.fix())
-            except (NotMended, OSError) as error:
-                said.append(f"not mended: {finding.what}: {error}")
+                said.append(finding.repair())
+            except (NotFixed, OSError) as error:
+                said.append(f"not fixed: {finding.what}: {error}")
             if one.check not in again:
                 again.append(one.check)
     return said, again

@@ -20,15 +20,15 @@ def count(examined: Sequence[Examined], severity: Severity) -> int:
 
 
 def whole(
-    state: StateDir, examined: Sequence[Examined], mended: Sequence[str] | None
+    state: StateDir, examined: Sequence[Examined], fixed: Sequence[str] | None
 ) -> dict[str, Any]:
-    """What ``--json`` prints. ``mended``: what ``--fix`` did; None: it was not asked for."""
+    """What ``--json`` prints. ``fixed``: what ``--fix`` did; None: it was not asked for."""
     return {
         "version": __version__,
         "stateDir": str(state.root),
         "bad": count(examined, Severity.BAD),
         "warnings": count(examined, Severity.WARNING),
-        "mended": mended,
+        "fixed": fixed,
         "findings": [
             {"check": one.check.name, **finding.document()}
             for one in examined
@@ -40,15 +40,15 @@ def whole(
 def page(
     state: StateDir,
     examined: Sequence[Examined],
-    mended: Sequence[str] | None,
+    fixed: Sequence[str] | None,
     *,
     colour: bool,
     width: int,
 ) -> str:
     """Text, ending in a newline."""
     lines = [f"raftsup {__version__}  {state.root}", ""]
-    if mended is not None:
-        lines += [f"fix: {line}" for line in mended or ["nothing to mend that is safe"]] + [""]
+    if fixed is not None:
+        lines += [f"fixed: {line}" for line in fixed or ["nothing to fix that is safe"]] + [""]
     name = max(len(one.check.name) for one in examined)
     for one in examined:
         for finding in one.findings:
@@ -68,11 +68,11 @@ def _entry(check: str, finding: Finding, colour: bool, width: int) -> Iterator[s
     if finding.why:
         for line in _wrapped(f"why:  {finding.why}", width - len(head), "      "):
             yield indent + line
-    if finding.mend:
+    if finding.fix:
         # In one piece: it is there to be copied.
-        yield f"{indent}mend: {finding.mend}"
-    label = "note" if finding.mend else "mend"
-    for line in _wrapped(f"{label}: {finding.advice}", width - len(head), "      "):
+        yield f"{indent}fix:  {finding.fix}"
+    label = "note: " if finding.fix else "fix:  "
+    for line in _wrapped(f"{label}{finding.advice}", width - len(head), "      "):
         if finding.advice:
             yield indent + line
 
@@ -86,9 +86,9 @@ def _sum(examined: Sequence[Examined]) -> str:
     if not bad + warnings:
         return "all is well"
     fixable = sum(
-        f.fix is not None and f.severity is not Severity.GOOD
+        f.repair is not None and f.severity is not Severity.GOOD
         for one in examined
         for f in one.findings
     )
-    tail = f"; `raftsup doctor --fix` mends {fixable} of them" if fixable else ""
+    tail = f"; `raftsup doctor --fix` fixes {fixable} of them" if fixable else ""
     return f"{bad} bad, {warnings} warning{'' if warnings == 1 else 's'}{tail}"

@@ -16,7 +16,7 @@ import psutil
 from raftsup import files
 from raftsup.ops.checks import modes
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotMended, bad, good, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, bad, good, warning
 from raftsup.paths import MAX_SOCKET_PATH, StateDir
 from raftsup.proc import lockfile
 
@@ -58,13 +58,13 @@ def folder(scene: Scene) -> Iterator[Finding]:
 
 def closed(root: Path, error: OSError) -> Finding:
     """``error``: what came of looking into the folder."""
-    mend, quoted = "", shlex.quote(str(root))
+    fix, quoted = "", shlex.quote(str(root))
     with contextlib.suppress(OSError):
         if (info := root.stat()).st_uid == os.getuid():
             is_folder = stat.S_ISDIR(info.st_mode)
-            mend = f"chmod u+rwx {quoted}" if is_folder else f"mv {quoted} {quoted}.old"
+            fix = f"chmod u+rwx {quoted}" if is_folder else f"mv {quoted} {quoted}.old"
     return bad(f"{root}: {error.strerror}", "no host can run on it, and nothing more can be told",
-               mend, advice="" if mend else "run as its owner, or set RAFTSUP_STATE_DIR to another"
+               fix, advice="" if fix else "run as its owner, or set RAFTSUP_STATE_DIR to another"
                " folder")  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def _clear(state: StateDir) -> str:
         # No host can start meanwhile.
         lock = lockfile.take(state.lock)
     except lockfile.Held as held:
-        raise NotMended(f"a host has started meanwhile: pid {held.pid}") from None
+        raise NotFixed(f"a host has started meanwhile: pid {held.pid}") from None
     try:
         gone = list(left_by_the_dead(state))
         for path in gone:
@@ -155,15 +155,15 @@ def disk(scene: Scene) -> Iterator[Finding]:
 def judge_room(place: str, free: int, inodes: int | None) -> Finding:
     """``free``: bytes; ``inodes``: files that can still be made, None where that has no limit."""
     shown = f"{place}: {free / _MB:,.0f} MB free on its disk"
-    mend = f"du -xh {shlex.quote(place)} | sort -h | tail"
+    fix = f"du -xh {shlex.quote(place)} | sort -h | tail"
     advice = "that shows what takes the room: remove or move what is not needed"
     if inodes is not None and inodes < _INODES:
         return bad(f"{place}: its disk can take {inodes} more files",
-                   "no turn can start without its transcript", mend, advice=advice)  # fmt: skip
+                   "no turn can start without its transcript", fix, advice=advice)  # fmt: skip
     if free < _LITTLE:
-        return bad(shown, "wakes are refused (Raft sends them again) and no turn starts", mend,
+        return bad(shown, "wakes are refused (Raft sends them again) and no turn starts", fix,
                    advice=advice)  # fmt: skip
     if free < _SCARCE:
-        return warning(shown, "at the end of it wakes are refused and no turn starts", mend,
+        return warning(shown, "at the end of it wakes are refused and no turn starts", fix,
                        advice=advice)  # fmt: skip
     return good(shown)

@@ -37,7 +37,7 @@ EnvironmentFile=-{secrets}
 # A clean end (raftsup stop, drain) was asked for and stays.
 Restart=on-failure
 RestartSec=5
-# Usage, already running, bad config, bad state folder: starting again mends none of them.
+# Usage, already running, bad config, bad state folder: starting again fixes none of them.
 RestartPreventExitStatus=2 5 6 7
 
 # The parent alone is told to stop: it lets running turns drain (turns.drain). What is left

@@ -54,7 +54,7 @@ def try_agents(
         return True
     if not ask.person:
         raise ChangeRefused(
-            "the agent cannot be had; mend what is said above, or write the config all the same"
+            "the agent cannot be had; fix what is said above, or write the config all the same"
             " with --no-check"
         )
     return ask.sure("Write the config all the same", default=False, unasked=False)

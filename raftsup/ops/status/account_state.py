@@ -144,6 +144,6 @@ def _without_endpoint(account: Account, found: Found) -> tuple[AccountState, str
     if found.process == "starting":
         return AccountState.STARTING, "the endpoint does not listen yet"
     if not found.reported:
-        mend = f"if it stays so, `raftsup ctl restart accounts:{account.id}`"
-        return AccountState.DEGRADED, f"the worker runs and tells nothing of itself; {mend}"
+        fix = f"if it stays so, `raftsup ctl restart accounts:{account.id}`"
+        return AccountState.DEGRADED, f"the worker runs and tells nothing of itself; {fix}"
     return AccountState.DEGRADED, "the worker runs but its endpoint does not answer"

@@ -269,9 +269,9 @@ def _lane_note(account: Account, dispatcher: DispatcherStatus | None) -> str:
     for name in (ALL, account.lane):
         if name in lanes and lanes[name]["paused"]:
             which = "every lane" if name == ALL else f"lane {name}"
-            mend = "raftsup resume" if name == ALL else f"raftsup resume {account.id}"
+            fix = "raftsup resume" if name == ALL else f"raftsup resume {account.id}"
             return (
-                f"{which} is paused by an operator: wakes are accepted, none is run; `{mend}` ends"
+                f"{which} is paused by an operator: wakes are accepted, none is run; `{fix}` ends"
                 " that"
             )
     lane = lanes.get(account.lane)

@@ -127,7 +127,7 @@ def _profile(account: Account, environ: Mapping[str, str], patience: float) -> C
         return say(
             False,
             f"{profile} is signed in as agent {found.agent_id}, the config says agentId"
-            f" {account.agent_id}: sign in the right one, or mend agentId",
+            f" {account.agent_id}: sign in the right one, or fix agentId",
         )
     text = f"{profile} is signed in as agent {found.agent_id} at {found.server}"
     return say(True, text, found.agent_id)

@@ -1,4 +1,4 @@
-"""What a Gateway's refusal of a connection means, for the person who must mend it. Pure."""
+"""What a Gateway's refusal of a connection means, for the person who must fix it. Pure."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Gateways:
         way = _way(agent)
         if way not in self._open:
             # The key is read at each handshake: a bad one is this Gateway's trouble, not the
-            # dispatcher's end, and gone as soon as a person mends it.
+            # dispatcher's end, and gone as soon as a person fixes it.
             def identify(challenge: Challenge) -> Device:
                 key = identity.load(self._device_key)
                 return identity.device(key, challenge, agent.token or "")

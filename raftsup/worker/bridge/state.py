@@ -119,12 +119,12 @@ class Timings:
     restart: float = 180.0
     #: A bridge that listened for so long has proved itself: its next death is the first.
     healthy: float = 10.0
-    #: Most deaths pass; what only a person can mend is tried slowly, and for ever.
+    #: Most deaths pass; what only a person can fix is tried slowly, and for ever.
     quick: Backoff = field(default_factory=lambda: Backoff(base=0.5, cap=60.0))
     slow: Backoff = field(default_factory=lambda: Backoff(base=5.0, cap=300.0))
     #: Between the polite end and the hard one. The CLI ends within 10 ms.
     term_grace: float = 2.0
-    #: Between two looks at a credential that somebody may be mending.
+    #: Between two looks at a credential that somebody may be fixing.
     look: float = 2.0
 
 
