@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from raftsup import exit_codes
 from raftsup.cli.arguments import add_action, add_config, add_state_dir
-from raftsup.cli.context import loader_of, state_of
+from raftsup.cli.context import loader_of, loader_within, state_of
 from raftsup.cli.output import here, print_json
 from raftsup.config import schema, variables
 from raftsup.config.describe import describe
 from raftsup.config.model import Account, Config
-from raftsup.ops import live, raft_place
-from raftsup.ops.checks import profiles
-from raftsup.ops.checks.finding import Finding, Severity
-from raftsup.proc import lockfile
+from raftsup.ops.checks import registry
+from raftsup.ops.checks.context import look_around
+from raftsup.ops.checks.finding import WORDS, Finding, Severity
 
 EXAMPLES = "raftsup config check"
-_WORDS = {Severity.GOOD: "good", Severity.WARNING: "note", Severity.BAD: "BAD "}
+#: Its kind, and the accounts whose turns it takes.
+_Agent = tuple[str, tuple[str, ...]]
 
 
 def add_arguments(command: Any) -> None:
@@ -51,18 +51,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     config = loader_of(arguments)()
-    tried: list[live.Tried] = []
-    asked: list[Finding] = []
-    if arguments.live:
-        state = state_of(arguments)
-        environ = raft_place.environment(state, os.environ)
-        asked = list(profiles.of_config(config, lockfile.holder(state.lock) is not None, environ))
-        tried = live.try_all(config, state, environ)
+    found = _live(arguments) if arguments.live else {}
+    agents = found.pop("agents", ())
+    others = [finding for findings in found.values() for finding in findings]
     if arguments.json:
         described = describe(config)
         if arguments.live:
-            described["live"] = [asdict(one) for one in tried]
-            described["profiles"] = [finding.document() for finding in asked]
+            described["live"] = [
+                {"kind": kind, "accounts": accounts, "findings": [
+                    {key: finding.facts[key] for key in ("good", "text")} for finding in those
+                ]}
+                for (kind, accounts), those in _by_agent(agents)
+            ]  # fmt: skip
+            described["profiles"] = [finding.document() for finding in found["profiles"]]
         print_json(described)
     else:
         print(f"{config.path or 'no file, RAFT_PROFILE only'}: good")
@@ -73,28 +74,43 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"  at most {_turns(config)}")
         for told in variables.mistyped(os.environ):
             print(f"  warning: {told}")
-        for line in _profiles(asked):
+        for line in _profiles(others):
             print(here(line))
-        if arguments.live and not tried:
+        if arguments.live and not agents:
             print("no agent was tried: no account runs")
-        for one in tried:
-            print(f"agent {one.kind}, for {', '.join(one.accounts)}:")
-            for finding in one.findings:
-                print(f"  {'good' if finding.good else 'BAD '}  {finding.text}")
+        for (kind, accounts), those in _by_agent(agents):
+            print(f"agent {kind}, for {', '.join(accounts)}:")
+            for finding in those:
+                print(f"  {WORDS[finding.severity]}  {finding.facts['text']}")
     bad = any(a.enabled and a.problem for a in config.accounts)
-    bad = bad or any(finding.severity is Severity.BAD for finding in asked)
-    return exit_codes.NOT_READY if bad or not all(one.good for one in tried) else exit_codes.OK
+    bad = bad or any(finding.severity is Severity.FAIL for finding in (*others, *agents))
+    return exit_codes.NOT_READY if bad else exit_codes.OK
+
+
+def _live(arguments: argparse.Namespace) -> dict[str, tuple[Finding, ...]]:
+    """By check, what was found of the CLI, the profiles and the agents."""
+    state = state_of(arguments)
+    state.prepare()  # where a Gateway is to know this host, its identity is made
+    scene = replace(look_around(state, os.environ, loader_within(arguments)), tries_all=True)
+    examined = registry.examine(scene, registry.due(scene, registry.Use.LIVE))
+    return {one.check.name: one.findings for one in examined}
+
+
+def _by_agent(findings: Iterable[Finding]) -> list[tuple[_Agent, list[Finding]]]:
+    those: dict[_Agent, list[Finding]] = {}
+    for finding in findings:
+        if finding.facts:
+            those.setdefault((finding.facts["kind"], finding.accounts), []).append(finding)
+    return list(those.items())
 
 
 def _profiles(findings: Sequence[Finding]) -> Iterator[str]:
     if findings:
-        yield "profiles:"
+        yield "the Raft CLI and its profiles:"
     for finding in findings:
-        yield f"  {_WORDS[finding.severity]}  {finding.what}"
-        if finding.fix:
-            yield f"        fix: `{finding.fix}`"
-        elif finding.advice:
-            yield f"        fix: {finding.advice}"
+        yield f"  {WORDS[finding.severity]}  {finding.what}"
+        if finding.fix or finding.advice:
+            yield f"        fix: {f'`{finding.fix}`' if finding.fix else finding.advice}"
 
 
 def _account(account: Account) -> str:

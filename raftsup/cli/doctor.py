@@ -16,7 +16,7 @@ from raftsup.ops.checks import registry, render
 from raftsup.ops.checks.addressed import addressed
 from raftsup.ops.checks.context import Load, look_around
 from raftsup.ops.checks.finding import Severity
-from raftsup.ops.checks.registry import Examined
+from raftsup.ops.checks.registry import Examined, Use
 from raftsup.paths import StateDir
 
 EXAMPLES = """\
@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
         print(render.page(state, examined, fixed, colour=colour_wanted(), width=width), end="")
-    return exit_codes.UNWELL if render.count(examined, Severity.BAD) else exit_codes.OK
+    return exit_codes.UNWELL if render.count(examined, Severity.FAIL) else exit_codes.OK
 
 
 def _examine(state: StateDir, load: Load) -> list[Examined]:
     scene = look_around(state, os.environ, load)
-    return registry.examine(scene, registry.due(scene))
+    return registry.examine(scene, registry.due(scene, Use.DOCTOR))

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -66,15 +67,16 @@ def _look(arguments: argparse.Namespace) -> Callable[[], Status]:
     def look() -> Status:
         status = ops.collect(ops.accounts_of(state, load), state)
         status["raft"] = {"reason": raft_place.difference(state, os.environ)}
-        if arguments.probe:
-            from raftsup.ops.status import probe
+        if arguments.probe or arguments.deep:
+            from raftsup.ops.checks import context, probe, registry
 
-            environ = raft_place.environment(state, os.environ)
-            status = probe.probe(status, within, state, environ, arguments.timeout)
-        if arguments.deep:
-            from raftsup.ops.checks import machine
-
-            status["others"] = machine.find(state, os.environ)
+            scene = context.look_around(state, os.environ, within)
+            scene = replace(scene, status=status, limit=arguments.timeout)
+            if arguments.probe:
+                status = probe.probe(status, scene)
+            if arguments.deep:
+                found = registry.examine(scene, registry.due(scene, registry.Use.DEEP))
+                status["others"] = [dict(f.facts) for one in found for f in one.findings]
         return status
 
     return look

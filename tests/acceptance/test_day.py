@@ -296,9 +296,9 @@ def writes_the_right_agent(newcomer: Newcomer, terminal: Terminal) -> None:
 
 
 def fixing(terminal: Terminal) -> str:
-    """What the doctor says to do about the first thing that is bad."""
+    """What the doctor says to do about the first thing that fails."""
     said = terminal.type("raftsup doctor", exit_codes.UNWELL)
-    told = re.search(r"^bad .*?\bfix:  (.*?)$", said, re.MULTILINE | re.DOTALL)
+    told = re.search(r"^fail .*?\bfix:  (.*?)$", said, re.MULTILINE | re.DOTALL)
     assert told, said
     return told[1]
 

@@ -42,7 +42,7 @@ def live(host: Host) -> tuple[int, list[dict[str, Any]], str]:
         assert list(one) == ["kind", "accounts", "findings"]
         assert f"agent {one['kind']}, for {', '.join(one['accounts'])}:\n" in for_people.stdout
         for finding in one["findings"]:
-            word = "good" if finding["good"] else "BAD "
+            word = "good" if finding["good"] else "FAIL"
             assert f"  {word}  {finding['text']}\n" in for_people.stdout
     said = told.stdout + told.stderr + for_people.stdout + for_people.stderr
     assert "Traceback" not in said
@@ -77,15 +77,15 @@ def test_each_profile_is_asked_whose_it_is(host: Host) -> None:
     assert done.returncode == exit_codes.NOT_READY
     for line in (
         "  good  account support: profile support is signed in as agent-support on ",
-        "  BAD   account sales: profile nobody cannot be asked whose it is: ",
+        "  FAIL  account sales: profile nobody cannot be asked whose it is: ",
         "agent login --server ",
-        "  BAD   account third: its agentId is agent-x, and profile third is signed in as agent-",
+        "  FAIL  account third: its agentId is agent-x, and profile third is signed in as agent-",
         "fix: `raftsup setup --account third --profile third --agent-id agent-third",
     ):
         assert line in done.stdout, done.stdout
     assert "none-either" not in done.stdout
     told = json.loads(host.run("config", "check", "--live", "--json").stdout)["profiles"]
-    assert [one["severity"] for one in told] == ["good", "bad", "bad"]
+    assert [one["severity"] for one in told] == ["good", "fail", "fail"]
 
 
 def test_one_agent_of_two_accounts_is_told_without_asking_anybody(host: Host) -> None:

@@ -51,7 +51,7 @@ def only(host: Host, check: str, **env: str) -> Found:
     (one,) = [f for f in found if (f["check"], f["severity"]) != ("host", "warning")]
     assert one["check"] == check, one
     assert one["why"] and (one["fix"] or one["advice"]), one
-    assert code == (exit_codes.UNWELL if one["severity"] == "bad" else exit_codes.OK)
+    assert code == (exit_codes.UNWELL if one["severity"] == "fail" else exit_codes.OK)
     return dict(one)
 
 
@@ -151,7 +151,7 @@ def test_a_credential_that_raft_refuses_is_told_though_no_bridge_has_tried_it() 
         host.raft.workspace.renew_token("support")
         found = only(host, "profiles")
         assert "Raft refuses the credential of profile support: it was revoked" in found["what"]
-        assert found["severity"] == "bad"
+        assert found["severity"] == "fail"
         assert found["fix"].endswith(" --agent agent-support --profile-slug support")
         words = ("--profile", "support", "--yes", "--no-check")
         done = host.run("setup", *words)
@@ -240,7 +240,7 @@ def test_what_is_open_to_others_is_told_and_closed_and_the_host_goes_on() -> Non
         theirs = host.state.root / "thesis"
         theirs.mkdir(mode=0o755)
         found = only(host, "state folder")
-        assert str(host.state.root) in found["what"] and found["severity"] == "bad"
+        assert str(host.state.root) in found["what"] and found["severity"] == "fail"
         fixed = host.run("doctor", "--fix")
         assert fixed.returncode == exit_codes.OK and "closed to others: " in fixed.stdout
         assert stat.S_IMODE(host.state.root.stat().st_mode) == 0o700
@@ -317,7 +317,7 @@ def test_a_broken_ledger_is_told_by_all_without_a_fault_and_put_aside(how: str) 
         # Cut short: to read what is missing of its map kills the process that reads it.
         file.write_bytes(file.read_bytes()[:5000] if how == "cut short" else b"x" * 8192)
         found = only(host, "ledger")
-        assert found["severity"] == "bad" and str(host.state.ledger) in found["what"]
+        assert found["severity"] == "fail" and str(host.state.ledger) in found["what"]
         for command in (["health"], ["inspect", "support"]):
             told = host.run(*command)
             assert told.returncode in (exit_codes.OK, exit_codes.NOT_RUNNING) and not told.stderr

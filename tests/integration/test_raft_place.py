@@ -58,7 +58,7 @@ def test_a_command_that_doctor_suggests_signs_in_where_the_host_looks(
     finally:
         aside.rename(credential)
     [there], [plain] = ([f["fix"] for f in told if f["check"] == "profiles"
-                         and f["severity"] == "bad"] for told in (found, here))  # fmt: skip
+                         and f["severity"] == "fail"] for told in (found, here))  # fmt: skip
     assert there == f"RAFT_HOME={shlex.quote(str(host.root))} {plain}"
 
 
@@ -101,7 +101,7 @@ def test_what_can_be_no_folder_is_refused_where_it_counts(
         assert "RAFT_HOME in the environment: " in done.stderr and value in done.stderr
     found = json.loads(host.run("doctor", "--json", **env).stdout)["findings"]
     [told] = [f for f in found if "RAFT_HOME" in f["what"]]
-    assert told["severity"] == "bad" and value in told["what"]
+    assert told["severity"] == "fail" and value in told["what"]
     # Where a host runs it is the host's that counts.
     assert host.run("doctor", RAFT_HOME=value).returncode == exit_codes.OK
 

@@ -194,7 +194,7 @@ def test_files_of_the_state_folder_that_are_spoilt_cost_what_they_tell_and_no_mo
         key, told = host.state.probe_key("support"), host.state.report("support")
         key.write_bytes(b"\xff\n")
         shown = host.run("status", "--probe").stdout
-        assert "NO  wake" in shown and "(it was spoilt)" in shown
+        assert "FAIL wake" in shown and "(it was spoilt)" in shown
         (host.state.root / "roster.json").write_text("[1, 2]")
         host.state.supervisord_conf.write_text("no section")
         told.write_text('{"pid": 1, "bridge": []}')

@@ -86,7 +86,10 @@ def test_each_step_that_fails_is_named_beside_its_account_and_the_others_pass() 
         assert all(c["good"] for c in found["support"].values()), found["support"]
         bad = {name: c["text"] for name, c in found["sales"].items() if c["good"] is False}
         assert set(bad) == {"profile", "wake", "runner"}
-        assert "agent-sales, the config says agentId agent-another" in bad["profile"]
+        assert (
+            "agentId is agent-another, and profile sales is signed in as agent-sales"
+            in bad["profile"]
+        )
         assert "did not answer within 1 s" in bad["wake"]
         assert "no program no-such-agent" in bad["runner"]
 

@@ -6,15 +6,19 @@ import socket
 
 import pytest
 
-from raftsup.ops.checks.machine import Process, _listens, orphans
+from raftsup.ops.checks.machine import _listens, orphans
+from raftsup.ops.checks.processes import Process
 
 BRIDGE = ["raft", "--profile", "support", "agent", "bridge", "--wake-channel-endpoint"]
 URL, GONE = "http://127.0.0.1:1/wake", "http://127.0.0.1:2/wake"
 
 
 def found(*processes: tuple[int, int, list[str]]) -> list[tuple[str, int | None]]:
-    table = {pid: Process(parent, argv) for pid, parent, argv in processes}
-    return [(other.kind, other.pid) for other in orphans(table, lambda url: url == URL)]
+    table = {pid: Process(pid, parent, tuple(argv)) for pid, parent, argv in processes}
+    return [
+        (other.facts["kind"], other.facts["pid"])
+        for other in orphans(table, lambda url: url == URL)
+    ]
 
 
 def test_a_whole_host_has_no_orphans() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -27,9 +28,9 @@ from raftsup.ops.checks import (
 )
 from raftsup.ops.checks.addressed import addressed
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotFixed, Severity, bad, good, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, Severity, fail, good, warning
 from raftsup.ops.checks.processes import Process, above
-from raftsup.ops.checks.registry import Check, Examined
+from raftsup.ops.checks.registry import Check, Examined, Use
 from raftsup.ops.raft_cli import CliTrouble, Whoami
 from raftsup.paths import StateDir
 from raftsup.proc.liveness import by_signal
@@ -46,9 +47,9 @@ def test_a_check_that_breaks_is_a_finding_that_tells_where_and_nothing_of_what_i
         yield good("before")
         raise KeyError("the-secret")
 
-    (one,) = registry.examine(NOTHING, [Check("x", breaks)])
+    (one,) = registry.examine(NOTHING, [Check("x", "", breaks)])
     assert one.findings[0] == good("before")
-    assert one.findings[1].severity is Severity.BAD
+    assert one.findings[1].severity is Severity.FAIL
     assert "KeyError in test_doctor.py" in one.findings[1].what
     assert "the-secret" not in str(one.findings)
 
@@ -61,7 +62,8 @@ def test_a_check_that_hangs_is_a_finding_and_keeps_no_other_from_being_told() ->
         return iter(())
 
     first, second = registry.examine(
-        NOTHING, [Check("hangs", hangs, 0.05), Check("well", lambda _: [good("well")])]
+        NOTHING,
+        [Check("hangs", "", hangs, timeout_s=0.05), Check("well", "", lambda _: [good("well")])],
     )
     never.set()
     assert "not through" in first.findings[0].what
@@ -75,9 +77,9 @@ def test_what_cannot_be_fixed_is_told_and_the_rest_is_fixed() -> None:
     def done() -> str:
         return "removed"
 
-    stuck, left = Check("a", lambda _: ()), Check("b", lambda _: ())
+    stuck, left = Check("a", "", lambda _: ()), Check("b", "", lambda _: ())
     said, again = registry.repair([
-        Examined(stuck, (warning("the lock", "", "", refuses), bad("x", "", ""))),
+        Examined(stuck, (warning("the lock", "", "", refuses), fail("x", "", ""))),
         Examined(left, (good("a file", done),)),
     ])  # fmt: skip
     assert said == ["not fixed: the lock: it lives", "removed"]
@@ -89,21 +91,21 @@ def test_what_cannot_be_fixed_is_told_and_the_rest_is_fixed() -> None:
     [
         (1000 * MB, None, "good"),
         (499 * MB, 10**6, "warning"),
-        (49 * MB, None, "bad"),
-        (1000 * MB, 999, "bad"),
+        (49 * MB, None, "fail"),
+        (1000 * MB, 999, "fail"),
     ],
 )
 def test_a_disk_is_told_of_before_it_is_full(free: int, inodes: int | None, severity: str) -> None:
     assert state_dir.judge_room("/s", free, inodes).severity == severity
 
 
-@pytest.mark.parametrize(("used", "severity"), [(69, "good"), (70, "warning"), (88, "bad")])
+@pytest.mark.parametrize(("used", "severity"), [(69, "good"), (70, "warning"), (88, "fail")])
 def test_a_ledger_is_told_of_before_it_refuses_wakes(used: int, severity: str) -> None:
     assert ledger.judge_fill(used, 100).severity == severity
 
 
 @pytest.mark.parametrize(("ahead", "severity"), [(-9, "good"), (5, "good"), (6, "warning"),
-                                                 (61, "bad")])  # fmt: skip
+                                                 (61, "fail")])  # fmt: skip
 def test_a_clock_behind_the_ledger_was_set_back(ahead: float, severity: str) -> None:
     assert ledger.judge_clock(1000.0 + ahead, 1000.0).severity == severity
 
@@ -119,7 +121,7 @@ def test_of_a_turn_that_is_done_no_reply_is_promised() -> None:
     ]
     for turns, which in several:
         found = ledger.judge_failed(turns)
-        assert found.severity is Severity.BAD and found.fix == f"raftsup turn retry {which}"
+        assert found.severity is Severity.FAIL and found.fix == f"raftsup turn retry {which}"
         assert "exited 1" in found.what and f"`raftsup turn dismiss {which}`" in found.advice
     failed = ledger.judge_turn(gone, 0.0, True)
     assert failed.severity is Severity.WARNING and "raftsup turn retry 7" in failed.fix
@@ -140,14 +142,14 @@ def test_a_profile_that_is_signed_in_as_the_expected_agent_is_good() -> None:
 @pytest.mark.parametrize(
     ("account", "answer", "severity", "words"),
     [
-        (ACCOUNT, Whoami("agent-2", "s"), "bad",
+        (ACCOUNT, Whoami("agent-2", "s"), "fail",
          ['agentId: "agent-2"', "f.json5", "another profile"]),
-        (replace(ACCOUNT, agent_id=None), Whoami("agent-2", "s"), "bad", ['agentId: "agent-2"']),
+        (replace(ACCOUNT, agent_id=None), Whoami("agent-2", "s"), "fail", ['agentId: "agent-2"']),
         (ACCOUNT, CliTrouble("failed: no (PROFILE_FILE_UNREADABLE); sign in: `x`",
-                             "PROFILE_FILE_UNREADABLE"), "bad",
+                             "PROFILE_FILE_UNREADABLE"), "fail",
          ["raftsup setup --profile support-agent", "PROFILE_FILE_UNREADABLE"]),
         (ACCOUNT, CliTrouble("failed: no (PROFILE_ENV_CONFLICT); sign in: `x`",
-                             "PROFILE_ENV_CONFLICT"), "bad", ["unset SLOCK_PROFILE"]),
+                             "PROFILE_ENV_CONFLICT"), "fail", ["unset SLOCK_PROFILE"]),
         (ACCOUNT, CliTrouble("failed: fetch failed (CHECK_FAILED); sign in: `x`", "CHECK_FAILED"),
          "warning", ["auth whoami", "CHECK_FAILED"]),
         (ACCOUNT, Whoami("agent-1", "s", "it failed: fetch failed"), "warning",
@@ -166,7 +168,7 @@ def test_a_profile_that_keeps_its_bridge_from_running_is_told_with_what_fixes_it
 
 def test_two_accounts_that_are_one_agent_are_told() -> None:
     (found,) = profiles.shared({"a": "agent-1", "b": "agent-1", "c": "agent-2"})
-    assert "accounts a, b" in found.what and found.severity is Severity.BAD
+    assert "accounts a, b" in found.what and found.severity is Severity.FAIL
 
 
 def bridge(pid: int, parent: int, profile: str = "p", **env: str) -> Process:
@@ -248,11 +250,11 @@ def test_processes_that_descend_from_themselves_end_the_walk() -> None:
     ("wanted", "version", "severity"),
     [
         (">=24.16.0 <25 || >=26.1.0", "v26.1.0", "good"),
-        (">=24.16.0 <25 || >=26.1.0", "v25.9.0", "bad"),
+        (">=24.16.0 <25 || >=26.1.0", "v25.9.0", "fail"),
         ("^20 || 22.x", "v22.3.1", "good"),
         (None, "v1.0.0", "good"),
         ("nonsense >", "v1.0.0", "good"),
-        (">=20", None, "bad"),
+        (">=20", None, "fail"),
     ],
 )
 def test_a_node_that_the_package_does_not_want_is_told(
@@ -279,7 +281,7 @@ def test_what_node_runs_is_found_behind_links_and_with_its_packages_wish(tmp_pat
 
 @pytest.mark.parametrize(
     ("said", "severity"),
-    [("0.0.24-sim", "good"), ("raft 1.2.0", "good"), ("0.0.23", "warning"), (None, "warning")],
+    [("0.0.24-sim", "good"), ("raft 1.2.0", "good"), ("0.0.23", "warning"), (None, "fail")],
 )
 def test_an_old_cli_is_told(said: str | None, severity: str) -> None:
     assert raft.judge_version("raft", said).severity == severity
@@ -296,7 +298,7 @@ def test_a_variable_that_only_the_running_host_needs_is_a_warning() -> None:
     assert config.judge(problem, True).severity is Severity.WARNING
     found = config.judge(problem, False)
     assert found.what == "f: a: the environment variable KEY is not set in this shell"
-    assert found.severity is Severity.BAD
+    assert found.severity is Severity.FAIL
     typed = subprocess.run(["bash", "-c", f'{found.fix}; echo "[$KEY]"'], input="a secret\n",
                            capture_output=True, text=True, check=True)  # fmt: skip
     assert typed.stdout.endswith("[a secret]\n")
@@ -320,8 +322,8 @@ LOGIN = "raftsup setup --profile p"
         ("connecting", "warning"),
         ("disabled", "good"),
         ("starting", "warning"),
-        ("down", "bad"),
-        ("misconfigured", "bad"),
+        ("down", "fail"),
+        ("misconfigured", "fail"),
     ],
 )
 def test_an_account_is_as_bad_as_its_state(state: str, severity: str) -> None:
@@ -386,7 +388,7 @@ def test_a_command_is_about_the_instance_that_the_doctor_was_asked_of(
     fixed = warning("", "", "sudo raftsup install && raftsup restart", lambda: "done",
                     advice="see /home/raftsup x")  # fmt: skip
     named = warning("", "", "raftsup --name y start")
-    (one,) = addressed([Examined(Check("c", lambda _: ()), (fixed, named))], words, variables)
+    (one,) = addressed([Examined(Check("c", "", lambda _: ()), (fixed, named))], words, variables)
     assert one.findings[0].fix == fix
     assert one.findings[0].advice == "see /home/raftsup x" and one.findings[0].fix is not None
     assert "--name x" not in one.findings[1].fix
@@ -394,7 +396,7 @@ def test_a_command_is_about_the_instance_that_the_doctor_was_asked_of(
 
 def test_a_folder_of_another_user_is_told_with_how_to_look_as_him() -> None:
     found = state_dir.foreign(Path("/s t"), 0, "/no/such/file")
-    assert found.severity is Severity.BAD and "belongs to uid 0 (root)" in found.what
+    assert found.severity is Severity.FAIL and "belongs to uid 0 (root)" in found.what
     assert found.fix == "sudo -u root raftsup doctor --state-dir '/s t'"
 
 
@@ -426,3 +428,11 @@ def test_what_is_open_to_others_or_closed_to_its_user_is_told_and_fixed_by_eithe
     assert "is not a folder" in found.what
     subprocess.run(["bash", "-c", found.fix], check=True)
     assert list(modes.judge(state)) == []
+
+
+def test_the_documents_tell_what_each_check_looks_at_and_which_commands_use_it() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operating.rst").read_text()
+    words = {Use.DOCTOR: "doctor", Use.PROBE: "probe", Use.DEEP: "deep", Use.LIVE: "live"}
+    for check in registry.CHECKS:
+        used = ", ".join(words[use] for use in Use if use in check.used_by)
+        assert re.search(rf"    {check.name} +{re.escape(check.about)} +{used}\n", text), check.name

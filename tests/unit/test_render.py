@@ -116,7 +116,7 @@ def test_without_colour_there_is_no_escape() -> None:
 @pytest.mark.parametrize("state", ["ready", "starting", "degraded", "down", "disabled"])
 def test_colour_changes_how_it_looks_and_not_what_it_says(state: str) -> None:
     # An account may be called like a state.
-    checks = [{"check": "wake", "good": good, "text": "ok NO -"} for good in (True, False, None)]
+    checks = [{"check": "wake", "good": good, "text": "ok FAIL -"} for good in (True, False, None)]
     facts = status({**account(state, state, "why"), "probe": checks}, account("other", state, "x"))
     plain, coloured = render.screen(facts, colour=False), render.screen(facts, colour=True)
     assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
@@ -143,7 +143,7 @@ def test_a_step_of_a_probe_stands_below_its_account_with_all_its_words() -> None
     text = "it cannot be reached " * 8
     probed = {**account("a"), "probe": [{"check": "runner", "good": False, "text": text}]}
     lines = render.screen(status(probed), colour=False, width=80).splitlines()[6:]
-    assert lines[0].split()[:2] == ["NO", "runner"]
+    assert lines[0].split()[:2] == ["FAIL", "runner"]
     assert " ".join(lines).split()[2:] == text.split() and max(map(len, lines)) <= 80
 
 
@@ -156,11 +156,11 @@ def test_with_many_accounts_the_steps_of_each_that_are_well_share_a_line() -> No
     ]
     probed = [{**account(name), "probe": checks} for name in "abc"]
     few = render.screen(status(*probed[:2]), colour=False)
-    assert few.count("ok  cli         /usr/bin/raft, version 1.2\n") == 2
+    assert few.count("ok   cli         /usr/bin/raft, version 1.2\n") == 2
     many = render.screen(status(*probed), colour=False)
-    assert many.count("    ok  cli 1.2, bridge\n") == 3
-    assert many.count("    NO  profile     it is signed out\n") == 3
-    assert many.count("    -   runner      not tried: no KEY\n") == 3
+    assert many.count("    ok   cli 1.2, bridge\n") == 3
+    assert many.count("    FAIL profile     it is signed out\n") == 3
+    assert many.count("    -    runner      not tried: no KEY\n") == 3
     assert len(many.splitlines()) == 6 + 3 * 4
 
 

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
-from raftsup.config.model import AcpAgent, CommandAgent
+from raftsup.config.model import AcpAgent, CommandAgent, OpenClawAgent
+from raftsup.config.placeholders import placeholders_in
 from raftsup.ops import live, raft_cli
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, bad, good, warning
+from raftsup.ops.checks.finding import Finding, fail, good, untried, warning
 from raftsup.ops.live import Tried
 
 #: Seconds for one agent.
-_PATIENCE = 20.0
+_TIMEOUT_S = 20.0
 
 
 def agents(scene: Scene) -> Iterator[Finding]:
     if scene.config is None:
         return
-    if scene.problems:
-        yield warning("agents are not tried: the config is not whole", "they may be away",
-                      "raftsup config check", advice="once that is good, `raftsup doctor` tries"
-                      " them")  # fmt: skip
-        return
-    if not scene.ours or not scene.state.lock.exists():
-        # Trying one may make this host's identity there.
-        yield good("agents are tried once a host has run here, or by `raftsup config check --live`")
-        return
-    for tried in live.try_on(scene.config, scene.state, scene.env, _PATIENCE):
-        yield from judge(tried)
+    there = scene.tries_all or (scene.ours and scene.state.lock.exists())
+    tried = []
+    for account in scene.accounts:
+        if unset := placeholders_in(account.agent):
+            why = f"{' and '.join(unset)} is not set in this shell; the host may have it"
+        elif isinstance(account.agent, OpenClawAgent) and not there:
+            # Trying one may make this host's identity there.
+            why = "a host has to run here once, or `raftsup config check --live` tries it"
+        else:
+            tried.append(account)
+            continue
+        yield untried(f"agent of {account.id}: not tried: {why}").of(account.id)
+    config = replace(scene.config, accounts=tuple(tried))
+    for one in live.try_on(config, scene.state, scene.env, scene.limit or _TIMEOUT_S):
+        yield from judge(one)
 
 
 def judge(tried: Tried) -> Iterator[Finding]:
     """What was found of one agent."""
     which = f"agent {tried.kind} of {', '.join(tried.accounts)}"
     for found in tried.findings:
+        facts = {"kind": tried.kind, "good": found.good, "text": found.text}
         if found.good:
-            yield good(f"{which}: {found.text}")
+            finding = good(f"{which}: {found.text}", brief=tried.kind)
         else:
             what, _, fix = found.text.partition("; ")
-            yield bad(f"{which}: {what}", "wakes are accepted and kept, no turn of it runs",
-                      advice=f"{fix or 'start it, or correct its address'}; then `raftsup config"
-                      " check --live` tries it again")  # fmt: skip
+            finding = fail(f"{which}: {what}", "wakes are accepted and kept, no turn of it runs",
+                          advice=f"{fix or 'start it, or correct its address'}; then"
+                          " `raftsup config check --live` tries it again")  # fmt: skip
+        yield replace(finding, accounts=tried.accounts, facts=facts)
 
 
 def reach(scene: Scene) -> Iterator[Finding]:
@@ -55,8 +63,8 @@ def reach(scene: Scene) -> Iterator[Finding]:
         elif raft_cli.located(account.command, scene.env) is None:
             continue  # nobody finds it: told by that check
         elif raft_cli.located(account.command, {**scene.env, **agent.env}) is None:
-            yield bad(f"account {account.id}: its agent cannot find {account.command[0]} on its own"
-                      " PATH", f"it can neither read (`{raft} message check`) nor answer",
+            yield fail(f"account {account.id}: its agent cannot find {account.command[0]} on its"
+                      " own PATH", f"it can neither read (`{raft} message check`) nor answer",
                       advice=f"take PATH out of its env in {scene.file}, or add the CLI's folder to"
                       " it")  # fmt: skip
         elif isinstance(agent, AcpAgent) and agent.permissions == "deny":

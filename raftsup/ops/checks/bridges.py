@@ -13,7 +13,7 @@ import orjson
 from raftsup import raft_home, report
 from raftsup.config.model import Account
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotFixed, bad, good, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, fail, good, warning
 from raftsup.ops.checks.machine import folder_of
 from raftsup.ops.checks.processes import Process, above, belongs
 from raftsup.worker.bridge import lockfile
@@ -85,7 +85,7 @@ def hints(scene: Scene) -> Iterator[Finding]:
         for path in sorted(place.glob(_HINTS)):
             if (line := damaged(path)) is not None:
                 found = True
-                yield bad(f"{path}: line {line} is damaged",
+                yield fail(f"{path}: line {line} is damaged",
                           f"each bridge of {account.profile} ends with INTERNAL_BUG at its start",
                           f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.damaged')}",
                           advice="the agent reads its whole inbox at its next wake")  # fmt: skip
@@ -170,7 +170,7 @@ def judge_other(
             whose, fix = f"{whose}, below an OpenClaw Gateway (pid {parent.pid})", ""
             advice = "set channels.raft.enabled: false in its openclaw.json and restart the Gateway"
             break
-    return bad(
+    return fail(
         f"account {account}: another bridge of its profile runs: pid {process.pid}{whose}",
         "one bridge a profile can listen: either of the two gets no wakes",
         fix,

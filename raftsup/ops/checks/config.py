@@ -15,7 +15,7 @@ from raftsup.config.errors import ExternalText, Problem
 from raftsup.config.model import Account
 from raftsup.config.reader import unset_variable
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, Severity, bad, good, warning
+from raftsup.ops.checks.finding import Finding, Severity, fail, good, warning
 
 _ASKS = "type its value then, it is not shown; a service: `raftsup install --force` says where"
 _CHECK = "`raftsup config check` tells when it is good"
@@ -32,14 +32,14 @@ def config(scene: Scene) -> Iterator[Finding]:
         return
     for account in scene.config.accounts:
         if account.enabled and account.problem is not None:
-            told.append(bad(f"account {account.id}: {account.problem}", "it does not run",
+            told.append(fail(f"account {account.id}: {account.problem}", "it does not run",
                             advice=f"fix it in {scene.file}, then `raftsup reload`"))  # fmt: skip
             yield told[-1]
     if not scene.accounts:
         idle = next((a.id for a in scene.config.accounts if not a.enabled), None)
         yield warning(f"{scene.file}: no account runs", "no wake of any Raft agent is taken",
                       f"raftsup account enable {idle}" if idle else "raftsup setup")  # fmt: skip
-    elif not any(finding.severity is Severity.BAD for finding in told):
+    elif not any(finding.severity is Severity.FAIL for finding in told):
         count = f"{len(scene.accounts)} account{'s' * (len(scene.accounts) > 1)}"
         yield good(f"{scene.config.path or 'RAFT_PROFILE'} is good, for {count}")
 
@@ -54,13 +54,13 @@ def judge(problem: Problem, running: bool, there: bool = True) -> Finding:
             else "no host can start"
         )
         fix = "" if there else "raftsup setup"
-        return bad(f"{problem.where}: {problem.what}", why, fix,
+        return fail(f"{problem.where}: {problem.what}", why, fix,
                    advice=f"{problem.hint}; {_CHECK}")  # fmt: skip
     what = f"{problem.where}: {problem.what} in this shell"
     if running:
         return warning(what, "the running host may have it; one that is started here would not",
                        asked_for(name), advice=_ASKS)  # fmt: skip
-    return bad(what, "a host that is started here refuses its config", asked_for(name),
+    return fail(what, "a host that is started here refuses its config", asked_for(name),
                advice=_ASKS)  # fmt: skip
 
 
@@ -80,11 +80,11 @@ def secrecy(scene: Scene) -> Iterator[Finding]:
             continue
         quoted = shlex.quote(str(path))
         if mode & 0o002:
-            yield bad(f"{path} can be changed by anybody (mode {mode:04o})",
+            yield fail(f"{path} can be changed by anybody (mode {mode:04o})",
                       "who changes it runs commands as this user", f"chmod go-w {quoted}",
                       partial(_restrict, path, mode & ~0o022))  # fmt: skip
         elif mode & 0o077 and path != file:
-            yield bad(f"{path} is open to others (mode {mode:04o})", "it holds keys",
+            yield fail(f"{path} is open to others (mode {mode:04o})", "it holds keys",
                       f"chmod 600 {quoted}", partial(_restrict, path, 0o600))  # fmt: skip
         elif mode & 0o044 and keys:
             yield warning(f"{path} is open to others (mode {mode:04o}) and a key is written in it",
@@ -104,7 +104,7 @@ def credentials(scene: Scene) -> Iterator[Finding]:
             continue  # not signed in: told by whom the CLI answers
         if mode & 0o077:
             found = True
-            yield bad(f"account {account.id}: {path} is open to others (mode {mode:04o})",
+            yield fail(f"account {account.id}: {path} is open to others (mode {mode:04o})",
                       "who reads it is this agent in Raft", f"chmod 600 {shlex.quote(str(path))}",
                       partial(_restrict, path, 0o600))  # fmt: skip
     if not found:

@@ -44,6 +44,10 @@ class Scene:
     service: Installed | None
     processes: Mapping[int, Process]
     now: float
+    #: Seconds that one question may take; None: as each check has it.
+    limit: float | None = None
+    #: Also an agent that is to know this host, whose identity may have to be made for that.
+    tries_all: bool = False
 
     @property
     def accounts(self) -> tuple[Account, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -22,7 +22,14 @@ class Severity(StrEnum):
     #: Works, and will not for ever; or cannot be judged from here.
     WARNING = "warning"
     #: Something that the config asks for does not work, or is open to others.
-    BAD = "bad"
+    FAIL = "fail"
+    #: There was nothing to try.
+    UNTRIED = "untried"
+
+
+#: Before what was found, in a list that a person reads.
+WORDS = {Severity.GOOD: "good", Severity.WARNING: "note", Severity.FAIL: "FAIL",
+         Severity.UNTRIED: "-   "}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,15 @@ class Finding:
     #: What to do without one, or what else would fix it.
     advice: str = ""
     repair: Repair | None = field(default=None, compare=False, repr=False)
+    #: The accounts that it is about; none: the whole host.
+    accounts: tuple[str, ...] = ()
+    #: The one thing that is worth a word where all is well.
+    brief: str = ""
+    #: The same for programs, as far as its check has a form for it.
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def of(self, *accounts: str) -> Finding:
+        return replace(self, accounts=accounts)
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -44,8 +60,12 @@ class Finding:
         return {"severity": str(self.severity), **words, "fixable": self.repair is not None}
 
 
-def good(what: str, repair: Repair | None = None) -> Finding:
-    return Finding(Severity.GOOD, what, repair=repair)
+def good(what: str, repair: Repair | None = None, *, brief: str = "") -> Finding:
+    return Finding(Severity.GOOD, what, repair=repair, brief=brief)
+
+
+def untried(what: str) -> Finding:
+    return Finding(Severity.UNTRIED, what)
 
 
 def warning(
@@ -54,7 +74,7 @@ def warning(
     return Finding(Severity.WARNING, what, why, fix, advice, repair)
 
 
-def bad(
+def fail(
     what: str, why: str, fix: str = "", repair: Repair | None = None, *, advice: str = ""
 ) -> Finding:
-    return Finding(Severity.BAD, what, why, fix, advice, repair)
+    return Finding(Severity.FAIL, what, why, fix, advice, repair)

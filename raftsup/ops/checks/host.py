@@ -13,7 +13,7 @@ from raftsup import raft_errors
 from raftsup.config.errors import ConfigError
 from raftsup.ops import bridge_log, raft_cli
 from raftsup.ops.checks.context import Scene, service_variables
-from raftsup.ops.checks.finding import Finding, Severity, bad, good, warning
+from raftsup.ops.checks.finding import Finding, Severity, fail, good, warning
 from raftsup.ops.service import detect, install
 from raftsup.ops.service.detect import Installed
 from raftsup.ops.service.spec import (
@@ -29,9 +29,9 @@ from raftsup.raft_errors import Who
 
 #: How an account that is not ready is told of; what is not named is good.
 _STATES = {
-    AccountState.DOWN: bad,
-    AccountState.DEGRADED: bad,
-    AccountState.MISCONFIGURED: bad,
+    AccountState.DOWN: fail,
+    AccountState.DEGRADED: fail,
+    AccountState.MISCONFIGURED: fail,
     AccountState.STARTING: warning,
     AccountState.CONNECTING: warning,
 }
@@ -70,7 +70,7 @@ def host(scene: Scene) -> Iterator[Finding]:
                             "no turn starts while that is so")}  # fmt: skip
     for program, (reason, why) in stake.items():
         if reason:
-            yield bad(f"{program}: {reason}", why,
+            yield fail(f"{program}: {reason}", why,
                       _let_go(reason) or "raftsup restart")  # fmt: skip
     clis = {account.id: account.command for account in scene.accounts}
     for account in scene.status["accounts"]:
@@ -79,7 +79,7 @@ def host(scene: Scene) -> Iterator[Finding]:
         finding = judge_account(account, who)
         # Without a worker it says what was, perhaps long ago; of one that listens, nothing.
         bridge = account["bridge"]
-        trouble = finding.severity is Severity.BAD and bridge["state"] != "listening"
+        trouble = finding.severity is Severity.FAIL and bridge["state"] != "listening"
         log = bridge["log"] if account["endpoint"]["pid"] else None
         yield _with_last_words(finding, log) if trouble and log else finding
 
@@ -145,7 +145,7 @@ def service(scene: Scene) -> Iterator[Finding]:
         return
     several = [s for s in detect.everything(_home(scene)) if s.state == scene.state.root]
     if len(several) > 1:
-        yield bad(f"{' and '.join(str(s.path) for s in several)} run one state folder",
+        yield fail(f"{' and '.join(str(s.path) for s in several)} run one state folder",
                   "the second to start refuses, again and again",
                   f"{_raftsup(several[1])} uninstall --{several[1].scope}")  # fmt: skip
     file = service_variables(unit, scene.environ).get("RAFTSUP_CONFIG_PATH")
@@ -155,7 +155,7 @@ def service(scene: Scene) -> Iterator[Finding]:
                       f"export RAFTSUP_CONFIG_PATH={shlex.quote(file)}")  # fmt: skip
     program = program_of(unit)
     if program is not None and shutil.which(program) is None:
-        yield bad(f"{unit.path} starts {program}, which is not there", "the service cannot start",
+        yield fail(f"{unit.path} starts {program}, which is not there", "the service cannot start",
                   _again(unit))  # fmt: skip
     try:
         wanted, notes = _described(scene, unit)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raftsup.ledger import Ledger, LedgerError, LedgerUnavailable, open_ledger
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, bad, good, warning
+from raftsup.ops.checks.finding import Finding, fail, good, warning
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
 
@@ -55,7 +55,7 @@ def ledger(scene: Scene) -> Iterator[Finding]:
         yield unusable(scene.state.ledger, str(error), bool(scene.pid))
         return
     if contradictions:
-        yield bad(f"the ledger contradicts itself {len(contradictions)} times, first:"
+        yield fail(f"the ledger contradicts itself {len(contradictions)} times, first:"
                   f" {contradictions[0]}", "turns may be lost or never start",
                   set_aside(scene.state.ledger, bool(scene.pid)), advice="keep the old one, and"
                   " report what `raftsup ledger verify` prints of it")  # fmt: skip
@@ -76,7 +76,7 @@ def _enterable(state: StateDir) -> bool:
 
 
 def unusable(folder: Path, why: str, running: bool) -> Finding:
-    return bad(why, "no wake can be accepted and no turn started", set_aside(folder, running),
+    return fail(why, "no wake can be accepted and no turn started", set_aside(folder, running),
                advice="that begins a new ledger: Raft sends again what no agent has read; turns"
                " that were owed stay in the old one")  # fmt: skip
 
@@ -93,7 +93,9 @@ def judge_fill(used: int, size: int) -> Finding:
     shown = f"the ledger is {share:.0%} full ({used:,} of {size:,} bytes)"
     advice = "raise ledger.mapSize in the config, then `raftsup restart`; or keep less (turns.keep)"
     if share >= _FULL:
-        return bad(shown, "new wakes are refused until turns end and are swept away", advice=advice)
+        return fail(
+            shown, "new wakes are refused until turns end and are swept away", advice=advice
+        )
     if share >= _FILLING:
         return warning(shown, f"from {_FULL:.0%} on new wakes are refused", advice=advice)
     return good(shown)
@@ -113,7 +115,7 @@ def judge_clock(newest: float, now: float) -> Finding:
     ahead = newest - now
     if ahead <= _CORRECTED:
         return good("the clock is not behind the ledger")
-    say = warning if ahead <= _HARMLESS else bad
+    say = warning if ahead <= _HARMLESS else fail
     return say(f"the clock is {ahead:.0f} s behind the newest time in the ledger: it was set back",
                "wakes are remembered, turns kept and lanes paused for that much longer",
                "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else
@@ -155,7 +157,7 @@ def judge_failed(failed: Sequence[Turn]) -> Finding:
     numbers = ", ".join(str(turn.id) for turn in failed[-_NAMED:])
     which = str(last.id) if len(failed) == 1 else f"--failed {last.account}"
     what = f"turn {numbers}" if len(failed) == 1 else f"{len(failed)} turns (of late {numbers})"
-    return bad(f"account {last.account}: {what} failed: {last.reason}",
+    return fail(f"account {last.account}: {what} failed: {last.reason}",
                "nobody has answered: Raft does not wake again for what an agent has read",
                f"raftsup turn retry {which}", advice=f"`raftsup turn show {last.id} --transcript`:"
                " what its agent said, if it began to; `raftsup turn dismiss"

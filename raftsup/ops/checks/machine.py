@@ -11,13 +11,16 @@ import itertools
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
 
 from raftsup import paths
+from raftsup.ops.checks.context import Scene
+from raftsup.ops.checks.finding import Finding, good
+from raftsup.ops.checks.processes import Process
 from raftsup.ops.service import detect as services
 from raftsup.ops.service.spec import Scope, instance_words
 from raftsup.paths import StateDir, xdg
@@ -32,34 +35,25 @@ _UNIT_FOLDERS = {
 }
 
 
-class Process(NamedTuple):
-    parent: int
-    argv: Sequence[str]
-
-
-class Other(NamedTuple):
-    kind: str
-    what: str
-    #: What to type if it is not meant to be there.
-    hint: str
-    pid: int | None = None
-    path: str | None = None
-
-
-def find(state: StateDir, environ: Mapping[str, str]) -> list[dict[str, Any]]:
-    """All that was found besides the instance of ``state``, as ``status --json`` prints it."""
-    processes = _processes()
+def others(scene: Scene) -> Iterator[Finding]:
+    """All that was found besides the scene's instance."""
     installed = _services()
-    folders = _folders(environ, processes) | {s.state for s in installed if s.state is not None}
-    others = [
-        *_instances(folders, state),
-        *(_service(s) for s in installed if s.state != state.root),
-        *orphans(processes, _listens),
-    ]
-    return [other._asdict() for other in others]
+    folders = _folders(scene.environ, scene.processes)
+    folders |= {s.state for s in installed if s.state is not None}
+    yield from _instances(folders, scene.state)
+    yield from (_service(s) for s in installed if s.state != scene.state.root)
+    yield from orphans(scene.processes, _listens)
 
 
-def orphans(processes: Mapping[int, Process], listens: Callable[[str], bool]) -> Iterator[Other]:
+def other(
+    kind: str, what: str, hint: str, pid: int | None = None, path: str | None = None
+) -> Finding:
+    """``hint``: what to type if it is not meant to be there."""
+    facts = {"kind": kind, "what": what, "hint": hint, "pid": pid, "path": path}
+    return replace(good(f"{kind}: {what}"), advice=hint, facts=facts)
+
+
+def orphans(processes: Mapping[int, Process], listens: Callable[[str], bool]) -> Iterator[Finding]:
     """Processes of ours whose owner is gone, and bridges whose endpoint is.
 
     A bridge that answers to a living endpoint is somebody's, perhaps an OpenClaw's.
@@ -70,13 +64,13 @@ def orphans(processes: Mapping[int, Process], listens: Callable[[str], bool]) ->
         if words.startswith("raftsup: "):
             above = " ".join(parent.argv) if parent is not None else ""
             if "raftsup" not in above and "supervisord" not in above:
-                yield Other("orphan", f"pid {pid}, {words!r}: its owner is gone", _kill(pid), pid)
+                yield other("orphan", f"pid {pid}, {words!r}: its owner is gone", _kill(pid), pid)
             continue
         url = _endpoint_of(process.argv)
         started_by_another = parent is not None and _endpoint_of(parent.argv) is not None
         if url is not None and not started_by_another and not listens(url):
             what = f"pid {pid}, profile {_profile_of(process.argv)}: nothing listens at {url}"
-            yield Other("orphaned bridge", what, _kill(pid), pid)
+            yield other("orphaned bridge", what, _kill(pid), pid)
 
 
 def _endpoint_of(argv: Sequence[str]) -> str | None:
@@ -106,15 +100,6 @@ def _listens(url: str) -> bool:
     return True
 
 
-def _processes() -> dict[int, Process]:
-    found = {}
-    for process in psutil.process_iter(["ppid", "cmdline", "status"]):
-        told = process.info
-        if told["cmdline"] and told["status"] != psutil.STATUS_ZOMBIE:
-            found[process.pid] = Process(told["ppid"], [w for w in told["cmdline"] if w])
-    return found
-
-
 def _folders(environ: Mapping[str, str], processes: Mapping[int, Process]) -> set[Path]:
     base = xdg(environ, "XDG_STATE_HOME", ".local/state")
     found = {
@@ -138,20 +123,20 @@ def folder_of(pid: int) -> Path | None:
     return next((file.parent for file in files if file.name == "raftsup.lock"), None)
 
 
-def _instances(folders: set[Path], state: StateDir) -> Iterator[Other]:
+def _instances(folders: set[Path], state: StateDir) -> Iterator[Finding]:
     here = state.root.resolve()
     for folder in sorted({folder.resolve() for folder in folders} - {here}):
         quoted, pid = shlex.quote(str(folder)), lockfile.holder(folder / "raftsup.lock")
         path = str(folder)
         if pid is not None:
             hint = f"`raftsup stop --state-dir {quoted}` ends it"
-            yield Other("host", f"runs on {folder}, pid {pid}", hint, pid, path)
+            yield other("host", f"runs on {folder}, pid {pid}", hint, pid, path)
         elif folder.is_dir():
             hint = (
                 f"`raftsup status --state-dir {quoted}` shows what it still owes;"
                 f" `rm -r {quoted}` forgets it"
             )
-            yield Other("state folder", f"{folder}, no host runs on it", hint, None, path)
+            yield other("state folder", f"{folder}, no host runs on it", hint, None, path)
 
 
 def _services() -> list[services.Installed]:
@@ -170,16 +155,16 @@ def _services() -> list[services.Installed]:
     return known
 
 
-def _service(service: services.Installed) -> Other:
+def _service(service: services.Installed) -> Finding:
     scope, path = service.scope, service.path
     folder = f"for {service.state}" if service.state else "naming no state folder"
     what = f"{path} ({scope}), {folder}"
     if service.ours:
         words = ["raftsup", *instance_words(service.unit), "uninstall", f"--{scope}"]
-        return Other("service", what, f"`{shlex.join(words)}` removes it", None, str(path))
+        return other("service", what, f"`{shlex.join(words)}` removes it", None, str(path))
     if service.manager is services.Manager.LAUNCHD:
         hint = f"`launchctl unload {shlex.quote(str(path))}`, then remove the file"
     else:
         user = " --user" if scope is Scope.USER else ""
         hint = f"`systemctl{user} disable --now {service.unit}`, then remove the file"
-    return Other("service", what, hint, None, str(path))
+    return other("service", what, hint, None, str(path))

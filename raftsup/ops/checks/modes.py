@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from raftsup.ops.checks.finding import Finding, bad, warning
+from raftsup.ops.checks.finding import Finding, fail, warning
 from raftsup.paths import StateDir
 
 _SHOWN = 3
@@ -24,17 +24,17 @@ def judge(state: StateDir) -> Iterator[Finding]:
     for path in rooms(state):
         if path.exists() and not path.is_dir():
             quoted = shlex.quote(str(path))
-            yield bad(f"{path} is not a folder", "no host can start on it",
+            yield fail(f"{path} is not a folder", "no host can start on it",
                       f"mv {quoted} {quoted}.old")  # fmt: skip
     if theirs := [path for path, info in found if info.st_uid != os.getuid()]:
-        yield bad(f"not this user's: {_list(theirs)}", "the host cannot write there, or clear it"
+        yield fail(f"not this user's: {_list(theirs)}", "the host cannot write there, or clear it"
                   " away", f"sudo chown -R {os.getuid()} {shlex.quote(str(state.root))}",
                   advice="a raftsup that was started with sudo may have made it")  # fmt: skip
     if shut := [path for path, info in found if not _usable(info.st_mode)]:
-        yield bad(f"closed to this user: {_list(shut)}", "the host cannot read or write there",
+        yield fail(f"closed to this user: {_list(shut)}", "the host cannot read or write there",
                   _chmod("u+rwX", shut), partial(_open, shut))  # fmt: skip
     if opened := [path for path, info in found if stat.S_IMODE(info.st_mode) & 0o077]:
-        say = bad if state.root in opened else warning
+        say = fail if state.root in opened else warning
         yield say(f"open to others: {_list(opened)}",
                   "transcripts, keys and the host's sockets are this user's alone",
                   _chmod("go-rwx", opened), partial(_close, opened))  # fmt: skip

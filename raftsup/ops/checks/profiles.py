@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from raftsup import raft_errors
-from raftsup.config.model import Account, Config
+from raftsup.config.model import Account
 from raftsup.ops import raft_cli
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, bad, good, warning
+from raftsup.ops.checks.finding import Finding, fail, good, warning
 from raftsup.ops.raft_cli import CliTrouble, Whoami
-from raftsup.paths import default_config_path
 from raftsup.raft_errors import Who
 
 #: CLIs that are asked at once: each is a node process.
@@ -28,37 +27,20 @@ _UNREACHABLE = ("CHECK_FAILED", "SERVER_5XX", "gave no answer", "fetch failed")
 def profiles(scene: Scene) -> Iterator[Finding]:
     # Without a CLI nobody can be asked: told by that check.
     asked = [a for a in scene.accounts if raft_cli.located(a.command, scene.env)]
-    yield from look(asked, scene.env, scene.file, running=bool(scene.pid))
-
-
-def look(
-    asked: Sequence[Account], env: Mapping[str, str], file: str, *, running: bool
-) -> Iterator[Finding]:
-    """Whose the profile of each account is, now. ``env``, ``file`` and ``running`` as ``Scene`` has
-    them.
-    """
+    limit = scene.limit or _PATIENCE
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = list(pool.map(lambda account: _ask(account, env), asked))
+        answers = list(pool.map(lambda account: _ask(account, scene.env, limit), asked))
     for account, answer in zip(asked, answers, strict=True):
-        cli = raft_cli.who_of(account.command, account.profile or "", env)
-        yield judge(account, answer, file, running, cli)
+        cli = raft_cli.who_of(account.command, account.profile or "", scene.env)
+        yield judge(account, answer, scene.file, bool(scene.pid), cli).of(account.id)
     agents = {a.id: w.agent_id for a, w in zip(asked, answers, strict=True)
               if isinstance(w, Whoami)}  # fmt: skip
     yield from shared(agents)
 
 
-def of_config(config: Config, running: bool, env: Mapping[str, str]) -> Iterator[Finding]:
-    """The same of a config's accounts, for ``config check --live``."""
-    wanted = [account for account in config.accounts if account.runs]
-    asked = [account for account in wanted if raft_cli.located(account.command, env)]
-    for command in dict.fromkeys(a.command for a in wanted if a not in asked):
-        yield bad(raft_cli.missing(command), "no bridge can be started")
-    yield from look(asked, env, str(config.path or default_config_path(env)), running=running)
-
-
-def _ask(account: Account, env: Mapping[str, str]) -> Whoami | CliTrouble:
+def _ask(account: Account, env: Mapping[str, str], limit: float) -> Whoami | CliTrouble:
     try:
-        return raft_cli.confirmed(account.command, account.profile or "", env, _PATIENCE)
+        return raft_cli.confirmed(account.command, account.profile or "", env, limit)
     except CliTrouble as error:
         return error
 
@@ -83,8 +65,8 @@ def judge(
         found = raft_errors.known(answer.code)
         if found is not None and not found.credential:
             advice = raft_errors.advice(answer.code, cli)[1]
-            return bad(what, "its bridge ends at once: it takes no wake", advice=advice)
-        return bad(what, "its bridge ends at once: it takes no wake", cli.login,
+            return fail(what, "its bridge ends at once: it takes no wake", advice=advice)
+        return fail(what, "its bridge ends at once: it takes no wake", cli.login,
                    advice=_WHERE)  # fmt: skip
     told = f'agentId: "{answer.agent_id}"'
     fix = shlex.join(["raftsup", "setup", "--account", account.id, "--profile", profile or "",
@@ -92,16 +74,16 @@ def judge(
     fix += " && raftsup reload" * running
     write = f"or write {told} for {account.id} in {file}, then `raftsup reload`"
     if account.agent_id is None:
-        return bad(f"{who}: it has no agentId, its profile {profile} is of {answer.agent_id}",
+        return fail(f"{who}: it has no agentId, its profile {profile} is of {answer.agent_id}",
                    "the Raft CLI refuses to start its bridge without", fix,
                    advice=write)  # fmt: skip
     if account.agent_id != answer.agent_id:
-        return bad(f"{who}: its agentId is {account.agent_id}, and profile {profile} is signed in"
+        return fail(f"{who}: its agentId is {account.agent_id}, and profile {profile} is signed in"
                    f" as {answer.agent_id}", "its bridge ends at once, so that no wake of another"
                    " agent is taken", fix, advice=f"{write}; or sign the right agent in as"
                    " another profile, and name that")  # fmt: skip
     if answer.refused:
-        return bad(
+        return fail(
             f"{who}: Raft refuses the credential of profile {profile}: {answer.refused}",
             "its agent can neither read nor answer, and no bridge can start with it",
             cli.login,
@@ -112,7 +94,8 @@ def judge(
                        f" whether it is still good: {answer.unconfirmed}",
                        "without Raft its bridge cannot connect; it tries again by itself",
                        cli.whoami)  # fmt: skip
-    return good(f"{who}: profile {profile} is signed in as {answer.agent_id} on {answer.server}")
+    return good(f"{who}: profile {profile} is signed in as {answer.agent_id} on {answer.server}",
+                brief=answer.agent_id)  # fmt: skip
 
 
 def shared(agents: Mapping[str, str]) -> Iterator[Finding]:
@@ -120,6 +103,6 @@ def shared(agents: Mapping[str, str]) -> Iterator[Finding]:
     for agent in sorted(set(agents.values())):
         ids = [account for account, its in agents.items() if its == agent]
         if len(ids) > 1:
-            yield bad(f"accounts {', '.join(ids)} are one Raft agent, {agent}, by several profiles",
+            yield fail(f"accounts {', '.join(ids)} are one Raft agent, {agent}, by two profiles",
                       "their bridges take each other's wakes",
-                      f"raftsup account disable {ids[-1]}")  # fmt: skip
+                      f"raftsup account disable {ids[-1]}").of(*ids)  # fmt: skip

@@ -14,7 +14,7 @@ from raftsup import raft_home
 from raftsup.config.model import AcpAgent, CommandAgent
 from raftsup.ops import raft_cli
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, bad, good, warning
+from raftsup.ops.checks.finding import Finding, fail, good, warning
 from raftsup.terminal import plain
 
 #: What the bridge's rules in this package were measured with.
@@ -26,28 +26,29 @@ _NUMBERS = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 def cli(scene: Scene) -> Iterator[Finding]:
     for command in dict.fromkeys(account.command for account in scene.accounts):
+        those = (account.id for account in scene.accounts if account.command == command)
         program = raft_cli.located(command, scene.env)
         if program is None:
             elsewhere = raft_cli.located(command, scene.environ)
-            yield missing(command[0], scene.whose, elsewhere)
+            yield missing(command[0], scene.whose, elsewhere).of(*those)
             continue
-        said = _said([*command, "--version"], scene.env)
-        yield judge_version(shlex.join([program, *command[1:]]), said)
+        said = _said([*command, "--version"], scene.env, scene.limit)
+        yield judge_version(shlex.join([program, *command[1:]]), said).of(*those)
 
 
 def missing(program: str, whose: str, elsewhere: str | None) -> Finding:
     """``whose``: PATH it is not on; ``elsewhere``: where this shell finds it."""
     why = "no bridge can be started: no account takes a wake"
     if "/" in program:
-        return bad(f"there is no Raft CLI {program!r} that this user may run", why,
+        return fail(f"there is no Raft CLI {program!r} that this user may run", why,
                    advice="correct command below channels.raft in the config")  # fmt: skip
     what = f"there is no Raft CLI {program!r} on {whose} PATH"
     if elsewhere:
         path = orjson.dumps(elsewhere).decode()
-        return bad(what, why, "raftsup restart", advice="from this shell, which finds it (a"
+        return fail(what, why, "raftsup restart", advice="from this shell, which finds it (a"
                    " service: `raftsup install --force` first); or write command:"
                    f" [{path}] below channels.raft")  # fmt: skip
-    return bad(what, why, "npm i -g @botiverse/raft",
+    return fail(what, why, "npm i -g @botiverse/raft",
                advice="check with `raft --help`, then restart the host")  # fmt: skip
 
 
@@ -55,14 +56,14 @@ def judge_version(program: str, said: str | None) -> Finding:
     """``said``: what ``--version`` printed; None if that failed."""
     found = _NUMBERS.search(said or "")
     if said is None or found is None:
-        return warning(f"{program} --version tells no version", "it may not be the Raft CLI",
-                       f"{program} --help")  # fmt: skip
+        return fail(f"{program} --version tells no version", "it may not be the Raft CLI",
+                   f"{program} --help")  # fmt: skip
     if tuple(map(int, found.groups())) < MEASURED:
         wanted = ".".join(map(str, MEASURED))
         return warning(f"{program} is version {found[0]}, older than {wanted}",
                        "raftsup was not tried with it: its bridge may act differently",
                        "npm i -g @botiverse/raft@latest")  # fmt: skip
-    return good(f"{program}, version {said}")
+    return good(f"{program}, version {said}", brief=said)
 
 
 def home(scene: Scene) -> Iterator[Finding]:
@@ -132,12 +133,12 @@ def wanted_node(script: Path) -> str | None:
 def judge_node(program: str, wanted: str | None, version: str | None) -> Finding:
     """``wanted``: a range of npm's; ``version``: what ``node --version`` printed, None: no node."""
     if version is None:
-        return bad(f"{program} runs on node, and there is none on its PATH",
+        return fail(f"{program} runs on node, and there is none on its PATH",
                    "it cannot be started",
                    advice=f"install node {wanted or ''}".strip())  # fmt: skip
     if wanted is None or _satisfies(version, wanted):
         return good(f"{program}: node {version}")
-    return bad(f"{program} wants node {wanted}, its PATH has {version}",
+    return fail(f"{program} wants node {wanted}, its PATH has {version}",
                "it may end at once, or act oddly", advice=f"install node {wanted}, first on that"
                " PATH")  # fmt: skip
 
@@ -152,10 +153,10 @@ def _satisfies(version: str, wanted: str) -> bool:
         return True  # not for us to judge
 
 
-def _said(argv: Sequence[str], env: Mapping[str, str]) -> str | None:
+def _said(argv: Sequence[str], env: Mapping[str, str], limit: float | None = None) -> str | None:
     """The first line that a program prints; None if it fails."""
     try:
-        done = raft_cli.ask(argv, env, _PATIENCE)
+        done = raft_cli.ask(argv, env, limit or _PATIENCE)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     lines = done.stdout.decode("utf-8", "replace").split("\n")

@@ -11,7 +11,7 @@ from raftsup.ops.checks.registry import Examined
 from raftsup.paths import StateDir
 from raftsup.terminal import GREEN, RED, YELLOW, painted, wrapped
 
-_COLOURS = {Severity.GOOD: GREEN, Severity.WARNING: YELLOW, Severity.BAD: RED}
+_COLOURS = {Severity.GOOD: GREEN, Severity.WARNING: YELLOW, Severity.FAIL: RED}
 _NARROWEST = 60
 
 
@@ -26,7 +26,7 @@ def whole(
     return {
         "version": __version__,
         "stateDir": str(state.root),
-        "bad": count(examined, Severity.BAD),
+        "failed": count(examined, Severity.FAIL),
         "warnings": count(examined, Severity.WARNING),
         "fixed": fixed,
         "findings": [
@@ -82,8 +82,8 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def _sum(examined: Sequence[Examined]) -> str:
-    bad, warnings = count(examined, Severity.BAD), count(examined, Severity.WARNING)
-    if not bad + warnings:
+    failed, warnings = count(examined, Severity.FAIL), count(examined, Severity.WARNING)
+    if not failed + warnings:
         return "all is well"
     fixable = sum(
         f.repair is not None and f.severity is not Severity.GOOD
@@ -91,4 +91,4 @@ def _sum(examined: Sequence[Examined]) -> str:
         for f in one.findings
     )
     tail = f"; `raftsup doctor --fix` fixes {fixable} of them" if fixable else ""
-    return f"{bad} bad, {warnings} warning{'' if warnings == 1 else 's'}{tail}"
+    return f"{failed} failed, {warnings} warning{'' if warnings == 1 else 's'}{tail}"

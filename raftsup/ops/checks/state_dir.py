@@ -16,7 +16,7 @@ import psutil
 from raftsup import files
 from raftsup.ops.checks import modes
 from raftsup.ops.checks.context import Scene
-from raftsup.ops.checks.finding import Finding, NotFixed, bad, good, warning
+from raftsup.ops.checks.finding import Finding, NotFixed, fail, good, warning
 from raftsup.paths import MAX_SOCKET_PATH, StateDir
 from raftsup.proc import lockfile
 
@@ -47,7 +47,7 @@ def folder(scene: Scene) -> Iterator[Finding]:
         return
     mode = stat.S_IMODE(info.st_mode)
     if mode & 0o077 and names and state.lock.name not in names:
-        yield bad(f"{state.root} is open to others and holds other things",
+        yield fail(f"{state.root} is open to others and holds other things",
                   "raftsup needs a folder to itself and does not start here",
                   _ELSEWHERE, advice="or another new or empty folder")  # fmt: skip
         return
@@ -63,7 +63,7 @@ def closed(root: Path, error: OSError) -> Finding:
         if (info := root.stat()).st_uid == os.getuid():
             is_folder = stat.S_ISDIR(info.st_mode)
             fix = f"chmod u+rwx {quoted}" if is_folder else f"mv {quoted} {quoted}.old"
-    return bad(f"{root}: {error.strerror}", "no host can run on it, and nothing more can be told",
+    return fail(f"{root}: {error.strerror}", "no host can run on it, and nothing more can be told",
                fix, advice="" if fix else "run as its owner, or set RAFTSUP_STATE_DIR to another"
                " folder")  # fmt: skip
 
@@ -78,13 +78,13 @@ def foreign(root: Path, uid: int, file: str) -> Finding:
         whose = f"#{uid}"
     places = shlex.join(["--state-dir", str(root), *(["--config", file] if Path(file).exists()
                                                      else [])])  # fmt: skip
-    return bad(f"{root} belongs to uid {uid} ({whose}), this is uid {os.getuid()}",
+    return fail(f"{root} belongs to uid {uid} ({whose}), this is uid {os.getuid()}",
                "only its owner can run the host; what is found as another is not so for it",
                f"sudo -u {shlex.quote(whose)} raftsup doctor {places}")  # fmt: skip
 
 
 def too_long(root: Path, length: int) -> Finding:
-    return bad(
+    return fail(
         f"{root}: its sockets' paths would be {length} bytes long, this system takes"
         f" {MAX_SOCKET_PATH}",
         "no host can start on it",
@@ -158,10 +158,10 @@ def judge_room(place: str, free: int, inodes: int | None) -> Finding:
     fix = f"du -xh {shlex.quote(place)} | sort -h | tail"
     advice = "that shows what takes the room: remove or move what is not needed"
     if inodes is not None and inodes < _INODES:
-        return bad(f"{place}: its disk can take {inodes} more files",
+        return fail(f"{place}: its disk can take {inodes} more files",
                    "no turn can start without its transcript", fix, advice=advice)  # fmt: skip
     if free < _LITTLE:
-        return bad(shown, "wakes are refused (Raft sends them again) and no turn starts", fix,
+        return fail(shown, "wakes are refused (Raft sends them again) and no turn starts", fix,
                    advice=advice)  # fmt: skip
     if free < _SCARCE:
         return warning(shown, "at the end of it wakes are refused and no turn starts", fix,

@@ -49,7 +49,7 @@ def try_agents(
     for one in tried:
         ask.say(f"Trying the agent {one.kind}, for {', '.join(one.accounts)}:")
         for finding in one.findings:
-            ask.say(f"  {'good' if finding.good else 'BAD '}  {finding.text}")
+            ask.say(f"  {'good' if finding.good else 'FAIL'}  {finding.text}")
     if all(one.good for one in tried):
         return True
     if not ask.person:

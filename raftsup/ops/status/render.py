@@ -29,7 +29,7 @@ _INDENT = "    "
 _USUAL, _LEAST = 100, 60
 #: With more accounts than these, the steps of a probe that are well share a line.
 _FEW = 2
-_WORDS = {True: "ok", False: "NO", None: "-"}
+_WORDS = {True: "ok", False: "FAIL", None: "-"}
 
 
 def screen(status: Status, *, colour: bool, width: int | None = None) -> str:
@@ -75,9 +75,9 @@ def _accounts(
         for check in _folded(account.get("probe", ()), len(status["accounts"]) > _FEW):
             word = _WORDS[check["good"]]
             lead = (
-                f"{_INDENT}{word:<3} {check['check']:<11} "
+                f"{_INDENT}{word:<4} {check['check']:<11} "
                 if check["check"]
-                else f"{_INDENT}{word:<3} "
+                else f"{_INDENT}{word:<4} "
             )
             first, *rest = _wrapped(check["text"], width, lead, " " * len(lead))
             yield first.replace(word, _paint(word), 1) if colour else first
