@@ -13,7 +13,7 @@ from raftsup.ops import lifecycle
 from raftsup.ops.service import control, detect, install
 
 #: Seconds that running turns get, at the most.
-_PATIENCE = 300.0
+_TIMEOUT_S = 300.0
 
 EXAMPLES = "raftsup uninstall"
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         return exit_codes.OK
     try:
         removal = install.remove(
-            service, lambda: lifecycle.stop(state, _PATIENCE, tell), force=arguments.force
+            service, lambda: lifecycle.stop(state, _TIMEOUT_S, tell), force=arguments.force
         )
         for line in removal:
             print(line)

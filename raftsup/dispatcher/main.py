@@ -29,10 +29,10 @@ LOG = logging.getLogger("raftsup.dispatcher")
 #: The heartbeat's name, and the program's in supervisorctl.
 PROGRAM = "dispatcher"
 #: Seconds between looks at the ledger without a doorbell; also the heartbeat.
-_LOOK_EVERY = 1.0
-_SWEEP_EVERY = 30.0
+_LOOK_EVERY_S = 1.0
+_SWEEP_EVERY_S = 30.0
 #: Seconds that a predecessor's lock may outlive it, while its last fork closes what it inherited.
-_PREDECESSOR = 5.0
+_PREDECESSOR_S = 5.0
 
 
 def run(
@@ -41,6 +41,7 @@ def run(
     state: StateDir,
     environ: Mapping[str, str],
     inbox: ConfigReceiver | None = None,
+    predecessor_s: float = _PREDECESSOR_S,
 ) -> int:
     """Dispatch until SIGTERM; an exit code. ``load`` reads the config file again; ``inbox``: where
     a parent of ours sends what it has read.
@@ -49,7 +50,7 @@ def run(
     idle = child.IdleShim()
     idle.refill()
     try:
-        lock = lockfile.take(state.dispatcher_lock, wait=_PREDECESSOR)
+        lock = lockfile.take(state.dispatcher_lock, wait=predecessor_s)
     except lockfile.Held as held:
         LOG.error(say("dispatcher.refused", reason=f"another dispatcher runs: {held}"))
         return exit_codes.ALREADY_RUNNING
@@ -176,7 +177,7 @@ async def _look(dispatcher: Dispatcher, state: StateDir) -> None:
             heartbeat.touch(mode=0o600)
         except OSError as error:
             LOG.error(say("heartbeat.failed", reason=str(error)))
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _sweep(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> None:
@@ -191,4 +192,4 @@ async def _sweep(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> Non
             for number in range(1, turn.attempt + 1):
                 with contextlib.suppress(OSError):
                     state.transcript(turn.id, number).unlink()
-        await asyncio.sleep(0 if swept else _SWEEP_EVERY)
+        await asyncio.sleep(0 if swept else _SWEEP_EVERY_S)

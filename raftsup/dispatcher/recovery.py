@@ -17,8 +17,8 @@ from raftsup.runners.transcript import is_free
 from raftsup.turn import Turn
 
 #: Seconds given to the shims before their work is done for them.
-PATIENCE = 3.0
-_EVERY = 0.02
+GRACE_S = 3.0
+_POLL_S = 0.02
 
 
 def can_take_up(turn: Turn, agent: Agent | None) -> bool:
@@ -34,10 +34,10 @@ async def until_free(
     """Return once no process holds ``transcript``'s lock and none carries ``marks``.
 
     ``marks``: environment variables that every process of the attempt carries; those that still
-    carry them when the lock is free, or after ``PATIENCE``, are killed. ``report`` is told, in
+    carry them when the lock is free, or after ``GRACE_S``, are killed. ``report`` is told, in
     words, when it comes to that.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + GRACE_S
     while not _is_free(transcript, report):
         if time.monotonic() > deadline:
             killed = kill_marked(marks)
@@ -45,8 +45,8 @@ async def until_free(
                 f"{transcript} is still locked by what a dead dispatcher left;"
                 f" killed {killed or 'nothing'}"
             )
-            deadline = time.monotonic() + PATIENCE
-        await asyncio.sleep(_EVERY)
+            deadline = time.monotonic() + GRACE_S
+        await asyncio.sleep(_POLL_S)
     # A process that left the group and closed what it inherited holds no lock: if its shim was
     # killed too, only its environment tells.
     if left := await until_none(marks):

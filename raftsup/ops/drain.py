@@ -16,9 +16,9 @@ from raftsup.paths import StateDir
 from raftsup.proc import lockfile
 from raftsup.turn import ENDED
 
-_LOOK = 0.1
+_POLL_S = 0.1
 #: Seconds between two words to a person who waits for the same turns.
-_WORD = 5.0
+_PROGRESS_EVERY_S = 5.0
 
 
 @dataclass
@@ -48,10 +48,10 @@ def drain(state: StateDir, timeout: float | None, tell: Callable[[str], None]) -
         numbers = {turn["turn"] for turn in turns}
         seen |= numbers
         now = time.monotonic()
-        if turns and (numbers != told_of or now - told > _WORD):
+        if turns and (numbers != told_of or now - told > _PROGRESS_EVERY_S):
             told, told_of = now, numbers
             tell(_words(turns, time.time()))
-        time.sleep(_LOOK)
+        time.sleep(_POLL_S)
     ended = _ended(state, seen)
     return Drained(pid, sorted(ended), sorted(seen - ended))
 

@@ -31,13 +31,13 @@ from raftsup.wait import until
 
 Say = Callable[[str], None]
 #: Seconds between looks, and between two words to a person who waits.
-_LOOK, _WORD = 0.05, 5.0
+_POLL_S, _PROGRESS_EVERY_S = 0.05, 5.0
 #: Seconds that accounts may take to get ready before we only tell how they are: many CLIs that
 #: start at once on a small machine, and a server that is slow to answer.
-_SETTLE = 30.0
+_SETTLE_S = 30.0
 _COMING = (AccountState.STARTING, AccountState.CONNECTING)
 #: Seconds until a host that launchd was asked for is there.
-_APPEAR = 5.0
+_APPEAR_S = 5.0
 #: Words of ``up`` that are not for its restart.
 _HOW = ("-d", "--detach", "--force", "--quiet")
 
@@ -68,14 +68,14 @@ def _until_gone(state: StateDir, pid: int, timeout: float, say: Say) -> None:
 
     def waiting(seconds: float) -> None:
         nonlocal told
-        if seconds - told > _WORD:
+        if seconds - told > _PROGRESS_EVERY_S:
             told = seconds
             say(f"waiting for pid {pid} to drain ({seconds:.0f} s)")
 
     if liveness.stopped(pid):
         # It has the signal and acts on it once it goes on: no word of draining would be true.
         raise StillRuns(f"the host cannot stop: {liveness.by_signal(pid)}, and then it stops")
-    if not until(lambda: lockfile.holder(state.lock) != pid, timeout, _LOOK, waiting):
+    if not until(lambda: lockfile.holder(state.lock) != pid, timeout, _POLL_S, waiting):
         raise StillRuns(
             f"pid {pid} still drains after {timeout:g} s; a second `raftsup stop` interrupts its"
             " turns (they are owed again at the next start)"
@@ -147,7 +147,7 @@ class Settled:
     ready: bool
 
 
-def settled(state: StateDir, say: Say) -> Settled | None:
+def settled(state: StateDir, say: Say, appear: float = _APPEAR_S) -> Settled | None:
     """Wait until no account of the host that was just started is on its way up; None if the host
     has ended, or never came.
     """
@@ -156,9 +156,9 @@ def settled(state: StateDir, say: Say) -> Settled | None:
     while True:
         now = time.monotonic()
         if lockfile.holder(state.lock) is None:
-            if seen or now - begun > _APPEAR:
+            if seen or now - begun > appear:
                 return None
-            time.sleep(_LOOK)
+            time.sleep(_POLL_S)
             continue
         seen = True
         if (whole := _status(state)) is None:
@@ -166,12 +166,12 @@ def settled(state: StateDir, say: Say) -> Settled | None:
         wanted, ready = status.readiness(whole)
         coming = [a["account"] for a in wanted if a["state"] in _COMING]
         up = not coming and whole["dispatcher"]["state"] == "running"
-        if up or now - begun > _SETTLE:
+        if up or now - begun > _SETTLE_S:
             break
-        if now - told > _WORD:
+        if now - told > _PROGRESS_EVERY_S:
             told = now
             say(_progress(wanted, ready, coming, now - begun))
-        time.sleep(2 * _LOOK)
+        time.sleep(2 * _POLL_S)
     others = (f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready)
     lines = (f"{len(ready)} of {len(wanted)} accounts are ready", *others)
     return Settled(lines, len(ready) == len(wanted))

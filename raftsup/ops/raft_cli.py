@@ -21,7 +21,7 @@ from raftsup.raft_errors import Who
 from raftsup.terminal import plain
 
 #: Seconds for one question; some ask Raft itself.
-PATIENCE = 30.0
+TIMEOUT_S = 30.0
 
 
 class CliTrouble(RaftsupError):
@@ -60,15 +60,14 @@ def whoami(
     command: Sequence[str],
     profile: str,
     environ: Mapping[str, str],
-    patience: float | None = None,
+    timeout: float = TIMEOUT_S,
 ) -> Whoami:
     """Whose agent ``profile`` is: ``raft --profile P auth whoami``. Raises ``CliTrouble``.
 
-    ``patience``: seconds; None: ``PATIENCE``.
+    ``timeout``: in seconds.
     """
-    patience = PATIENCE if patience is None else patience
     who = who_of(command, profile, environ)
-    done = _run(command, ("--profile", profile, "auth", "whoami"), environ, patience, who.whoami)
+    done = _run(command, ("--profile", profile, "auth", "whoami"), environ, timeout, who.whoami)
     answer = _object(done.stdout.decode("utf-8", "replace"))
     # The CLI nests what it says below ``data`` [commands/auth/whoami.ts]; others may not.
     nested = answer.get("data")
@@ -89,13 +88,13 @@ def confirmed(
     command: Sequence[str],
     profile: str,
     environ: Mapping[str, str],
-    patience: float | None = None,
+    timeout: float = TIMEOUT_S,
 ) -> Whoami:
     """``whoami``, and whether Raft still takes the credential: the CLI itself may look at the file
     alone. Raises ``CliTrouble``.
     """
-    found = whoami(command, profile, environ, patience)
-    match standing(who_of(command, profile, environ), environ, patience):
+    found = whoami(command, profile, environ, timeout)
+    match standing(who_of(command, profile, environ), environ, timeout):
         case "expired":
             return replace(found, refused="it was revoked or has expired")
         case "mismatch":
@@ -116,15 +115,14 @@ def who_of(command: Sequence[str], profile: str, environ: Mapping[str, str]) -> 
     return Who(profile, command, server=raft_home.usual_server(environ), prefix=prefix)
 
 
-def standing(who: Who, environ: Mapping[str, str], patience: float | None = None) -> str:
+def standing(who: Who, environ: Mapping[str, str], timeout: float = TIMEOUT_S) -> str:
     """What ``raft agent login status`` says of the profile: ``usable``, ``missing``, ``expired``,
     ``mismatch``, ``invalid``, ``unverified``; "" where it says nothing that we know. Raises
     ``CliTrouble`` where the agent id is none.
     """
     words = ("agent", "login", "status", *_login_flags(who))
     try:
-        patience = PATIENCE if patience is None else patience
-        done = _run(who.command, words, environ, patience, f"{who.raft} agent login status")
+        done = _run(who.command, words, environ, timeout, f"{who.raft} agent login status")
     except CliTrouble:
         return ""
     trouble = _trouble(f"`{who.login}`", done, who)
@@ -140,7 +138,7 @@ def login(who: Who, token: str, environ: Mapping[str, str]) -> None:
     Raises ``CliTrouble``.
     """
     words = ("agent", "login", *_login_flags(who))
-    done = _run(who.command, words, environ, PATIENCE, who.login, f"{token}\n".encode())
+    done = _run(who.command, words, environ, TIMEOUT_S, who.login, f"{token}\n".encode())
     if done.returncode != 0:
         raise _trouble(f"`{who.login}`", done, who)
 
@@ -180,7 +178,7 @@ def _run(
     command: Sequence[str],
     words: Sequence[str],
     environ: Mapping[str, str],
-    patience: float,
+    timeout: float,
     shown: str,
     stdin: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
@@ -188,9 +186,9 @@ def _run(
     if located(command, environ) is None:
         raise CliTrouble(missing(command))
     try:
-        return ask([*command, *words], environ, patience, stdin)
+        return ask([*command, *words], environ, timeout, stdin)
     except subprocess.TimeoutExpired:
-        raise CliTrouble(f"`{shown}` gave no answer in {patience:g} s; try it by hand") from None
+        raise CliTrouble(f"`{shown}` gave no answer in {timeout:g} s; try it by hand") from None
     except (OSError, ValueError) as error:
         raise CliTrouble(f"`{shown}` cannot be run: {error}") from None
 
@@ -206,10 +204,10 @@ def _trouble(shown: str, done: subprocess.CompletedProcess[bytes], who: Who) -> 
 
 
 def ask(
-    argv: Sequence[str], environ: Mapping[str, str], patience: float, stdin: bytes = b""
+    argv: Sequence[str], environ: Mapping[str, str], timeout: float, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``argv`` to its end, ``stdin`` on its standard input. Raises
-    ``subprocess.TimeoutExpired`` after ``patience`` seconds, ``OSError``, ``ValueError``; nothing
+    ``subprocess.TimeoutExpired`` after ``timeout`` seconds, ``OSError``, ``ValueError``; nothing
     that it started as a child is left then.
     """
     with subprocess.Popen(
@@ -217,7 +215,7 @@ def ask(
         stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
-            out, err = process.communicate(stdin, timeout=patience)
+            out, err = process.communicate(stdin, timeout=timeout)
         except BaseException:
             _end(process.pid)
             raise

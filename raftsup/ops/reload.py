@@ -16,7 +16,7 @@ from raftsup.paths import StateDir
 from raftsup.proc import lockfile
 from raftsup.supervisor.reload import ConfigState, ProblemDocument
 
-_LOOK = 0.05
+_POLL_S = 0.05
 
 
 class FileRefused(rpc.ParentRefused):
@@ -48,7 +48,7 @@ def apply(state: StateDir) -> Iterator[dict[str, Any]]:
             raise BrokenOff(progress["brokenOff"])
         if progress["over"]:
             return
-        time.sleep(_LOOK)
+        time.sleep(_POLL_S)
 
 
 def _left(state: StateDir, program: str) -> dict[str, int]:

@@ -17,7 +17,7 @@ from raftsup.turn import Outcome, OutcomeKind
 from raftsup.wait import first_of
 
 #: Seconds between the polite end of a turn and the hard one.
-TERM_GRACE = 5.0
+TERM_GRACE_S = 5.0
 #: Stands for the notice in an argument; without it the notice goes to standard input.
 PLACEHOLDER = "{notice}"
 
@@ -26,9 +26,14 @@ class CommandRunner:
     """``env``: what the agent's own variables are laid over."""
 
     def __init__(
-        self, agent: CommandAgent, env: Mapping[str, str], idle: IdleShim | None = None
+        self,
+        agent: CommandAgent,
+        env: Mapping[str, str],
+        idle: IdleShim | None = None,
+        term_grace: float = TERM_GRACE_S,
     ) -> None:
         self._agent, self._env, self._idle = agent, env, idle or IdleShim()
+        self._term_grace = term_grace
 
     def unavailable(self) -> str:
         return program.away(self._agent, self._env)
@@ -80,7 +85,7 @@ class CommandRunner:
         transcript = Bounded(lock, work.limit)
         reading = asyncio.ensure_future(_copy(output, transcript))
         try:
-            stopped = await _until_gone(child, stop)
+            stopped = await _until_gone(child, stop, self._term_grace)
             if child.status is None and child.failure is None:
                 # Without its shim, what left the program's group is nobody's child.
                 await leftovers.until_none(marks)
@@ -104,7 +109,7 @@ def _outcome(child: Child) -> Outcome:
     return Outcome(OutcomeKind.FAILED, f"the agent {was}{exit_text(child.status)}")
 
 
-async def _until_gone(child: Child, stop: Stop) -> Outcome | None:
+async def _until_gone(child: Child, stop: Stop, grace: float) -> Outcome | None:
     """Wait until nothing of the child runs; an outcome if ``stop`` had to end it."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
@@ -121,11 +126,11 @@ async def _until_gone(child: Child, stop: Stop) -> Outcome | None:
     if gone.done():
         return None
     child.terminate()
-    await asyncio.wait({gone}, timeout=TERM_GRACE)
+    await asyncio.wait({gone}, timeout=grace)
     how = "ended when asked"
     if not gone.done():
         child.kill()
-        how = f"had to be killed {TERM_GRACE:g} s after it was asked to end"
+        how = f"had to be killed {grace:g} s after it was asked to end"
         await gone
     return Outcome(stop.result(), f"the agent {how}")
 

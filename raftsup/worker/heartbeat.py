@@ -21,7 +21,7 @@ LOG = logging.getLogger("raftsup.worker")
 _EVERY = 4.0
 _TIMEOUT = 3.0
 #: Seconds without an answer after which the endpoint counts as hung.
-HUNG_AFTER = 15.0
+HUNG_AFTER_S = 15.0
 
 
 def interval(watchdog: float) -> float:
@@ -35,6 +35,7 @@ def beat(
     every: float,
     stopping: threading.Event,
     also: Callable[[], None],
+    hung_after: float = HUNG_AFTER_S,
 ) -> None:
     """Probe each ``every`` seconds until ``stopping``; does not return if the endpoint hangs.
 
@@ -47,7 +48,7 @@ def beat(
             _touch(heartbeat)
         elif stopping.is_set():
             return
-        elif (silence := time.monotonic() - answered) > HUNG_AFTER:
+        elif (silence := time.monotonic() - answered) > hung_after:
             LOG.critical(say("endpoint.hung", seconds=silence, next="restart"))
             os._exit(exit_codes.HUNG)
         also()

@@ -26,10 +26,11 @@ from raftsup.runners.openclaw import check, connect_errors, frames, identity, we
 from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.frames import Challenge
 from raftsup.runners.openclaw.runner import OpenClawRunner
+from raftsup.runners.openclaw.timings import Timings
 from raftsup.turn import OutcomeKind
 from tests.acceptance.openclaw import OpenClaw, gateway, installed
 from tests.integration.fake_gateway import Manner
-from tests.integration.openclaw_table import Table, begun, hurry, laid, play, ride, until
+from tests.integration.openclaw_table import Table, begun, laid, play, ride, until
 from tests.support.openclaw.gateway_config import environment
 
 SCHEMA = Path("node_modules", "@openclaw", "gateway-protocol", "protocol.schema.json")
@@ -71,9 +72,8 @@ async def _all_that_we_send(table: Table) -> None:
 
 
 def test_every_frame_that_a_turn_sends_is_one_of_the_schema(
-    state: StateDir, schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    state: StateDir, schema: dict[str, Any]
 ) -> None:
-    hurry(monkeypatch)
     sent: list[dict[str, Any]] = []
 
     async def story() -> None:
@@ -216,14 +216,12 @@ async def _first(look: Callable[[], str], seconds: float = 20.0) -> str:
 
 @pytest.mark.openclaw
 def test_a_host_from_elsewhere_names_its_request_and_works_once_it_is_approved(
-    proxied: OpenClaw, state: StateDir, monkeypatch: pytest.MonkeyPatch
+    proxied: OpenClaw, state: StateDir
 ) -> None:
-    monkeypatch.setattr(connect_errors, "SLOW", 0.5)
-
     async def story() -> None:
         async with proxy(proxied.gateway.port) as port, laid(state) as table:
             agent = agent_of(proxied, url=f"ws://127.0.0.1:{port}")
-            gateways = Gateways(state.device_key, lambda: None)
+            gateways = Gateways(state.device_key, lambda: None, Timings(slow=0.5))
             seat = OpenClawRunner(RunnerContext(agent, "support", {}, state), gateways)
             try:
                 told = re.compile(r"run `openclaw devices approve (\S+)` on the Gateway's host")

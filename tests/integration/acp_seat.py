@@ -13,7 +13,7 @@ from typing import Any
 
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
-from raftsup.runners.acp.runner import AcpRunner
+from raftsup.runners.acp.runner import AcpRunner, Timings
 from raftsup.runners.base import AttemptSpec, RunnerContext, Step, Stop
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
 
@@ -49,12 +49,12 @@ class Lane:
         }
         return AcpAgent((sys.executable, AGENT), str(self.cwd), env, **settings)
 
-    def runner(self, agent: AcpAgent) -> AcpRunner:
+    def runner(self, agent: AcpAgent, timings: Timings | None = None) -> AcpRunner:
         def changed() -> None:
             self.changes += 1
 
         env = {"PATH": os.environ["PATH"], "HOME": str(self.cwd), "OF_THE_SEAT": "1"}
-        return AcpRunner(RunnerContext(agent, "lane / one", env, self.state, changed))
+        return AcpRunner(RunnerContext(agent, "lane / one", env, self.state, changed), timings)
 
     def work(self) -> AttemptSpec:
         self.turns += 1
@@ -67,11 +67,13 @@ class Lane:
     def said(self, turn: int | None = None) -> str:
         return self.state.transcript(turn or self.turns, 1).read_text()
 
-    def run(self, do: str = "", times: int = 1, **settings: Any) -> list[Outcome]:
+    def run(
+        self, do: str = "", times: int = 1, timings: Timings | None = None, **settings: Any
+    ) -> list[Outcome]:
         """``times`` turns, one after the other, of one runner."""
 
         async def story() -> list[Outcome]:
-            async with Seated(self, do, **settings) as runner:
+            async with Seated(self, do, timings, **settings) as runner:
                 return [await turn(self, runner) for _ in range(times)]
 
         return asyncio.run(story())
@@ -80,8 +82,10 @@ class Lane:
 class Seated:
     """A runner of ``lane``'s that is closed at the end."""
 
-    def __init__(self, lane: Lane, do: str = "", **settings: Any) -> None:
-        self._runner = lane.runner(lane.agent(do, **settings))
+    def __init__(
+        self, lane: Lane, do: str = "", timings: Timings | None = None, **settings: Any
+    ) -> None:
+        self._runner = lane.runner(lane.agent(do, **settings), timings)
 
     async def __aenter__(self) -> AcpRunner:
         return self._runner

@@ -11,10 +11,11 @@ from typing import Any
 
 from aiohttp import web
 
+from raftsup.backoff import Backoff
 from raftsup.config.model import OpenAIAgent
 from raftsup.paths import StateDir
 from raftsup.runners.base import AttemptSpec, RunnerContext, Stop
-from raftsup.runners.openai.runner import OpenAIRunner
+from raftsup.runners.openai.runner import Limits, OpenAIRunner
 from raftsup.runners.transcript import is_free
 from raftsup.turn import Outcome, State, Turn, notice
 
@@ -114,6 +115,10 @@ def work_in(state: StateDir, **more: Any) -> AttemptSpec:
     return dataclasses.replace(AttemptSpec(turn, "two words", NOTICE, path, 10_000, {}), **more)
 
 
+#: Nobody waits for as long as in life.
+QUICK = Limits(pause=Backoff(base=0.002, cap=0.002))
+
+
 def seat_in(
     state: StateDir, agent: OpenAIAgent, changed: Callable[[], None]
 ) -> RunnerContext[OpenAIAgent]:
@@ -125,10 +130,11 @@ async def run(
     agent: OpenAIAgent,
     stop: Stop | None = None,
     changed: Callable[[], None] = lambda: None,
+    limits: Limits = QUICK,
     **work: Any,
 ) -> tuple[Outcome, OpenAIRunner]:
     stop = stop or asyncio.get_running_loop().create_future()
-    runner = OpenAIRunner(seat_in(state, agent, changed))
+    runner = OpenAIRunner(seat_in(state, agent, changed), limits)
     outcome = await asyncio.wait_for(runner.run(work_in(state, **work), stop), 30)
     assert is_free(state.transcript(7, 2))
     return outcome, runner

@@ -10,15 +10,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-
 from raftsup.backoff import Backoff
 from raftsup.config.model import OpenClawAgent
 from raftsup.paths import StateDir
 from raftsup.runners.base import AttemptSpec, RunnerContext, Step, Stop
-from raftsup.runners.openclaw import connect_errors, connection, runner
 from raftsup.runners.openclaw.connection_pool import Gateways
 from raftsup.runners.openclaw.runner import OpenClawRunner
+from raftsup.runners.openclaw.timings import Timings
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
 from tests.integration.fake_gateway import TOKEN, FakeGateway, Manner, fake_gateway
 
@@ -27,14 +25,8 @@ SESSION = "agent:main:raft:support"
 SUCCEEDED = Outcome(OutcomeKind.SUCCEEDED)
 
 
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody wait for as long as in life."""
-    monkeypatch.setattr(connection, "BACKOFF", Backoff(0.01, 0.02))
-    monkeypatch.setattr(connect_errors, "SLOW", 0.02)
-    monkeypatch.setattr(connection, "SETTLE", 0.05)
-    monkeypatch.setattr(runner, "LOOK", 0.02)
-    monkeypatch.setattr(runner, "WAIT", 0.5)
-    monkeypatch.setattr(runner, "ABORT_GRACE", 0.6)
+#: Nobody waits for as long as in life.
+QUICK = Timings(backoff=Backoff(0.01, 0.02), slow=0.02, settle=0.05, look=0.02, wait=0.5, abort=0.6)
 
 
 @dataclass
@@ -124,12 +116,15 @@ async def begun(table: Table, count: int = 1) -> None:
 
 @contextlib.asynccontextmanager
 async def laid(
-    state: StateDir, manner: Manner | None = None, tls: ssl.SSLContext | None = None
+    state: StateDir,
+    manner: Manner | None = None,
+    tls: ssl.SSLContext | None = None,
+    timings: Timings = QUICK,
 ) -> AsyncIterator[Table]:
     async with fake_gateway(tls) as fake:
         fake.manner = manner or Manner()
         # What calls ``changed`` is the pool's; it goes to the table that is being laid.
-        gateways = Gateways(state.device_key, lambda: table.changed())
+        gateways = Gateways(state.device_key, lambda: table.changed(), timings)
         table = Table(fake, state, gateways)
         try:
             yield table

@@ -16,8 +16,7 @@ import pytest
 
 from raftsup.config.model import AcpAgent
 from raftsup.paths import StateDir
-from raftsup.runners.acp import process, session
-from raftsup.runners.acp import runner as runner_module
+from raftsup.runners.acp.runner import Timings
 from raftsup.runners.base import Step, Stop
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.acp_seat import NOTICE, Lane, Seated, stopped_turn, turn, until
@@ -168,12 +167,9 @@ def test_a_banner_on_standard_output_does_no_harm(lane: Lane) -> None:
     assert lane.run("banner") == [DONE]
 
 
-def test_an_agent_that_never_answers_is_given_up(
-    lane: Lane, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_agent_that_never_answers_is_given_up(lane: Lane) -> None:
     # So long that a busy machine has started it, and its banner has come, by then.
-    monkeypatch.setattr(session, "INITIALIZE_LIMIT", 6.0)
-    (outcome,) = lane.run("mute banner")
+    (outcome,) = lane.run("mute banner", timings=Timings(initialize=6.0))
     assert outcome == Outcome(
         OutcomeKind.FAILED,
         "the agent did not answer initialize within 6 s; it wrote 1 lines to standard output"
@@ -266,13 +262,12 @@ def test_a_turn_that_must_end_is_cancelled_and_its_process_lives_on(
     ],
 )
 def test_an_agent_that_does_not_stop_is_ended_and_the_next_turn_gets_a_new_one(
-    lane: Lane, do: str, manner: str, monkeypatch: pytest.MonkeyPatch
+    lane: Lane, do: str, manner: str
 ) -> None:
-    monkeypatch.setattr(runner_module, "CANCEL_GRACE", 0.3)
-    monkeypatch.setattr(process, "TERM_GRACE", 0.3)
+    timings = Timings(cancel=0.3, term=0.3)
 
     async def story() -> tuple[Outcome, str]:
-        async with Seated(lane, do + " grandchild") as runner:
+        async with Seated(lane, do + " grandchild", timings) as runner:
             outcome = await stopped_turn(
                 lane, runner, OutcomeKind.TIMED_OUT, lambda: lane.noted("child")
             )

@@ -20,7 +20,6 @@ import pytest
 from raftsup import report
 from raftsup.backoff import Backoff
 from raftsup.dispatcher.control_socket import Server
-from raftsup.worker.activity import subscriber
 from raftsup.worker.activity.hooks import Report
 from raftsup.worker.activity.subscriber import CAPACITY, Feed, Queue
 from tests.integration.endpoint_child import start
@@ -96,7 +95,7 @@ def queue() -> Queue:
 @pytest.fixture
 def feed(dispatcher: FakeDispatcher, queue: Queue) -> Feed:
     """The feed of the account ``a``; ``told`` runs it."""
-    return Feed(dispatcher.path, "a", "session-1", queue.put, threading.Event())
+    return Feed(dispatcher.path, "a", "session-1", queue.put, threading.Event(), Backoff(0.05, 0.1))
 
 
 @pytest.fixture
@@ -188,10 +187,7 @@ def test_a_turn_that_went_on_without_the_dispatcher_is_not_told_anew(
     assert brief(told(3))[-1] == ("Stop", "online")
 
 
-def test_a_dispatcher_that_stays_away_is_told(
-    dispatcher: FakeDispatcher, told: Tell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriber, "_AGAIN", Backoff(0.05, 0.1))
+def test_a_dispatcher_that_stays_away_is_told(dispatcher: FakeDispatcher, told: Tell) -> None:
     told(1)
     dispatcher.publish("turn.started")
     told(2)

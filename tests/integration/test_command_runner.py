@@ -20,9 +20,8 @@ import pytest
 from raftsup.config.model import Account, CommandAgent, Turns
 from raftsup.dispatcher import attempt
 from raftsup.paths import StateDir
-from raftsup.runners import command
 from raftsup.runners.base import AttemptSpec, Stop
-from raftsup.runners.command import CommandRunner
+from raftsup.runners.command import TERM_GRACE_S, CommandRunner
 from raftsup.runners.transcript import is_free, open_locked
 from raftsup.turn import Outcome, OutcomeKind, State, Turn
 from tests.processes import alive
@@ -56,11 +55,16 @@ def work_for(state: StateDir, agent: CommandAgent, limit: int = 10_000) -> Attem
 
 
 async def run_async(
-    state: StateDir, agent: CommandAgent, limit: int = 10_000, stop: Stop | None = None
+    state: StateDir,
+    agent: CommandAgent,
+    limit: int = 10_000,
+    stop: Stop | None = None,
+    term_grace: float = TERM_GRACE_S,
 ) -> tuple[Outcome, str]:
     work = work_for(state, agent, limit)
     stop = stop or asyncio.get_running_loop().create_future()
-    outcome = await asyncio.wait_for(CommandRunner(agent, {}).run(work, stop), 30)
+    runner = CommandRunner(agent, {}, term_grace=term_grace)
+    outcome = await asyncio.wait_for(runner.run(work, stop), 30)
     assert is_free(work.transcript)  # nothing of it runs any more
     return outcome, work.transcript.read_text(errors="replace")
 
@@ -232,10 +236,14 @@ async def pids_in(state: StateDir, count: int) -> list[int]:
 
 
 async def stopped(
-    state: StateDir, agent: CommandAgent, count: int, kind: OutcomeKind
+    state: StateDir,
+    agent: CommandAgent,
+    count: int,
+    kind: OutcomeKind,
+    term_grace: float = TERM_GRACE_S,
 ) -> tuple[Outcome, str, list[int]]:
     stop: Stop = asyncio.get_running_loop().create_future()
-    running = asyncio.ensure_future(run_async(state, agent, stop=stop))
+    running = asyncio.ensure_future(run_async(state, agent, stop=stop, term_grace=term_grace))
     pids = await pids_in(state, count)
     stop.set_result(kind)
     outcome, said = await running
@@ -256,11 +264,10 @@ def test_a_turn_that_must_end_is_asked_first_and_its_output_is_kept(
 
 @pytest.mark.parametrize("own_session", ["0", "1"])
 def test_what_does_not_end_when_asked_is_killed_with_all_it_started(
-    state: StateDir, own_session: str, monkeypatch: pytest.MonkeyPatch
+    state: StateDir, own_session: str
 ) -> None:
-    monkeypatch.setattr(command, "TERM_GRACE", 0.1)
     agent = python(STUBBORN, own_session)
-    outcome, _, pids = asyncio.run(stopped(state, agent, 2, OutcomeKind.TIMED_OUT))
+    outcome, _, pids = asyncio.run(stopped(state, agent, 2, OutcomeKind.TIMED_OUT, 0.1))
     assert outcome == Outcome(
         OutcomeKind.TIMED_OUT, "the agent had to be killed 0.1 s after it was asked to end"
     )

@@ -270,11 +270,10 @@ def test_the_kernel_tells_who_is_at_the_other_end() -> None:
 
 
 def test_a_second_dispatcher_on_the_same_folder_is_refused(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(dispatcher_main, "_PREDECESSOR", 0.0)
     config = Config(None, ())
-    code = dispatcher_main.run(config, lambda: config, house.state, {})
+    code = dispatcher_main.run(config, lambda: config, house.state, {}, predecessor_s=0.0)
     assert code == exit_codes.ALREADY_RUNNING
     assert str(house.children[0].pid) in caplog.text
     assert ask(house, "status")["pid"] == house.children[0].pid

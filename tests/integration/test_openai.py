@@ -7,12 +7,12 @@ import logging
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
 from raftsup.runners.base import Step, Stop
 from raftsup.runners.openai import http as openai_http
@@ -23,6 +23,7 @@ from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.openai_endpoint import (
     KEY,
     NOTICE,
+    QUICK,
     SAID,
     Answering,
     Endpoint,
@@ -37,11 +38,6 @@ from tests.integration.openai_endpoint import (
     transcript,
     work_in,
 )
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "PAUSE", Backoff(base=0.002, cap=0.002))
 
 
 @pytest.mark.parametrize(
@@ -120,14 +116,11 @@ def test_a_rest_that_was_asked_for_is_waited(state: StateDir) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500])
-def test_a_server_that_stays_in_trouble_fails_the_attempt(
-    state: StateDir, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai, "PATIENCE", 0.1)
+def test_a_server_that_stays_in_trouble_fails_the_attempt(state: StateDir, status: int) -> None:
 
     async def story() -> tuple[Outcome, OpenAIRunner]:
         async with serving(answer(status)) as endpoint:
-            return await run(state, agent_at(endpoint.url))
+            return await run(state, agent_at(endpoint.url), limits=replace(QUICK, resend=0.1))
 
     outcome, runner = asyncio.run(story())
     assert outcome.kind is OutcomeKind.FAILED
@@ -135,10 +128,7 @@ def test_a_server_that_stays_in_trouble_fails_the_attempt(
     assert runner.unavailable() == ""
 
 
-def test_a_long_rest_costs_no_attempt_and_is_told_until_it_is_over(
-    state: StateDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai, "PATIENCE", 0.5)
+def test_a_long_rest_costs_no_attempt_and_is_told_until_it_is_over(state: StateDir) -> None:
 
     async def story() -> tuple[Outcome, list[str], int]:
         seen: list[str] = []
@@ -151,7 +141,9 @@ def test_a_long_rest_costs_no_attempt_and_is_told_until_it_is_over(
 
         runners: list[OpenAIRunner] = []
         async with serving(answer(429, Retry_After="1")) as endpoint:
-            runner = OpenAIRunner(seat_in(state, agent_at(endpoint.url), changed))
+            runner = OpenAIRunner(
+                seat_in(state, agent_at(endpoint.url), changed), replace(QUICK, resend=0.5)
+            )
             runners.append(runner)
             stop: Stop = asyncio.get_running_loop().create_future()
             outcome = await runner.run(work_in(state), stop)
@@ -166,7 +158,7 @@ def test_a_long_rest_costs_no_attempt_and_is_told_until_it_is_over(
     assert seen[1] == ""
 
 
-def test_a_closed_runner_speaks_no_more(state: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_runner_speaks_no_more(state: StateDir) -> None:
     async def story() -> list[asyncio.TimerHandle]:
         async with serving(answer(429, Retry_After="3000")) as endpoint:
             _, runner = await run(state, agent_at(endpoint.url))
@@ -178,14 +170,11 @@ def test_a_closed_runner_speaks_no_more(state: StateDir, monkeypatch: pytest.Mon
     assert not [timer for timer in left if "_rested" in repr(timer)]
 
 
-def test_an_endpoint_that_is_not_there_costs_no_attempt(
-    state: StateDir, unused_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai, "PATIENCE", 0.05)
+def test_an_endpoint_that_is_not_there_costs_no_attempt(state: StateDir, unused_port: int) -> None:
     url = f"http://127.0.0.1:{unused_port}/v1"
 
     async def story() -> Outcome:
-        return (await run(state, agent_at(url)))[0]
+        return (await run(state, agent_at(url), limits=replace(QUICK, resend=0.05)))[0]
 
     assert asyncio.run(story()) == Outcome(
         OutcomeKind.POSTPONED, f"cannot reach {url}/responses: Connection refused"
@@ -267,10 +256,7 @@ def test_a_redirect_is_not_followed_with_the_key(state: StateDir) -> None:
     assert asked == 0
 
 
-def test_an_endless_answer_is_not_read_to_its_end(
-    state: StateDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai_http, "LONGEST", 1 << 20)
+def test_an_endless_answer_is_not_read_to_its_end(state: StateDir) -> None:
 
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -282,7 +268,9 @@ def test_an_endless_answer_is_not_read_to_its_end(
 
     async def story() -> Outcome:
         async with serving(endless) as endpoint:
-            return (await run(state, agent_at(endpoint.url)))[0]
+            return (
+                await run(state, agent_at(endpoint.url), limits=replace(QUICK, answer=1 << 20))
+            )[0]
 
     outcome = asyncio.run(story())
     assert outcome.kind is OutcomeKind.FAILED

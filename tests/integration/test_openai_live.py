@@ -8,7 +8,6 @@ import dataclasses
 import pytest
 
 from raftsup.runners.base import Finding
-from raftsup.runners.openai import check as openai_live
 from raftsup.runners.openai.check import try_out
 from tests.integration.openai_endpoint import (
     KEY,
@@ -69,12 +68,10 @@ def test_a_live_check_says_what_is_wrong(answers: Answering, good: bool, words: 
 
 
 def test_a_live_check_ends_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_live, "PATIENCE", 0.2)
-
     async def story() -> list[Finding]:
         async with serving(said()) as endpoint:
             endpoint.answers = [endpoint.hang]
-            return await try_out(agent_at(endpoint.url), {})
+            return await try_out(agent_at(endpoint.url), {}, 0.2)
 
     (found,) = asyncio.run(story())
     assert not found.good and found.text.endswith("gave no answer in 0.2 s")

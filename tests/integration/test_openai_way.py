@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,25 +14,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
 from raftsup.runners.base import Finding
-from raftsup.runners.openai import runner as openai
 from raftsup.runners.openai.check import try_out
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.openai_endpoint import (
     KEY,
+    QUICK,
     Endpoint,
     agent_at,
     run,
     said,
     serving,
 )
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "PAUSE", Backoff(base=0.002, cap=0.002))
 
 
 def test_a_proxy_of_the_environment_is_used(state: StateDir) -> None:
@@ -46,10 +41,7 @@ def test_a_proxy_of_the_environment_is_used(state: StateDir) -> None:
     assert proxy.headers("Host") == ["agent.test"]
 
 
-def test_a_proxy_that_opens_no_tunnel_has_let_nothing_out(
-    state: StateDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai, "PATIENCE", 0.0)
+def test_a_proxy_that_opens_no_tunnel_has_let_nothing_out(state: StateDir) -> None:
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.append(await reader.readuntil(b"\r\n\r\n"))
@@ -63,7 +55,14 @@ def test_a_proxy_that_opens_no_tunnel_has_let_nothing_out(
         port = server.sockets[0].getsockname()[1]
         async with server:
             env = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"}
-            return (await run(state, agent_at("https://agent.test/v1"), env=env))[0]
+            return (
+                await run(
+                    state,
+                    agent_at("https://agent.test/v1"),
+                    env=env,
+                    limits=replace(QUICK, resend=0.0),
+                )
+            )[0]
 
     outcome = asyncio.run(story())
     assert outcome.kind is OutcomeKind.POSTPONED
@@ -102,14 +101,17 @@ def untrusted(tmp_path: Path) -> ssl.SSLContext:
 
 
 def test_an_untrusted_certificate_gets_no_request(
-    state: StateDir, untrusted: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    state: StateDir, untrusted: ssl.SSLContext
 ) -> None:
-    monkeypatch.setattr(openai, "PATIENCE", 0.0)
 
     async def story() -> tuple[Outcome, list[Finding], int]:
         async with serving(said(), tls=untrusted) as endpoint:
             agent = agent_at(endpoint.url)
-            return (await run(state, agent))[0], await try_out(agent, {}), len(endpoint.asked)
+            return (
+                (await run(state, agent, limits=replace(QUICK, resend=0.0)))[0],
+                await try_out(agent, {}),
+                len(endpoint.asked),
+            )
 
     outcome, (found,), asked = asyncio.run(story())
     assert outcome.kind is OutcomeKind.POSTPONED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -18,23 +18,16 @@ from cryptography.x509.oid import NameOID
 
 from raftsup.backoff import Backoff
 from raftsup.paths import StateDir
-from raftsup.runners.openclaw import connection, websocket
 from tests.integration.fake_gateway import Manner
 from tests.integration.openclaw_table import (
+    QUICK,
     SESSION,
     SUCCEEDED,
-    hurry,
     laid,
     play,
     ride,
     until,
 )
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
 
 # One connection for all.
 
@@ -199,11 +192,7 @@ def test_a_bad_key_file_is_this_gateways_trouble_until_somebody_removes_it(
 
 
 @pytest.mark.parametrize("speaks", [b"", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"])
-def test_what_is_no_gateway_at_all_holds_nobody_up(
-    state: StateDir, speaks: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websocket, "CONNECT", 0.1)
-
+def test_what_is_no_gateway_at_all_holds_nobody_up(state: StateDir, speaks: bytes) -> None:
     async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(speaks)
         await reader.read()
@@ -212,7 +201,7 @@ def test_what_is_no_gateway_at_all_holds_nobody_up(
     async def story() -> None:
         server = await asyncio.start_server(stranger, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with laid(state) as table:
+        async with laid(state, timings=replace(QUICK, connect=0.1)) as table:
             seat = table.seat(url=f"ws://127.0.0.1:{port}")
             words = "it answered HTTP 404: is it" if speaks else "no answer within 0.1 s"
             await until(lambda: words in seat.unavailable(), 3)
@@ -221,13 +210,11 @@ def test_what_is_no_gateway_at_all_holds_nobody_up(
     play(story())
 
 
-def test_a_handshake_that_hangs_is_given_up(
-    state: StateDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websocket, "CONNECT", 0.1)
-
+def test_a_handshake_that_hangs_is_given_up(state: StateDir) -> None:
     async def story() -> None:
-        async with laid(state, Manner(hang={"connect"})) as table:
+        async with laid(
+            state, Manner(hang={"connect"}), timings=replace(QUICK, connect=0.1)
+        ) as table:
             seat = table.seat()
             await until(lambda: "no answer to connect within 0.1 s" in seat.unavailable())
             await until(lambda: table.fake.connections >= 2)
@@ -237,9 +224,7 @@ def test_a_handshake_that_hangs_is_given_up(
     play(story())
 
 
-def test_a_gateway_that_hangs_up_at_once_is_not_hammered(
-    state: StateDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gateway_that_hangs_up_at_once_is_not_hammered(state: StateDir) -> None:
     waits: list[int] = []
 
     class Counted(Backoff):
@@ -247,10 +232,10 @@ def test_a_gateway_that_hangs_up_at_once_is_not_hammered(
             waits.append(failures)
             return 0.005
 
-    monkeypatch.setattr(connection, "BACKOFF", Counted(1.0, 5.0))
+    timings = replace(QUICK, backoff=Counted(1.0, 5.0))
 
     async def story() -> None:
-        async with laid(state) as table:
+        async with laid(state, timings=timings) as table:
             table.seat()
             for count in range(1, 4):
                 await until(lambda count=count: table.fake.connections >= count)

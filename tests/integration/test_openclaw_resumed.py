@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from raftsup.paths import StateDir
-from raftsup.runners.openclaw import reconcile, runner
+from raftsup.runners.openclaw import reconcile
 from raftsup.runners.openclaw.reconcile import Handle
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.fake_gateway import Manner
 from tests.integration.openclaw_table import (
+    QUICK,
     SESSION,
     SUCCEEDED,
     begun,
-    hurry,
     laid,
     play,
     ride,
@@ -26,11 +26,6 @@ from tests.integration.openclaw_table import (
 GONE = Outcome(
     OutcomeKind.INTERRUPTED, "the Gateway restarted under the run and does not resume it"
 )
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
 
 
 def test_a_resumed_run_is_the_turns_and_no_other_is_begun(state: StateDir) -> None:
@@ -92,7 +87,7 @@ def test_a_wait_that_comes_back_at_once_is_no_reason_to_hammer(
             monkeypatch.setattr(asyncio, "sleep", sleep)
             table.fake.end(table.fake.only_run())
             assert await riding.outcome() == SUCCEEDED
-            assert slept.count(runner.LOOK) >= 3  # between four: how many went before is luck
+            assert slept.count(QUICK.look) >= 3  # between four: how many went before is luck
 
     play(story())
 

@@ -18,18 +18,11 @@ from tests.integration.openclaw_table import (
     SESSION,
     SUCCEEDED,
     begun,
-    hurry,
     laid,
     play,
     ride,
     until,
 )
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-
 
 # A run from its beginning to its end.
 

@@ -272,11 +272,8 @@ def test_a_restart_by_hand_keeps_the_flags_and_the_folder_of_the_start(service: 
     assert host.parent() == second
 
 
-def test_a_host_that_ends_while_its_start_is_awaited_is_no_success(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lifecycle, "_APPEAR", 0.0)
-    assert lifecycle.settled(service.host.state, lambda text: None) is None
+def test_a_host_that_ends_while_its_start_is_awaited_is_no_success(service: Service) -> None:
+    assert lifecycle.settled(service.host.state, lambda text: None, 0.0) is None
 
 
 def test_systemd_hears_ready_when_wakes_get_in_then_signs_of_life_then_the_stop(

@@ -270,11 +270,10 @@ def test_a_worker_that_cannot_reach_itself_any_more_ends_with_its_own_code(
         raise SystemExit(code)
 
     monkeypatch.setattr(os, "_exit", end)
-    monkeypatch.setattr(heartbeat, "HUNG_AFTER", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(SystemExit) as ended:
-        heartbeat.beat(port, tmp_path / "beat", 0.01, threading.Event(), lambda: None)
+        heartbeat.beat(port, tmp_path / "beat", 0.01, threading.Event(), lambda: None, 0.05)
     assert ended.value.code == exit_codes.HUNG
     assert not (tmp_path / "beat").exists()
 

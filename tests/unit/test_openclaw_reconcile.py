@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from raftsup.runners.openclaw import reconcile
-from raftsup.runners.openclaw.reconcile import PATIENCE, Fate, Found, Handle, Traces, find
+from raftsup.runners.openclaw.reconcile import WATCH_S, Fate, Found, Handle, Traces, find
 
 HANDLE = Handle("ours", "boot-1", "agent:main:raft:support")
 SAME, OTHER = "boot-1", "boot-2"
@@ -94,7 +94,7 @@ CASES: dict[str, tuple[Traces, Found]] = {
     "cut off, no row": (traces(OTHER, CUT, BEFORE), Found(Fate.GONE)),
     "it will be resumed": (traces(OTHER, CUT, row=row("running", None, True)), Found(Fate.PENDING)),
     "it will be resumed, for too long": (
-        traces(OTHER, CUT, row=row("running", None, True), watched=PATIENCE),
+        traces(OTHER, CUT, row=row("running", None, True), watched=WATCH_S),
         Found(Fate.GONE),
     ),
     "about to be resumed, and its task not there yet": (
@@ -161,7 +161,7 @@ def told_by(
         st.sampled_from([{}, WAITED, {"status": "pending"}]),
         tasks,
         st.none() | st.builds(row, ROW_STATUSES, st.none() | last, st.booleans()),
-        st.floats(0, 2 * PATIENCE),
+        st.floats(0, 2 * WATCH_S),
     )
 
 
@@ -207,7 +207,7 @@ def test_a_cut_off_task_is_never_an_end(told: Traces) -> None:
 @given(told_by(OTHER))
 def test_the_wait_for_a_resumption_has_an_end(told: Traces) -> None:
     if find(HANDLE, told).fate is Fate.PENDING:
-        assert told.watched < PATIENCE
+        assert told.watched < WATCH_S
 
 
 @given(told_by(OTHER, tasks_of(OTHERS), OTHERS))
@@ -256,7 +256,7 @@ def test_what_is_no_handle_of_ours_is_none(text: str) -> None:
         (row("done", "x"), 0.0, False),
         (row("running", None, True), 0.0, True),
         (row("running"), 0.0, True),
-        (row("running", None, True), PATIENCE, False),
+        (row("running", None, True), WATCH_S, False),
     ],
 )
 def test_a_new_run_does_not_come_between_a_gateway_and_its_recovery(

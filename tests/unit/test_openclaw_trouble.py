@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsup.runners.openclaw import connect_errors
-from raftsup.runners.openclaw.connect_errors import SLOW, Trouble
+from raftsup.runners.openclaw.connect_errors import Trouble
 from raftsup.runners.openclaw.frames import Hello
 from raftsup.runners.openclaw.websocket import Refused
 
@@ -34,7 +34,7 @@ def test_a_host_that_must_be_approved_names_the_request(request_id: str, retryab
     assert connect_errors.of_refusal(asked) == Trouble(
         f"it does not know this host yet; run `openclaw devices approve {request_id}` on the"
         " Gateway's host",
-        SLOW,
+        lasting=True,
     )
 
 
@@ -62,7 +62,7 @@ def test_a_known_refusal_says_what_to_do_also_where_it_may_be_tried_again(
     for retryable in (False, True):
         told = connect_errors.of_refusal(refused("INVALID_REQUEST", detail, retryable=retryable))
         assert words in told.text and told.text.endswith(f"({detail})")
-        assert told.again == SLOW
+        assert told.lasting
 
 
 @given(st.text(max_size=400), st.text(max_size=30))
@@ -97,5 +97,5 @@ def test_a_gateway_too_old_to_name_its_boot_is_told_of() -> None:
     assert told == Trouble(
         "it is version 2026.3.1, which does not tell one boot from the next; raftsup needs 2026.9"
         " or newer",
-        SLOW,
+        lasting=True,
     )

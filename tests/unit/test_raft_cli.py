@@ -65,10 +65,9 @@ def test_the_cli_sees_none_of_the_operators_secrets(
 def test_an_answer_that_is_none_is_told_with_what_to_do(
     tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, script: str, told: str
 ) -> None:
-    monkeypatch.setattr(raft_cli, "PATIENCE", 0.2 if "sleep" in script else 30.0)
     monkeypatch.setattr(os, "environ", environ)
     with pytest.raises(CliTrouble, match=told):
-        whoami(cli(tmp_path, script), "p q", environ)
+        whoami(cli(tmp_path, script), "p q", environ, 0.2 if "sleep" in script else 30.0)
 
 
 def test_a_cli_that_hangs_is_ended_with_all_that_it_started(

@@ -220,7 +220,7 @@ def test_a_service_belongs_to_the_instance_whose_state_folder_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    monkeypatch.setattr(detect, "SYSTEM_UNITS", tmp_path / "system")
+    monkeypatch.setattr(detect, "system_units", lambda: tmp_path / "system")
     monkeypatch.setattr(detect, "manager_here", lambda: Manager.SYSTEMD)
     states = {}
     for scope, unit in ((Scope.USER, "raftsup"), (Scope.SYSTEM, "raftsup-staging")):

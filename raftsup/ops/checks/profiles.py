@@ -18,7 +18,7 @@ from raftsup.raft_errors import Who
 #: CLIs that are asked at once: each is a node process.
 _AT_ONCE = 8
 #: Seconds for one question.
-_PATIENCE = 15.0
+_TIMEOUT_S = 15.0
 _WHERE = "the token is on the agent's External Agent page in Raft"
 #: In what the CLI says when it is not the profile that is at fault.
 _UNREACHABLE = ("CHECK_FAILED", "SERVER_5XX", "gave no answer", "fetch failed")
@@ -27,7 +27,7 @@ _UNREACHABLE = ("CHECK_FAILED", "SERVER_5XX", "gave no answer", "fetch failed")
 def profiles(scene: Scene) -> Iterator[Finding]:
     # Without a CLI nobody can be asked: told by that check.
     asked = [a for a in scene.accounts if raft_cli.located(a.command, scene.env)]
-    limit = scene.limit or _PATIENCE
+    limit = scene.limit or _TIMEOUT_S
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers = list(pool.map(lambda account: _ask(account, scene.env, limit), asked))
     for account, answer in zip(asked, answers, strict=True):

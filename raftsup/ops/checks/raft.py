@@ -19,7 +19,7 @@ from raftsup.terminal import plain
 
 #: What the bridge's rules in this package were measured with.
 MEASURED = (0, 0, 24)
-_PATIENCE = 10.0
+_TIMEOUT_S = 10.0
 _HEAD = 4096
 _NUMBERS = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
@@ -156,7 +156,7 @@ def _satisfies(version: str, wanted: str) -> bool:
 def _said(argv: Sequence[str], env: Mapping[str, str], limit: float | None = None) -> str | None:
     """The first line that a program prints; None if it fails."""
     try:
-        done = raft_cli.ask(argv, env, limit or _PATIENCE)
+        done = raft_cli.ask(argv, env, limit or _TIMEOUT_S)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     lines = done.stdout.decode("utf-8", "replace").split("\n")

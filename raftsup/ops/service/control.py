@@ -13,7 +13,7 @@ from raftsup.ops.service.detect import Manager, Place
 from raftsup.ops.service.spec import Scope
 
 #: Seconds for a command that waits for the host: as long as a unit may take to start and stop.
-_PATIENCE = 600.0
+_TIMEOUT_S = 600.0
 
 
 class Refused(RaftsupError):
@@ -95,7 +95,7 @@ def _run(words: list[str]) -> str:
     try:
         done = subprocess.run(
             words, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE, check=False,
+            timeout=_TIMEOUT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Refused(f"`{shlex.join(words)}`: {error}") from None

@@ -13,8 +13,6 @@ from raftsup.ops.service import launchd, systemd
 from raftsup.ops.service.spec import Scope
 from raftsup.paths import xdg
 
-SYSTEM_UNITS = Path("/etc/systemd/system")
-
 
 class Manager(StrEnum):
     SYSTEMD = "systemd"
@@ -53,12 +51,17 @@ def place(manager: Manager, scope: Scope, unit: str, home: Path) -> Place:
     return Place(manager, scope, unit, _folder(manager, scope, home) / f"{unit}{suffix}")
 
 
+def system_units() -> Path:
+    """Where an administrator's units of systemd are."""
+    return Path("/etc/systemd/system")
+
+
 def _folder(manager: Manager, scope: Scope, home: Path) -> Path:
     if manager is Manager.LAUNCHD:
         kind = "LaunchDaemons" if scope is Scope.SYSTEM else "LaunchAgents"
         return (Path("/") if scope is Scope.SYSTEM else home) / "Library" / kind
     if scope is Scope.SYSTEM:
-        return SYSTEM_UNITS
+        return system_units()
     environ = {**os.environ, "HOME": str(home)}
     return xdg(environ, "XDG_CONFIG_HOME", ".config") / "systemd" / "user"
 

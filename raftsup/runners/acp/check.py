@@ -16,12 +16,14 @@ from raftsup.runners.base import Finding
 from raftsup.terminal import plain
 
 #: Seconds for the answer to ``initialize``; ending the agent may take some more.
-LIMIT = 9.5
+TIMEOUT_S = 9.5
 #: Bytes of standard error that are looked at for its last line. Nobody has prompted it: no content.
 _MOST_ERRORS = 4096
 
 
-async def try_out(agent: AcpAgent, env: Mapping[str, str]) -> list[Finding]:
+async def try_out(
+    agent: AcpAgent, env: Mapping[str, str], timeout: float = TIMEOUT_S
+) -> list[Finding]:
     """Start ``agent`` in ``env`` and its own, greet it, and end it wholly. At most 15 s."""
     errors = bytearray()
     launch = Launch(
@@ -37,7 +39,7 @@ async def try_out(agent: AcpAgent, env: Mapping[str, str]) -> list[Finding]:
     except OSError as error:
         return [Finding(False, f"cannot start a process here: {error.strerror}")]
     try:
-        return _well(agent, await greet(process, LIMIT))
+        return _well(agent, await greet(process, timeout))
     except AgentTrouble as trouble:
         return _badly(agent, process, trouble, bytes(errors))
     finally:

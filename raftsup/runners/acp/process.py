@@ -23,9 +23,6 @@ from raftsup.runners.acp.errors import AgentGone, AgentTrouble, CannotStart, err
 from raftsup.runners.acp.transport import MOST_LINE, Wire
 from raftsup.wait import first_of
 
-#: Seconds that an agent has to end once its standard input is closed, and once it is told to.
-EOF_GRACE = 2.0
-TERM_GRACE = 5.0
 #: Seconds that the pipes of a process that is gone may still be read for.
 _LAST_WORDS = 1.0
 
@@ -48,6 +45,9 @@ class Launch:
     marks: Mapping[str, str] = field(default_factory=dict)
     #: Descriptors that all of it keeps open.
     hold: Sequence[int] = ()
+    #: Seconds that it has to end once its standard input is closed, and once it is told to.
+    eof_grace: float = 2.0
+    term_grace: float = 5.0
 
 
 async def start(launch: Launch) -> AgentProcess:
@@ -94,7 +94,7 @@ async def start(launch: Launch) -> AgentProcess:
     wire = Wire(output, writer)
     hearing = asyncio.ensure_future(_hear(errors, launch.hear))
     pipes: list[asyncio.BaseTransport] = [writer, output_pipe, errors_pipe]
-    return AgentProcess(child, wire, Connection(launch.handler, wire), hearing, pipes, launch.marks)
+    return AgentProcess(child, wire, Connection(launch.handler, wire), hearing, pipes, launch)
 
 
 class AgentProcess:
@@ -105,11 +105,11 @@ class AgentProcess:
         connection: Connection,
         hearing: asyncio.Future[None],
         pipes: Sequence[asyncio.BaseTransport],
-        marks: Mapping[str, str],
+        launch: Launch,
     ) -> None:
         self.wire = wire
         self._child, self._connection, self._hearing = child, connection, hearing
-        self._pipes, self._marks = pipes, marks
+        self._pipes, self._launch = pipes, launch
         loop = asyncio.get_running_loop()
         self._gone: asyncio.Future[None] = loop.create_future()
         #: Done when the process is asked to end; True: without closing its input first.
@@ -176,9 +176,9 @@ class AgentProcess:
     async def _live(self) -> None:
         await first_of(self._gone, self.wire.ended, self._asked)
         await self._end_all()
-        if self._child.status is None and self._child.failure is None and self._marks:
+        if self._child.status is None and self._child.failure is None and self._launch.marks:
             # Without its shim, what left the program's group is nobody's child.
-            await leftovers.until_none(self._marks)
+            await leftovers.until_none(self._launch.marks)
         # What it said last is still in the pipes.
         await asyncio.wait({self._hearing, self.wire.ended}, timeout=_LAST_WORDS)
         await self._connection.close()
@@ -190,15 +190,16 @@ class AgentProcess:
         at_once = self._asked.done() and self._asked.result()
         if not self._gone.done() and not at_once:
             self._pipes[0].close()
-            await asyncio.wait({self._gone}, timeout=EOF_GRACE)
+            await asyncio.wait({self._gone}, timeout=self._launch.eof_grace)
             if not self._gone.done() and not self._asked.done() and not self.wire.trouble:
                 self.wire.trouble = "closed its standard output and went on"
         if not self._gone.done():
             self._child.terminate()
-            await asyncio.wait({self._gone}, timeout=TERM_GRACE)
+            await asyncio.wait({self._gone}, timeout=self._launch.term_grace)
         if not self._gone.done():
             self._child.kill()
-            self.manner = f"had to be killed {TERM_GRACE:g} s after it was told to end"
+            grace = self._launch.term_grace
+            self.manner = f"had to be killed {grace:g} s after it was told to end"
             await self._gone
 
     def _on_report(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from acp.meta import AGENT_METHODS
@@ -23,7 +24,14 @@ from raftsup.runners.acp import session_store
 from raftsup.runners.acp.errors import NOT_FOUND, AgentGone, AgentTrouble, CannotStart, stopped
 from raftsup.runners.acp.handlers import Client, Prompted
 from raftsup.runners.acp.process import AgentProcess, Launch, start
-from raftsup.runners.acp.session import Hello, Session, greet, login_first, open_session
+from raftsup.runners.acp.session import (
+    INITIALIZE_TIMEOUT_S,
+    Hello,
+    Session,
+    greet,
+    login_first,
+    open_session,
+)
 from raftsup.runners.acp.updates import Watch
 from raftsup.runners.base import AttemptSpec, RunnerContext, Stop
 from raftsup.runners.cooldown import Rest
@@ -33,10 +41,18 @@ from raftsup.wait import first_of
 
 LOG = logging.getLogger("raftsup.runners")
 
-#: Seconds that an agent has to end its turn after ``session/cancel``.
-CANCEL_GRACE = 5.0
-#: Between starts of an agent that keeps dying or cannot be made ready.
-BACKOFF = Backoff(base=1.0, cap=300.0)
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds."""
+
+    #: For an agent to start and answer ``initialize``.
+    initialize: float = INITIALIZE_TIMEOUT_S
+    #: For it to end its turn after ``session/cancel``, and to end once it is told to.
+    cancel: float = 5.0
+    term: float = Launch.term_grace
+    #: Between starts of an agent that keeps dying or cannot be made ready.
+    backoff: Backoff = Backoff(base=1.0, cap=300.0)
 
 
 class _Ready:
@@ -47,11 +63,11 @@ class _Ready:
 
 
 class AcpRunner:
-    def __init__(self, seat: RunnerContext[AcpAgent]) -> None:
-        self._seat = seat
+    def __init__(self, seat: RunnerContext[AcpAgent], timings: Timings | None = None) -> None:
+        self._seat, self._timings = seat, timings or Timings()
         self._cwd = str(program.folder(seat.agent))
         self._client = Client(seat.agent.permissions, seat.lane)
-        self._rest = Rest(BACKOFF, seat.changed)
+        self._rest = Rest(self._timings.backoff, seat.changed)
         self._memory = seat.state.lane(seat.lane, "json")
         self._identity = session_store.identity(seat.agent.command, self._cwd)
         self._lock = seat.state.lane(seat.lane, "lock")
@@ -134,11 +150,11 @@ class AcpRunner:
         at.stopping = True
         cancel = CancelNotification(session_id=at.session)
         await ready.process.tell(AGENT_METHODS["session_cancel"], cancel)
-        await asyncio.wait({asking}, timeout=CANCEL_GRACE)
+        await asyncio.wait({asking}, timeout=self._timings.cancel)
         if not asking.done():
             await self._discard(ready, at_once=True)
             await asyncio.wait({asking})
-            how = f"did not stop within {CANCEL_GRACE:g} s and {ready.process.manner}"
+            how = f"did not stop within {self._timings.cancel:g} s and {ready.process.manner}"
         elif isinstance(asking.exception(), AgentGone):
             self._lost(ready, str(asking.exception()))
             return Outcome(kind, f"asked to stop, {asking.exception()}")
@@ -161,7 +177,7 @@ class AcpRunner:
         finally:
             os.close(lock)  # from now on it is the process's
         try:
-            hello = await greet(process)
+            hello = await greet(process, self._timings.initialize)
             last = session_store.recall(self._memory, self._identity)
             session = await open_session(process, hello, self._cwd, last, self._forget)
         except BaseException as error:
@@ -193,6 +209,7 @@ class AcpRunner:
             hear=lambda data: self._watch.note(data) if self._watch else None,
             marks=self._marks,
             hold=(lock,),
+            term_grace=self._timings.term,
         )
 
     async def _discard(self, ready: _Ready, *, at_once: bool = False) -> None:

@@ -36,8 +36,8 @@ from raftsup.terminal import plain
 
 #: Seconds for an agent to start and answer ``initialize``, and to make a session ready. Some
 #: install themselves first; a long history takes its time to load.
-INITIALIZE_LIMIT = 60.0
-SESSION_LIMIT = 120.0
+INITIALIZE_TIMEOUT_S = 60.0
+_SESSION_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Session:
     origin: str
 
 
-async def greet(process: AgentProcess, limit: float | None = None) -> Hello:
+async def greet(process: AgentProcess, timeout: float = INITIALIZE_TIMEOUT_S) -> Hello:
     """``initialize``. Raises ``AgentTrouble`` where it fails or the versions do not fit."""
     # Of the client's powers (files, terminals) an agent is given none: it has its own.
     request = InitializeRequest(
@@ -68,7 +68,7 @@ async def greet(process: AgentProcess, limit: float | None = None) -> Hello:
     )
     method = AGENT_METHODS["initialize"]
     asking = process.ask(method, request, InitializeResponse)
-    told = await within(limit or INITIALIZE_LIMIT, asking, method, process.wire)
+    told = await within(timeout, asking, method, process.wire)
     if told.protocol_version != PROTOCOL_VERSION:
         raise AgentTrouble(
             f"the agent speaks version {told.protocol_version} of the Agent Client Protocol,"
@@ -109,7 +109,7 @@ async def open_session(
     method = AGENT_METHODS["session_new"]
     asking = process.ask(method, NewSessionRequest(cwd=cwd, mcp_servers=[]), NewSessionResponse)
     try:
-        made = await within(SESSION_LIMIT, asking, method, process.wire)
+        made = await within(_SESSION_TIMEOUT_S, asking, method, process.wire)
     except AgentTrouble as trouble:
         raise login_first(trouble, hello) from None
     return Session(made.session_id, "new")
@@ -120,12 +120,12 @@ async def _again(process: AgentProcess, origin: str, session: str, cwd: str) -> 
         method = AGENT_METHODS["session_resume"]
         resume = ResumeSessionRequest(cwd=cwd, session_id=session, mcp_servers=[])
         asking = process.ask(method, resume, ResumeSessionResponse)
-        await within(SESSION_LIMIT, asking, method, process.wire)
+        await within(_SESSION_TIMEOUT_S, asking, method, process.wire)
     else:
         method = AGENT_METHODS["session_load"]
         load = LoadSessionRequest(cwd=cwd, session_id=session, mcp_servers=[])
         loading = process.ask(method, load, LoadSessionResponse)
-        await within(SESSION_LIMIT, loading, method, process.wire)
+        await within(_SESSION_TIMEOUT_S, loading, method, process.wire)
 
 
 def login_first(trouble: AgentTrouble, hello: Hello) -> AgentTrouble:

@@ -15,18 +15,20 @@ from raftsup.runners.openai.http import Answer, Lost, NotSent, exchange
 from raftsup.runners.openai.wire import PATHS, credentials, shown, url_of
 
 #: Seconds for the whole check.
-PATIENCE = 15.0
+TIMEOUT_S = 15.0
 #: How many of the endpoint's models are named where none is near.
 NAMED = 5
 
 
-async def try_out(agent: OpenAIAgent, env: Mapping[str, str]) -> list[Finding]:
+async def try_out(
+    agent: OpenAIAgent, env: Mapping[str, str], timeout: float = TIMEOUT_S
+) -> list[Finding]:
     """Ask for the list of models and, of an OpenClaw Gateway, for the agent's path."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(timeout):
             return await _try_out(agent, env)
     except TimeoutError:
-        return [Finding(False, f"{shown(agent.base_url)} gave no answer in {PATIENCE:g} s")]
+        return [Finding(False, f"{shown(agent.base_url)} gave no answer in {timeout:g} s")]
     except (NotSent, Lost) as error:
         return [Finding(False, str(error))]
 

@@ -55,6 +55,7 @@ async def exchange(
     env: Mapping[str, str],
     content: object = None,
     sent: Sent | None = None,
+    longest: int = LONGEST,
 ) -> Answer:
     """Ask once and read the whole answer; there is no limit of time but the one to connect.
 
@@ -94,7 +95,7 @@ async def exchange(
         ):
             return Answer(
                 response.status,
-                await _bounded(response),
+                await _bounded(response, longest),
                 response.headers.get("Location", ""),
                 response.headers.get("Retry-After", ""),
             )
@@ -106,12 +107,12 @@ async def exchange(
         raise NotSent(f"cannot reach {shown(url)}: {_why(error)}") from None
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, longest: int) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > LONGEST:
-            raise Lost(f"{shown(str(response.url))} answered more than {LONGEST >> 20} MiB")
+        if len(body) > longest:
+            raise Lost(f"{shown(str(response.url))} answered more than {longest >> 20} MiB")
     return bytes(body)
 
 

@@ -22,17 +22,24 @@ from raftsup.runners.openai.answer import (
     refusal,
     retry_after,
 )
-from raftsup.runners.openai.http import Answer, Lost, NotSent, Sent, exchange
+from raftsup.runners.openai.http import LONGEST, Answer, Lost, NotSent, Sent, exchange
 from raftsup.runners.openai.wire import PATHS, body, headers, session_of, url_of
 from raftsup.runners.transcript import Bounded, locked
 from raftsup.terminal import moment
 from raftsup.turn import Outcome, OutcomeKind
 from raftsup.wait import first_of
 
-#: Seconds from the start of an attempt in which its request may be sent again. What fails later
-#: may have done much of its work: that is the dispatcher's to try again, and to count.
-PATIENCE = 30.0
-PAUSE = Backoff(base=1.0, cap=8.0)
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds, and bytes."""
+
+    #: From the start of an attempt, in which its request may be sent again. What fails later may
+    #: have done much of its work: that is the dispatcher's to try again, and to count.
+    resend: float = 30.0
+    pause: Backoff = Backoff(base=1.0, cap=8.0)
+    #: The longest answer that is read.
+    answer: int = LONGEST
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,9 @@ class OpenAIRunner:
     attempt is POSTPONED: it costs the turn none of its attempts.
     """
 
-    def __init__(self, seat: RunnerContext[OpenAIAgent]) -> None:
+    def __init__(self, seat: RunnerContext[OpenAIAgent], limits: Limits | None = None) -> None:
         self._seat, self._agent = seat, seat.agent
+        self._limits = limits or Limits()
         #: Why the endpoint is left alone, as long as it is; "" if it is not.
         self._rest = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -101,7 +109,7 @@ class OpenAIRunner:
         )
 
     async def _attempt(self, work: AttemptSpec, lock: int, sent: Sent) -> Outcome:
-        give_up = time.monotonic() + PATIENCE
+        give_up = time.monotonic() + self._limits.resend
         ask = self._asking(work, lock, sent)
         work.report(Step("thinking"))
         for tries in itertools.count(1):
@@ -110,7 +118,8 @@ class OpenAIRunner:
                 return got
             sent.done = False
             # Never sooner than by our own measure: a server may ask for a rest of no seconds.
-            pause = max(PAUSE.delay(tries, random.random()), got.rest or 0.0)  # noqa: S311
+            own = self._limits.pause.delay(tries, random.random())  # noqa: S311
+            pause = max(own, got.rest or 0.0)
             if time.monotonic() + pause > give_up:
                 if got.rest:
                     self._leave_alone(got.rest, got.outcome.reason)
@@ -133,7 +142,9 @@ class OpenAIRunner:
 
         async def ask() -> Outcome | _Missed:
             try:
-                answer = await exchange("POST", url, head, work.env, asked, sent)
+                answer = await exchange(
+                    "POST", url, head, work.env, asked, sent, self._limits.answer
+                )
             except NotSent as error:
                 return _Missed(Outcome(OutcomeKind.POSTPONED, str(error)))
             except Lost as error:

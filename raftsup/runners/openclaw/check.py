@@ -14,20 +14,20 @@ from raftsup.runners.openclaw.frames import BadFrame, Hello, one_line
 from raftsup.runners.openclaw.websocket import Link, LinkLost, Refused, dial
 
 #: Seconds for the whole check; a Gateway that is starting is waited for.
-PATIENCE = 15.0
+TIMEOUT_S = 15.0
 #: What a turn needs the Gateway to know.
 METHODS = ("agent", "agent.wait", "chat.abort", "sessions.describe", "tasks.list")
 
 
 async def try_out(agent: OpenClawAgent, device_key: Path) -> list[Finding]:
-    """Shake hands, and look for the agent. At most ``PATIENCE`` seconds."""
+    """Shake hands, and look for the agent. At most ``TIMEOUT_S`` seconds."""
     try:
         key = identity.load(device_key)
     except identity.BadKey as error:
         return [Finding(False, str(error))]
     told = f"the Gateway {agent.url}"
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_S):
             link = await _dial(agent, key)
             try:
                 assert link.hello is not None
@@ -35,7 +35,7 @@ async def try_out(agent: OpenClawAgent, device_key: Path) -> list[Finding]:
             finally:
                 await link.close()
     except TimeoutError:
-        return [Finding(False, f"{told}: no answer in {PATIENCE:g} s; is it still starting?")]
+        return [Finding(False, f"{told}: no answer in {TIMEOUT_S:g} s; is it still starting?")]
     except Refused as refused:
         return [Finding(False, f"{told}: {connect_errors.of_refusal(refused).text}")]
     except LinkLost as lost:

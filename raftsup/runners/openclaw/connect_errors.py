@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from raftsup.runners.openclaw.frames import SCOPES, Hello, one_line
 from raftsup.runners.openclaw.websocket import Refused
 
-#: Seconds between tries where only a person can help: soon enough after they did.
-SLOW = 15.0
 _REQUEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
@@ -19,6 +17,8 @@ class Trouble:
     text: str
     #: Seconds until the next try; None: by back-off.
     again: float | None = None
+    #: Only a person can help: it is tried slowly.
+    lasting: bool = False
 
 
 #: By ``error.details.code``, then by ``error.code``. Source: docs/gateway/protocol/auth.md and
@@ -49,13 +49,13 @@ def of_refusal(refused: Refused) -> Trouble:
         return Trouble(
             f"it does not know this host yet; run `openclaw devices approve{which}` on the"
             " Gateway's host",
-            SLOW,
+            lasting=True,
         )
     if code in _ADVICE:
-        return Trouble(f"{_ADVICE[code]} ({code})", SLOW)
+        return Trouble(f"{_ADVICE[code]} ({code})", lasting=True)
     if refused.retryable or refused.code == "UNAVAILABLE":
         return Trouble("it is starting", refused.retry_after)
-    return Trouble(f"it refused the connection: {one_line(str(refused))}", SLOW)
+    return Trouble(f"it refused the connection: {one_line(str(refused))}", lasting=True)
 
 
 def of_hello(hello: Hello) -> Trouble | None:
@@ -65,13 +65,13 @@ def of_hello(hello: Hello) -> Trouble | None:
         return Trouble(
             f"it is version {one_line(hello.version)}, which does not tell one boot from the next;"
             " raftsup needs 2026.9 or newer",
-            SLOW,
+            lasting=True,
         )
     missing = [scope for scope in SCOPES if scope not in hello.scopes]
     if missing:
         return Trouble(
             f"it took the connection without {' and '.join(missing)}; reach it directly on"
             " loopback, or approve this host with `openclaw devices approve`",
-            SLOW,
+            lasting=True,
         )
     return None

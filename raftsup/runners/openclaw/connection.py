@@ -9,33 +9,31 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from raftsup.backoff import Backoff
 from raftsup.config.model import OpenClawAgent
 from raftsup.log import say
 from raftsup.runners.openclaw import connect_errors
 from raftsup.runners.openclaw.connect_errors import Trouble
 from raftsup.runners.openclaw.frames import BadFrame, Event, Hello
 from raftsup.runners.openclaw.identity import BadKey
+from raftsup.runners.openclaw.timings import Timings
 from raftsup.runners.openclaw.websocket import PROMPT, Identify, Link, LinkLost, Refused, dial
 
 LOG = logging.getLogger("raftsup.dispatcher")
-#: Seconds between tries of a Gateway that is away.
-BACKOFF = Backoff(0.5, 5.0)
-#: A Gateway whose process is younger than this at the handshake (seconds) has just started …
-YOUNG = 30.0
-#: … and its first run waits so long: its own recovery begins some 2 s after it answers, and a run
-#: that comes before it breaks it (seen with 2026.9.4).
-SETTLE = 3.0
 
 
 class Gateway:
     """Connects, and connects again. Everything about it is told through ``changed``."""
 
     def __init__(
-        self, agent: OpenClawAgent, identify: Identify, changed: Callable[[], None]
+        self,
+        agent: OpenClawAgent,
+        identify: Identify,
+        changed: Callable[[], None],
+        timings: Timings,
     ) -> None:
         self.url = agent.url
         self._agent, self._identify, self._changed = agent, identify, changed
+        self._timings = timings
         self._link: Link | None = None
         self._reason = "connecting"
         self._settled_at = 0.0
@@ -99,33 +97,35 @@ class Gateway:
         await asyncio.wait({self._keeping})
 
     async def _keep(self) -> None:
-        failures = 0
+        failures, backoff = 0, self._timings.backoff
         while True:
             found = await self._try()
             if isinstance(found, Link):
                 since = time.monotonic()
                 await self._hold(found)
                 # One that breaks at once, again and again, is no reason to hammer a Gateway.
-                failures = 0 if time.monotonic() - since > BACKOFF.cap else failures + 1
-                await asyncio.sleep(BACKOFF.delay(failures, random.random()))  # noqa: S311
+                failures = 0 if time.monotonic() - since > backoff.cap else failures + 1
+                await asyncio.sleep(backoff.delay(failures, random.random()))  # noqa: S311
                 continue
             failures += 1
             if found.text != self._reason:
                 LOG.warning(say("gateway.away", url=self.url, reason=found.text))
             self._reason = found.text
             self._changed()
-            wait = BACKOFF.delay(failures, random.random())  # noqa: S311
+            wait = backoff.delay(failures, random.random())  # noqa: S311
+            if found.lasting:
+                wait = self._timings.slow
             await asyncio.sleep(wait if found.again is None else max(found.again, 0.1))
 
     async def _try(self) -> Link | Trouble:
         try:
-            link = await dial(self._agent, self._identify, self._hear)
+            link = await dial(self._agent, self._identify, self._hear, self._timings.connect)
         except Refused as refused:
             return connect_errors.of_refusal(refused)
         except LinkLost as lost:
             return Trouble(f"it cannot be reached: {lost}")
         except (BadFrame, BadKey) as error:
-            return Trouble(f"{error}", connect_errors.SLOW)
+            return Trouble(f"{error}", lasting=True)
         except Exception as error:
             # Whatever a library raises: the next try is due all the same.
             return Trouble(f"the connection failed: {type(error).__name__}: {error}")
@@ -142,9 +142,10 @@ class Gateway:
         if hello.boot != self._boot:
             self._boot, self._began = hello.boot, time.monotonic() - hello.uptime / 1000
         self._settled_at = 0.0
-        if hello.uptime < YOUNG * 1000:
-            self._settled_at = time.monotonic() + SETTLE
-            asyncio.get_running_loop().call_later(SETTLE + 0.01, self._changed)
+        if hello.uptime < self._timings.young * 1000:
+            settle = self._timings.settle
+            self._settled_at = time.monotonic() + settle
+            asyncio.get_running_loop().call_later(settle + 0.01, self._changed)
         self._link = link
         self._up.set()
         self._changed()

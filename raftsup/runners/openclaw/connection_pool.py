@@ -10,10 +10,14 @@ from raftsup.config.model import OpenClawAgent
 from raftsup.runners.openclaw import identity
 from raftsup.runners.openclaw.connection import Gateway
 from raftsup.runners.openclaw.frames import Challenge, Device
+from raftsup.runners.openclaw.timings import Timings
 
 
 class Gateways:
-    def __init__(self, device_key: Path, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, device_key: Path, changed: Callable[[], None], timings: Timings | None = None
+    ) -> None:
+        self.timings = timings or Timings()
         self._device_key, self._changed = device_key, changed
         self._open: dict[OpenClawAgent, tuple[Gateway, int]] = {}
 
@@ -27,7 +31,7 @@ class Gateways:
                 key = identity.load(self._device_key)
                 return identity.device(key, challenge, agent.token or "")
 
-            self._open[way] = Gateway(agent, identify, self._changed), 0
+            self._open[way] = Gateway(agent, identify, self._changed, self.timings), 0
         gateway, users = self._open[way]
         self._open[way] = gateway, users + 1
         return gateway

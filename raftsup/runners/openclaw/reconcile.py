@@ -20,7 +20,7 @@ import orjson
 KIND = "openclaw"
 #: Seconds that a restarted Gateway is given to resume a session that it marked for it. It resumes
 #: one at a time, each when the one before has ended.
-PATIENCE = 180.0
+WATCH_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _after_restart(handle: Handle, traces: Traces) -> Found:
         resumed = _resumed(handle, traces)
         if resumed is not None and resumed.get("status") in ("queued", "running"):
             return Found(Fate.GOES_ON, str(resumed["runId"]))
-    return Found(Fate.PENDING if traces.watched < PATIENCE else Fate.GONE)
+    return Found(Fate.PENDING if traces.watched < WATCH_S else Fate.GONE)
 
 
 def _row_end(handle: Handle, traces: Traces) -> str:
@@ -155,4 +155,4 @@ def is_recovering(traces: Traces) -> bool:
     session.
     """
     row = traces.row or {}
-    return row.get("status") == "running" and traces.watched < PATIENCE
+    return row.get("status") == "running" and traces.watched < WATCH_S

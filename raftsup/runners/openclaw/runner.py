@@ -25,12 +25,6 @@ from raftsup.runners.transcript import Bounded, locked
 from raftsup.turn import Outcome, OutcomeKind
 from raftsup.wait import first_of
 
-#: Seconds of one ``agent.wait``; then we look around anew.
-WAIT = 20.0
-#: Seconds between looks at a session that is about to be resumed.
-LOOK = 0.5
-#: Seconds that an abort is given, with the connection that it may need first.
-ABORT_GRACE = 10.0
 #: Tasks of the session that are asked for: ours is among the newest.
 _TASKS = 20
 
@@ -50,7 +44,7 @@ class _Ride:
 class OpenClawRunner:
     def __init__(self, seat: RunnerContext[OpenClawAgent], gateways: Gateways) -> None:
         self._seat, self._gateways = seat, gateways
-        self._gateway = gateways.take(seat.agent)
+        self._gateway, self._timings = gateways.take(seat.agent), gateways.timings
         #: The boot and the session that a run was begun in last.
         self._clear = "", ""
 
@@ -87,7 +81,7 @@ class OpenClawRunner:
             await first_of(following, stop)
             # Told to end before the first look: what is over already needs no abort.
             if stop.done() and work.handle and not following.done():
-                await asyncio.wait({following}, timeout=2 * LOOK)
+                await asyncio.wait({following}, timeout=2 * self._timings.look)
             if following.done():
                 return following.result()
         finally:
@@ -99,7 +93,7 @@ class OpenClawRunner:
         if kind is OutcomeKind.INTERRUPTED:
             return Outcome(OutcomeKind.LEFT_RUNNING, "the run goes on at the Gateway")
         try:
-            return await asyncio.wait_for(self._abort(kind, ride), ABORT_GRACE)
+            return await asyncio.wait_for(self._abort(kind, ride), self._timings.abort)
         except (TimeoutError, LinkLost, Refused) as error:
             why = str(error) or "it does not answer"
             return Outcome(kind, f"the Gateway would not abort the run, it may go on: {why}")
@@ -111,7 +105,7 @@ class OpenClawRunner:
         asked = {"sessionKey": ride.handle.session, "runId": run}
         answer = await self._gateway.request("chat.abort", asked)
         wait = await self._gateway.request(
-            "agent.wait", {"runId": run, "timeoutMs": int(ABORT_GRACE * 500)}
+            "agent.wait", {"runId": run, "timeoutMs": int(self._timings.abort * 500)}
         )
         if reconcile.is_over(wait):
             if wait.get("status") == "ok":
@@ -132,11 +126,11 @@ class OpenClawRunner:
                     return outcome
             except LinkLost:
                 ride.in_sight = False
-                await asyncio.sleep(LOOK / 10)
+                await asyncio.sleep(self._timings.look / 10)
             except Refused as refused:
                 if not refused.retryable:
                     return mapping.of_refusal(refused)
-                await asyncio.sleep(refused.retry_after or LOOK)
+                await asyncio.sleep(refused.retry_after or self._timings.look)
 
     async def _begin(self, work: AttemptSpec, ride: _Ride, hello: Hello) -> None:
         """Write down the run that is to be asked for."""
@@ -154,13 +148,13 @@ class OpenClawRunner:
         """Wait until the Gateway is not about to resume the session by itself. Asked once for
         each of its boots: what is cut off later is ours, and followed.
         """
-        while self._clear != (hello.boot, key) and self._gateway.watched() < reconcile.PATIENCE:
+        while self._clear != (hello.boot, key) and self._gateway.watched() < reconcile.WATCH_S:
             told = await self._gateway.request("sessions.describe", {"key": key}, boot=hello.boot)
             watched = self._gateway.watched()
             traces = Traces(hello.boot, row=told.get("session"), watched=watched)
             if not reconcile.is_recovering(traces):
                 break
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(self._timings.look)
         self._clear = hello.boot, key
 
     async def _ask(self, work: AttemptSpec, ride: _Ride, handle: Handle) -> None:
@@ -191,18 +185,18 @@ class OpenClawRunner:
             case Fate.UNKNOWN:
                 await self._ask(work, ride, ride.handle)
             case Fate.PENDING:
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(self._timings.look)
             case Fate.GONE:
                 why = "the Gateway restarted under the run and does not resume it"
                 return Outcome(OutcomeKind.INTERRUPTED, why)
         return None
 
     async def _wait(self, ride: _Ride) -> Outcome | None:
-        asked = {"runId": ride.run, "timeoutMs": int(WAIT * 1000)}
-        wait = await self._gateway.request("agent.wait", asked, timeout=2 * WAIT)
+        asked = {"runId": ride.run, "timeoutMs": int(self._timings.wait * 1000)}
+        wait = await self._gateway.request("agent.wait", asked, timeout=2 * self._timings.wait)
         if not reconcile.is_over(wait):
             ride.in_sight = False
-            await asyncio.sleep(LOOK)  # it may have come back at once: "pending"
+            await asyncio.sleep(self._timings.look)  # it may have come back at once: "pending"
             return None
         ride.text = mapping.text_of(wait)
         return mapping.of_wait(wait)

@@ -16,10 +16,9 @@ from raftsup.config.model import OpenClawAgent
 from raftsup.errors import RaftsupError
 from raftsup.runners.openclaw import frames
 from raftsup.runners.openclaw.frames import Answer, BadFrame, Challenge, Device, Event, Hello
+from raftsup.runners.openclaw.timings import Timings
 from raftsup.wait import first_of
 
-#: Seconds for the connection, and again for the handshake.
-CONNECT = 10.0
 #: Seconds without an answer to a ping before the connection counts as lost.
 HEARTBEAT = 20.0
 #: Seconds for an answer that the Gateway gives at once.
@@ -63,9 +62,9 @@ class Link:
         self._open: dict[str, asyncio.Future[Answer]] = {}
         self._reading: asyncio.Task[None] | None = None
 
-    async def greet(self, agent: OpenClawAgent, identify: Identify) -> Hello:
+    async def greet(self, agent: OpenClawAgent, identify: Identify, timeout: float) -> Hello:
         """The handshake. Raises ``Refused``, ``LinkLost`` or ``BadFrame``."""
-        first = frames.read(await self._first())
+        first = frames.read(await self._first(timeout))
         if not isinstance(first, Event):
             raise BadFrame("it did not begin with connect.challenge")
         challenge = frames.challenge_of(first)
@@ -73,7 +72,7 @@ class Link:
         params = frames.connect(
             challenge, token=agent.token, password=agent.password, device=identify(challenge)
         )
-        self.hello = frames.hello_of(await self.request("connect", params, CONNECT))
+        self.hello = frames.hello_of(await self.request("connect", params, timeout))
         return self.hello
 
     async def request(
@@ -111,8 +110,8 @@ class Link:
             await asyncio.wait_for(self._socket.close(), 2)
         await self._session.close()
 
-    async def _first(self) -> str:
-        message = await self._socket.receive(CONNECT)
+    async def _first(self, timeout: float) -> str:
+        message = await self._socket.receive(timeout)
         if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
             raise LinkLost("it closed the connection before the handshake")  # as it goes down
         if message.type is not aiohttp.WSMsgType.TEXT:
@@ -146,25 +145,31 @@ class Link:
             self.lost.set_result(why)
 
 
-async def dial(agent: OpenClawAgent, identify: Identify, on_event: Callable[[Event], None]) -> Link:
-    """A link whose handshake is done. Raises ``Refused``, ``LinkLost`` or ``BadFrame``; nothing
+async def dial(
+    agent: OpenClawAgent,
+    identify: Identify,
+    on_event: Callable[[Event], None],
+    timeout: float = Timings.connect,
+) -> Link:
+    """A link whose handshake is done. ``timeout``: seconds for the connection, and again for the
+    handshake. Raises ``Refused``, ``LinkLost`` or ``BadFrame``; nothing
     is left open then.
     """
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
     try:
-        async with asyncio.timeout(CONNECT):  # also for a peer that takes the call and is silent
+        async with asyncio.timeout(timeout):  # also for a peer that takes the call and is silent
             socket = await session.ws_connect(
                 agent.url, heartbeat=HEARTBEAT, max_msg_size=0, ssl=_trust(agent), compress=0
             )
         link = Link(session, socket, on_event)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         await session.close()
-        raise LinkLost(_words(error)) from error
+        raise LinkLost(_words(error, timeout)) from error
     except BaseException:
         await session.close()
         raise
     try:
-        await link.greet(agent, identify)
+        await link.greet(agent, identify, timeout)
     except (TimeoutError, aiohttp.ClientError) as error:
         await link.close()
         raise LinkLost("it did not finish the handshake in time") from error
@@ -180,7 +185,7 @@ def _trust(agent: OpenClawAgent) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
     return True
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception, timeout: float) -> str:
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         return (
             f"its certificate's SHA-256 is {error.got.hex()}, tlsFingerprint says"
@@ -200,7 +205,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
     if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT:g} s"
+        return f"no answer within {timeout:g} s"
     return str(error) or type(error).__name__
 
 

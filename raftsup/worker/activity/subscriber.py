@@ -31,10 +31,9 @@ from raftsup.worker.activity.state import Dot, Next
 LOG = logging.getLogger("raftsup.worker")
 #: Events that wait for the bridge. It fetches after each pass and at each heartbeat.
 CAPACITY = 256
-_AGAIN = Backoff(0.25, 5.0)
 #: Failures in a row after which Raft is told: a dispatcher's restart takes less.
-_PATIENCE = 5
-_CONNECT = 5.0
+_MANY = 5
+_CONNECT_TIMEOUT_S = 5.0
 
 Event = dict[str, Any]
 
@@ -79,6 +78,8 @@ class Feed:
     session: str
     put: Callable[[Event], None]
     stopping: threading.Event
+    #: Between tries of a dispatcher that is away, in seconds.
+    backoff: Backoff = Backoff(0.25, 5.0)
     _dot: Dot = field(default_factory=Dot)
     _told_at: int = 0
     _heard: bool = False
@@ -91,11 +92,11 @@ class Feed:
         while not self.stopping.is_set():
             why = self._listen()
             failures = 1 if self._heard else failures + 1
-            if failures == _PATIENCE:
+            if failures == _MANY:
                 LOG.warning(say("activity.deaf", reason=why))
                 with self._lock:
                     self._tell(state.lost(self._dot, time.time()))
-            self.stopping.wait(_AGAIN.delay(failures, random.random()))  # noqa: S311
+            self.stopping.wait(self.backoff.delay(failures, random.random()))  # noqa: S311
 
     def running(self) -> list[Run]:
         """The attempts that run now, as far as the dispatcher has been heard."""
@@ -120,7 +121,7 @@ class Feed:
         self._heard = False
         try:
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(_CONNECT)
+                connection.settimeout(_CONNECT_TIMEOUT_S)
                 connection.connect(str(self.path))
                 connection.sendall(b'{"verb":"subscribe"}\n{"verb":"status"}\n')
                 # From here on silence is no news: a dispatcher that hangs is ended by its watchdog.
