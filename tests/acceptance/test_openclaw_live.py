@@ -34,7 +34,7 @@ def test_a_gateway_is_tried_without_a_model_call_and_what_is_wrong_is_said(
 
         code, said = checked(host, openclaw.agent(agentId="nobody"))
         assert code == exit_codes.NOT_READY and said.startswith(lets_in)
-        assert "  BAD   it has no agent 'nobody': set agentId to one of main" in said
+        assert "  FAIL  it has no agent 'nobody': set agentId to one of main" in said
 
         code, said = checked(host, openclaw.agent(token="wrong-token"))
         assert code == exit_codes.NOT_READY and "it does not take this token" in said
