@@ -65,7 +65,8 @@ async def run_async(
     stop = stop or asyncio.get_running_loop().create_future()
     runner = CommandRunner(agent, {}, term_grace=term_grace)
     outcome = await asyncio.wait_for(runner.run(work, stop), 30)
-    assert is_free(work.transcript)  # nothing of it runs any more
+    # Nothing of it runs any more; a shim that was forked meanwhile closes what it inherited.
+    await until(lambda: is_free(work.transcript))
     return outcome, work.transcript.read_text(errors="replace")
 
 

@@ -39,7 +39,7 @@ def draining(host: Host) -> bool:
 
 
 def test_a_drain_waits_longer_than_a_stop_and_what_is_queued_stays_owed(host: Host) -> None:
-    begin(host, RAFT_SIM_AGENT_SECONDS="1.5")
+    begin(host, RAFT_SIM_AGENT_SECONDS="6")
     drain = host.start("drain", "--json")
     wait_for(lambda: draining(host), what="a drain")
     refused = host.run("turn", "run", "sales")
