@@ -46,6 +46,11 @@ def wrapped(text: str, width: int, first: str = "", rest: str | None = None) -> 
     )
 
 
+def share(some: int, whole: int, noun: str) -> str:
+    """``1 of 1 account``, ``0 of 3 accounts``."""
+    return f"{some} of {whole} {noun}{'' if whole == 1 else 's'}"
+
+
 def moment(at: float, *, date: bool = False, utc: bool = False) -> str:
     """A time of day (Unix seconds), with its zone; ``date``: and its day."""
     shape = "%Y-%m-%d %H:%M:%S %Z" if date else "%H:%M:%S %Z"

@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "ctl": "supervisorctl on this host",
     "worker": "one account's worker, for a stock supervisord",
     "dispatcher": "the dispatcher, for a stock supervisord",
-    "status": "how every account is; exit code 0 only if all are ready",
+    "status": "status of every account; exit code 0 only if all are ready",
     "turn": "look at turns; end, repeat or start one",
     "pause": "accept wakes and start no turn, of one account or all",
     "resume": "start turns again, after a pause or a rest that failures earned",

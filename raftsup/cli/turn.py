@@ -42,7 +42,7 @@ def add_arguments(command: Any) -> None:
     cancel = add_action(actions, "cancel", "end a queued or running turn", "raftsup turn cancel 17")
     cancel.add_argument("turn", type=int, metavar="TURN")
     for name, text in (
-        ("retry", "owe failed, timed out or cancelled turns again"),
+        ("retry", "requeue failed, timed out or cancelled turns"),
         ("dismiss", "let failed or timed out turns be: nobody waits for them"),
     ):
         again = add_action(
@@ -170,7 +170,7 @@ def _again(arguments: argparse.Namespace, state: StateDir) -> int:
             code = complain(str(error), error.exit_code)
             continue
         if arguments.action == "retry":
-            print(f"turn {turn} is owed again; `raftsup turn show {turn}`")
+            print(f"turn {turn} is queued again; `raftsup turn show {turn}`")
         else:
             print(f"turn {turn} is dismissed; `raftsup turn retry {turn}` takes that back")
     return code
@@ -188,7 +188,7 @@ def _run(arguments: argparse.Namespace, state: StateDir) -> int:
     account = account_id(arguments.account)
     turn = int(control_client.request(state.dispatcher_socket, "run", account=account)["turn"])
     if arguments.no_wait:
-        print(f"turn {turn} of {account} is owed; `raftsup turn show {turn}`")
+        print(f"turn {turn} of {account} is queued; `raftsup turn show {turn}`")
         return exit_codes.OK
     try:
         with closing(open_ledger(state.ledger, readonly=True)) as ledger:

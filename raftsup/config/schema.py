@@ -50,7 +50,7 @@ SECTIONS: Final = {
             "timeout": duration(_MOMENT).says(
                 "a longer attempt is ended, with all of its processes"
             ),
-            "attempts": whole(1, 1000).says("failed attempts after which a turn counts as failed"),
+            "attempts": whole(1, 1000).says("a turn is marked failed after this many failures"),
             "coalesce": choice("none", "queued").says(
                 "with queued, wakes that come while a turn is queued share it"
             ),

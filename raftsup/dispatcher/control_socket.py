@@ -7,14 +7,14 @@ Only the state folder's owner (or root) is heard; the kernel tells who calls. Re
 =============  ======================  =======================================================
 verb           fields                  what it does
 =============  ======================  =======================================================
-``doorbell``                           look for newly owed turns; **no answer**
+``doorbell``                           look for newly queued turns; **no answer**
 ``status``                             lanes, running turns, what is held
 ``pause``      ``lane`` (default all)  start nothing more in the lane; kept across restarts
 ``resume``     ``lane`` (default all)  take that back
 ``cancel``     ``turn``                end a queued or running turn
-``retry``      ``turn``                owe a failed, timed out or cancelled turn again
+``retry``      ``turn``                queue a failed, timed out or cancelled turn again
 ``dismiss``    ``turn``                let a failed or timed out turn be
-``run``        ``account``             owe the account a turn without a wake
+``run``        ``account``             queue a turn without a wake
 ``reload``                             read the config file again; not below a parent of ours
 ``subscribe``                          from now on a line for each event, until hung up
 =============  ======================  =======================================================
@@ -198,7 +198,7 @@ def _retry(dispatcher: Dispatcher, turn: int) -> Answer:
     except IllegalMove as error:
         raise BadRequest(
             f"turn {turn} is {error.turn.state}: only one that failed, timed out or was cancelled"
-            f" can be owed again; `raftsup turn run {error.turn.account}` starts a new one"
+            f" can be queued again; `raftsup turn run {error.turn.account}` starts a new one"
         ) from error
 
 

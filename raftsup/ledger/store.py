@@ -100,7 +100,7 @@ class Store:
         except WrongFormat as error:
             raise LedgerError(
                 f"{self.path}: the ledger has {error}; use the raftsup that wrote it, or move the"
-                " folder away to begin a new ledger (turns that are owed stay in the old one)"
+                " folder away to begin a new ledger (queued turns stay in the old one)"
             ) from error
         except lmdb.Error as error:
             if self.readonly:

@@ -99,7 +99,7 @@ def take_over(tx: Transaction, key: AccountKey, message: bytes, turn: int, now: 
         if (failed := turn_of(tx, old)).state in UNANSWERED:
             dedupe.detach(tx, pack_number(old), message)
             if not dedupe.messages_of(tx, pack_number(old)):
-                reason = f"its wake came again and is owed to turn {turn}; {failed.reason}"
+                reason = f"its wake came again and is queued as turn {turn}; {failed.reason}"
                 move(tx, key, old, Event.DISMISS, now, reason)
 
 

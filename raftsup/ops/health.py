@@ -14,7 +14,7 @@ from raftsup.ops.status.document import AccountStatus, Status
 from raftsup.paths import StateDir, StateDirError
 from raftsup.proc import lockfile
 from raftsup.supervisor import active_accounts
-from raftsup.terminal import plain
+from raftsup.terminal import plain, share
 
 #: Worst first.
 _WORST = (
@@ -53,22 +53,23 @@ class Health:
 
     @property
     def line(self) -> str:
+        ready = share(self.ready, self.accounts, "account")
         if self.word is Word.UNKNOWN:
             return f"unknown: {self.trouble}"
         if self.word is Word.NOT_RUNNING:
             return "not running: no host; `raftsup up` starts one"
         if self.trouble:
-            return f"not ready: {self.trouble}; {self.ready} of {self.accounts} accounts are ready"
+            return f"not ready: {self.trouble}; {ready} ready"
         if self.worst is None:
             if not self.accounts:
                 return "not ready: no account is enabled"
             again = "".join(f"; {name} connects after a restart" for name in self.connecting)
             if self.refused:
                 again += "; the config file cannot be used (`raftsup status` says why)"
-            return f"ok: {self.ready} of {self.accounts} accounts are ready{again}"
+            return f"ok: {ready} ready{again}"
         worst = self.worst
         return (
-            f"not ready: {self.ready} of {self.accounts} accounts are ready; {worst['account']} is"
+            f"not ready: {ready} ready; {worst['account']} is"
             f" {worst['state']}: {plain(worst['reason'])}"
         )
 

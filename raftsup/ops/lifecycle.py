@@ -27,6 +27,7 @@ from raftsup.ops.status.account_state import AccountState
 from raftsup.ops.status.document import AccountStatus, Status
 from raftsup.paths import StateDir
 from raftsup.proc import liveness, lockfile
+from raftsup.terminal import share
 from raftsup.wait import until
 
 Say = Callable[[str], None]
@@ -78,7 +79,7 @@ def _until_gone(state: StateDir, pid: int, timeout: float, say: Say) -> None:
     if not until(lambda: lockfile.holder(state.lock) != pid, timeout, _POLL_S, waiting):
         raise StillRuns(
             f"pid {pid} still drains after {timeout:g} s; a second `raftsup stop` interrupts its"
-            " turns (they are owed again at the next start)"
+            " turns (they are queued again at the next start)"
         )
 
 
@@ -173,14 +174,14 @@ def settled(state: StateDir, say: Say, appear: float = _APPEAR_S) -> Settled | N
             say(_progress(wanted, ready, coming, now - begun))
         time.sleep(2 * _POLL_S)
     others = (f"  {a['account']}: {a['reason']}" for a in wanted if a not in ready)
-    lines = (f"{len(ready)} of {len(wanted)} accounts are ready", *others)
+    lines = (f"{share(len(ready), len(wanted), 'account')} ready", *others)
     return Settled(lines, len(ready) == len(wanted))
 
 
 def _progress(
     wanted: list[AccountStatus], ready: list[AccountStatus], coming: list[str], waited: float
 ) -> str:
-    words = f"{len(ready)} of {len(wanted)} accounts are ready after {waited:.0f} s"
+    words = f"{share(len(ready), len(wanted), 'account')} ready after {waited:.0f} s"
     if coming:
         words += f", not yet {', '.join(coming)}"
     if any(a["state"] == AccountState.CONNECTING for a in wanted):

@@ -149,7 +149,7 @@ def standing_lines(found: ConfigState | None, most: int = 3) -> list[str]:
         return ["changed, not loaded yet"]
     if found["state"] == "refused":
         problems = [problem(told) for told in found["problems"]]
-        lines = ["refused: the running config stays until the file is fixed", *problems[:most]]
+        lines = ["refused: the running config is kept until the file is fixed", *problems[:most]]
     else:
         changed = [f"{change['path']} ({change['takes']})" for change in found["changes"]]
         if not found["next"]:

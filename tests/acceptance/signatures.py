@@ -112,7 +112,7 @@ SIGNATURES = [
               "_by_nobody"),
     Signature("runbook", "a service that ends with its user's login", "loginctl enable-linger",
               "acceptance.test_signatures:test_a_service_that_would_end_with_its_users_login_is_told"),
-    Signature("runbook", "it is not healthy", "not running: no host…accounts are ready; sales is",
+    Signature("runbook", "it is not healthy", "not running: no host…accounts ready; sales is",
               "integration.test_care:test_health_is_one_line_and_a_code_before_while_and_after_a"
               "_host_runs"),
     Signature("runbook", "a channel that is not ready, by a live probe",

@@ -23,7 +23,7 @@ def test_health_is_one_line_and_a_code_before_while_and_after_a_host_runs() -> N
         wait_for(lambda: "MISMATCH" in host.account("sales")["reason"])
         bad = host.run("health")
         assert bad.returncode == exit_codes.NOT_READY and bad.stdout.count("\n") == 1
-        assert "1 of 2 accounts are ready; sales is degraded: " in bad.stdout
+        assert "1 of 2 accounts ready; sales is degraded: " in bad.stdout
         told = json.loads(host.run("health", "--json").stdout)
         assert (told["word"], told["worst"]["account"]) == ("not_ready", "sales")
         host.configure({"support": {}, "sales": {}})
@@ -34,7 +34,7 @@ def test_health_is_one_line_and_a_code_before_while_and_after_a_host_runs() -> N
         good = host.run("health")
         assert (good.returncode, good.stdout) == (
             exit_codes.OK,
-            "ok: 2 of 2 accounts are ready; the config file cannot be used (`raftsup status` says"
+            "ok: 2 of 2 accounts ready; the config file cannot be used (`raftsup status` says"
             " why)\n",
         )
         assert host.run("stop").returncode == exit_codes.OK

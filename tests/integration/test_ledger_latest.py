@@ -86,7 +86,7 @@ def test_a_failed_turn_waits_until_it_is_retried_dismissed_or_its_wake_comes_aga
     assert waiting() == [first]
     second = wakes("m")
     assert (waiting(), ledger.get(first).state) == ([], "cancelled")
-    assert f"owed to turn {second}; exited with 1" in ledger.get(first).reason
+    assert f"queued as turn {second}; exited with 1" in ledger.get(first).reason
     both = wakes("n", "o", coalesce=True)
     assert both == second, "joined"
     fails(second)

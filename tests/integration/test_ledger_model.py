@@ -121,7 +121,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
                 continue
             about.discard(message)
             if not about:
-                reason = f"its wake came again and is owed to turn {by}; {turn.reason}"
+                reason = f"its wake came again and is queued as turn {by}; {turn.reason}"
                 self.turns[turn.id] = advance(turn, Event.DISMISS, self.now, reason)
 
     @rule(account=accounts, step=steps)

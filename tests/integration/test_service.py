@@ -104,7 +104,7 @@ def test_an_installed_service_is_started_restarted_and_stopped_by_its_manager_al
 
     started = service.run("start")
     assert started.returncode == exit_codes.OK, started.stderr
-    assert "1 of 1 accounts are ready" in started.stdout
+    assert "1 of 1 account ready" in started.stdout
     assert service.calls() == ["--user start raftsup.service"]
     first = service.host.parent()
     assert f"pid {first}" in service.run("start").stdout, "a second start says that it runs"
@@ -237,7 +237,7 @@ def test_without_a_service_start_and_restart_do_it_themselves(service: Service) 
     assert started.returncode == exit_codes.OK, started.stderr
     first = service.host.parent()
     assert f"pid {first}" in started.stdout
-    assert "1 of 1 accounts are ready" in started.stdout
+    assert "1 of 1 account ready" in started.stdout
     restarted = service.run("restart")
     assert restarted.returncode == exit_codes.OK, restarted.stderr
     assert f"stopped (pid {first})" in restarted.stdout
@@ -247,7 +247,7 @@ def test_without_a_service_start_and_restart_do_it_themselves(service: Service) 
     service.host.configure({"support": {"agentId": "agent-else"}})
     restarted = service.run("restart")
     assert restarted.returncode == exit_codes.NOT_READY
-    assert "0 of 1 accounts are ready\n  support: " in restarted.stdout
+    assert "0 of 1 account ready\n  support: " in restarted.stdout
 
 
 def test_a_restart_by_hand_keeps_the_flags_and_the_folder_of_the_start(service: Service) -> None:

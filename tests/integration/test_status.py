@@ -71,7 +71,7 @@ def test_turns_that_are_held_for_a_disabled_account_are_counted() -> None:
         wait_for(lambda: host.account("support")["turns"]["queued"] == 1)
         host.configure({"support": {"enabled": False}, "sales": {}})
         assert host.run("reload").returncode == exit_codes.OK
-        wait_for(lambda: "1 turns are owed and held" in host.account("support")["reason"])
+        wait_for(lambda: "1 turns are queued and held" in host.account("support")["reason"])
 
 
 def test_turns_of_an_account_that_the_config_has_no_more_are_told_of() -> None:
@@ -88,7 +88,7 @@ def test_turns_of_an_account_that_the_config_has_no_more_are_told_of() -> None:
             left = host.status()["removed"]
             assert left == [{"account": "support", "queued": 1, "running": 0}]
             assert "support is no longer in the config" in host.run("status").stdout
-            assert "owed to account support" in host.run("doctor").stdout
+            assert "queued for account support" in host.run("doctor").stdout
             host.run("stop")
         host.configure({"support": {}, "sales": {}})
         assert host.status()["removed"] == []
@@ -304,4 +304,6 @@ def test_a_failed_turn_whose_wake_comes_again_needs_no_word_from_anybody() -> No
         host.ready()
         listed = json.loads(host.run("turn", "list", "--json").stdout)
         gone = [turn for turn in listed if turn["state"] == "cancelled"]
-        assert gone and all("its wake came again and is owed to turn" in t["reason"] for t in gone)
+        assert gone and all(
+            "its wake came again and is queued as turn" in t["reason"] for t in gone
+        )

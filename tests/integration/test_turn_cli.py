@@ -54,7 +54,7 @@ def owed(host: Host, account: str) -> int:
     done = host.run("turn", "run", account, "--no-wait")
     assert done.returncode == exit_codes.OK, done.stderr
     turn = int(done.stdout.split()[1])
-    assert done.stdout == f"turn {turn} of {account} is owed; `raftsup turn show {turn}`\n"
+    assert done.stdout == f"turn {turn} of {account} is queued; `raftsup turn show {turn}`\n"
     return turn
 
 
@@ -208,7 +208,7 @@ def test_a_failed_turn_is_owed_again_with_attempts_of_its_own(host: Host) -> Non
     turn = host.run("turn", "run", "fails").stdout.split()[1]
     done = host.run("turn", "retry", turn)
     assert (done.returncode, done.stdout) == (
-        exit_codes.OK, f"turn {turn} is owed again; `raftsup turn show {turn}`\n",
+        exit_codes.OK, f"turn {turn} is queued again; `raftsup turn show {turn}`\n",
     )  # fmt: skip
     wait_for(lambda: record(host, int(turn))["state"] == "failed")
     after = record(host, int(turn))

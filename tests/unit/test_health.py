@@ -48,7 +48,7 @@ def test_a_host_is_ok_only_if_an_account_is_enabled_and_all_that_are_are_ready(
 
 def test_the_worst_account_is_named() -> None:
     states = [AccountState.READY, AccountState.STARTING, AccountState.DOWN, AccountState.DEGRADED]
-    assert judge(status(states)).line == "not ready: 1 of 4 accounts are ready; a2 is down: why"
+    assert judge(status(states)).line == "not ready: 1 of 4 accounts ready; a2 is down: why"
 
 
 def test_a_host_that_could_not_start_again_what_dies_is_not_well() -> None:
@@ -62,7 +62,7 @@ def test_a_host_that_could_not_start_again_what_dies_is_not_well() -> None:
 def test_one_that_connects_after_a_restart_is_not_called_ready() -> None:
     states = [AccountState.READY, AccountState.CONNECTING]
     assert judge(status(states, grace=NOON + 1)).line == (
-        "ok: 1 of 2 accounts are ready; a1 connects after a restart"
+        "ok: 1 of 2 accounts ready; a1 connects after a restart"
     )
 
 
@@ -72,7 +72,7 @@ def test_a_host_that_drains_or_ends_is_not_ok_though_each_account_is() -> None:
     assert judge(draining).word is Word.NOT_READY
     assert judge(draining).line == (
         "not ready: the host drains: running turns end, no wake is accepted and no turn started;"
-        " 1 of 1 accounts are ready"
+        " 1 of 1 account ready"
     )
     ending = status([AccountState.READY])
     ending["supervisor"] = {"pid": 1, "state": "stopping", "reason": "it stops"}
@@ -81,7 +81,7 @@ def test_a_host_that_drains_or_ends_is_not_ok_though_each_account_is() -> None:
 
 def test_a_reason_cannot_break_the_line_or_move_a_terminal() -> None:
     whole = status([AccountState.DEGRADED])
-    whole["accounts"][0]["reason"] = "bridge exited (\x1b[2J)\nok: 1 of 1 accounts are ready"
+    whole["accounts"][0]["reason"] = "bridge exited (\x1b[2J)\nok: 1 of 1 account ready"
     assert judge(whole).line.isprintable()
 
 

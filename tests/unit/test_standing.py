@@ -21,7 +21,7 @@ def test_a_config_that_is_applied_or_not_known_takes_no_line() -> None:
 def test_the_first_problems_of_a_refused_file_are_told_whole() -> None:
     problems = [{"where": f"f: a{i}", "what": "unknown key", "hint": "drop it"} for i in range(5)]
     lines = reload.standing_lines(config("refused", problems=problems))
-    assert lines[0].startswith("refused: the running config stays")
+    assert lines[0].startswith("refused: the running config is kept")
     assert lines[1:] == [f"f: a{i}: unknown key; drop it" for i in range(3)] + ["and 2 more"]
 
 

@@ -145,7 +145,7 @@ def turns(scene: Scene) -> Iterator[Finding]:
     known = {account.id for account in scene.config.accounts}
     for name, count in sorted(counts.items()):
         if name not in known and (owed := count.queued + count.running):
-            yield warning(f"{owed} turns are owed to account {name}, which the config has no more",
+            yield warning(f"{owed} turns are queued for account {name}, no longer in the config",
                           "their wakes are not answered", f"raftsup turn list {name}",
                           advice="`raftsup turn cancel` ends one; they are run if the account"
                           " comes back")  # fmt: skip

@@ -68,7 +68,7 @@ def judge(account: Account, found: Found) -> tuple[AccountState, str]:
     """The state, and for every other than ready the reason."""
     state, reason = _judge(account, found)
     if found.held:
-        reason += f"; {found.held} turns are owed and held until it runs"
+        reason += f"; {found.held} turns are queued and held until it runs"
     return state, reason
 
 

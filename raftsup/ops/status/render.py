@@ -88,7 +88,7 @@ def _removed(status: Status, width: int | None) -> Iterator[str]:
     for left in status.get("removed", ()):
         owed = [f"{left[what]} {what}" for what in ("queued", "running") if left[what]]
         told = (
-            f"{left['account']} is no longer in the config, and turns are owed to it:"
+            f"{left['account']} is no longer in the config, and turns are queued for it:"
             f" {', '.join(owed)}; `raftsup turn list {left['account']}` names them,"
             " `raftsup turn cancel` ends one; they are run if the account comes back"
         )
