@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from raftsup.config.model import Agent
-from raftsup.runners.leftovers import kill_marked, until_none
+from raftsup.runners.leftovers import kill_marked, kill_shims_holding, until_none
 from raftsup.runners.transcript import is_free
 from raftsup.turn import Turn
 
@@ -40,7 +40,7 @@ async def until_free(
     deadline = time.monotonic() + GRACE_S
     while not _is_free(transcript, report):
         if time.monotonic() > deadline:
-            killed = kill_marked(marks)
+            killed = [*kill_marked(marks), *kill_shims_holding(transcript)]
             report(
                 f"{transcript} is still locked by what a dead dispatcher left;"
                 f" killed {killed or 'nothing'}"

@@ -8,14 +8,16 @@ from the owner and joined to it by a socket pair::
 
 * The owner dies, however: the shim reads end-of-file and kills everything below it.
 * The program ends: what it left behind is killed, then the shim ends, or waits for the next.
-* The shim is killed: the kernel kills the program, and the owner kills its group.
+* The shim is killed: the kernel kills the program, and the owner kills its group. What had left
+  the group is the owner's to find (``lost``).
+* The shim is stopped by a signal: it hears no order, and the owner kills it (``destroy``).
 
-So end-of-file at the owner means that nothing of the program runs any more. The shim reports
-on the socket, one JSON object a line: ``{"started": pid}``, or ``{"failed": "why"}``, then
-``{"exited": wait status}``. The owner writes ``T`` (SIGTERM to the group) or ``K`` (kill all).
+The shim reports on the socket, one JSON object a line: ``{"started": pid}``, or ``{"failed":
+"why"}``, then ``{"exited": wait status}``, and ``{"gone": true}`` once nothing of the program runs
+any more. The owner writes ``T`` (SIGTERM to the group) or ``K`` (kill all).
 
-A program that is started again and again has one shim that stays: it says ``{"gone": true}`` where
-others end, and takes the next order. So its owner, which has threads by then, need not fork.
+A program that is started again and again has one shim that stays: it takes the next order where
+others end. So its owner, which has threads by then, need not fork.
 """
 
 from __future__ import annotations
@@ -45,8 +47,12 @@ class Child:
     failure: str | None = None
     #: Its wait status once it has ended, else None (also if it was lost with its shim).
     status: int | None = None
-    #: Nothing of it runs any more.
+    #: Nothing of it runs any more, but for what ``lost`` says.
     gone: bool = False
+    #: Its shim was killed before it had said so: what left the program's group may run still.
+    lost: bool = False
+    #: The shim takes another program after it.
+    stays: bool = False
     #: The shim that waits for the next program now; None: it ended.
     left: Shim | None = None
     _buffer: bytearray = field(default_factory=bytearray)
@@ -62,6 +68,13 @@ class Child:
         """Kill the program and all that it started."""
         self._say(shim.KILL)
 
+    def destroy(self) -> None:
+        """Kill the program's group and the shim, which does not obey. ``lost`` follows."""
+        for number, kill in ((self.pid, os.killpg), (self.shim, os.kill)):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if number is not None:
+                    kill(number, signal.SIGKILL)
+
     def _say(self, word: bytes) -> None:
         with contextlib.suppress(OSError):
             self.control.send(word)
@@ -76,6 +89,10 @@ class Child:
             except OSError:
                 data = b""
             if not data:
+                self.lost = True
+                if self.pid is not None:
+                    # The shim was killed before its program: finish its work.
+                    _kill_group(self.pid)
                 self._bury()
                 return
             self._buffer += data
@@ -85,8 +102,11 @@ class Child:
                 self.pid = report.get("started", self.pid)
                 self.failure = report.get("failed", self.failure)
                 self.status = report.get("exited", self.status)
-                if report.get("gone"):
+                if report.get("gone") and self.stays:
                     self.gone, self.left = True, Shim(self.shim, self.control)
+                elif report.get("gone"):
+                    self._bury()
+                    return
 
     def wait(self, timeout: float) -> bool:
         """Block until nothing of it runs, at most ``timeout`` seconds; whether that is so."""
@@ -97,10 +117,9 @@ class Child:
         return self.gone
 
     def _bury(self) -> None:
-        if self.status is None and self.failure is None and self.pid is not None:
-            # The shim was killed before its program: finish its work.
-            _kill_group(self.pid)
         self.control.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.shim, signal.SIGKILL)  # one that is stopped would be waited for
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.shim, 0)
         self.gone = True
@@ -201,7 +220,7 @@ def _tell(waiting: Shim, order: shim.Order, descriptors: list[int]) -> Child:
     sent = socket.send_fds(waiting.control, [data], descriptors)
     waiting.control.sendall(data[sent:])
     waiting.control.setblocking(False)
-    return Child(shim=waiting.pid, control=waiting.control)
+    return Child(shim=waiting.pid, control=waiting.control, stays=order.stays)
 
 
 def dismiss(waiting: Shim) -> None:

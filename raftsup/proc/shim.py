@@ -76,10 +76,11 @@ def wait(owner: socket.socket) -> NoReturn:
         order, descriptors, words = _receive(owner)
         setproctitle(order.title)
         _run(control, deaths, order, descriptors, words)
+        # Its last word: without it the owner has to see to it that nothing of the program runs.
+        _report(control, {"gone": True})
         if not order.stays:
             os._exit(0)
         setproctitle(_TITLE)
-        _report(control, {"gone": True})
 
 
 def _receive(owner: socket.socket) -> tuple[Order, list[int], bytes]:

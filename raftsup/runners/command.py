@@ -18,6 +18,10 @@ from raftsup.wait import first_of
 
 #: Seconds between the polite end of a turn and the hard one.
 TERM_GRACE_S = 5.0
+#: Seconds that a shim has to carry that out.
+KILL_GRACE_S = 2.0
+#: Seconds that the output of a turn of which nothing runs may still be read for.
+_LAST_WORDS_S = 2.0
 #: Stands for the notice in an argument; without it the notice goes to standard input.
 PLACEHOLDER = "{notice}"
 
@@ -86,12 +90,15 @@ class CommandRunner:
         reading = asyncio.ensure_future(_copy(output, transcript))
         try:
             stopped = await _until_gone(child, stop, self._term_grace)
-            if child.status is None and child.failure is None:
+            if child.lost:
                 # Without its shim, what left the program's group is nobody's child.
                 await leftovers.until_none(marks)
         finally:
-            # Nothing of the turn runs any more, so its output ends.
-            await reading
+            # Nothing of the turn runs any more, so its output ends; but for what a killed shim let
+            # go and that has cleaned its environment.
+            await asyncio.wait({reading}, timeout=_LAST_WORDS_S)
+            reading.cancel()
+            await asyncio.wait({reading})
             with contextlib.suppress(OSError):
                 transcript.close()
         return stopped or _outcome(child)
@@ -131,6 +138,9 @@ async def _until_gone(child: Child, stop: Stop, grace: float) -> Outcome | None:
     if not gone.done():
         child.kill()
         how = f"had to be killed {grace:g} s after it was asked to end"
+        await asyncio.wait({gone}, timeout=KILL_GRACE_S)
+    if not gone.done():
+        child.destroy()
         await gone
     return Outcome(stop.result(), f"the agent {how}")
 

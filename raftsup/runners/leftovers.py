@@ -48,6 +48,21 @@ def kill_marked(marks: Mapping[str, str]) -> list[int]:
     return killed
 
 
+def kill_shims_holding(path: Path) -> list[int]:
+    """Kill the shims of this user that keep ``path`` open: one that a signal stopped outlives its
+    owner, and what it keeps locked. Their pids.
+    """
+    killed = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            title = "" if process.pid == os.getpid() else "".join(process.cmdline()[:1])
+            holds = title.startswith("raftsup: ") and process.open_files()
+            if holds and str(path) in (file.path for file in holds):
+                process.kill()
+                killed.append(process.pid)
+    return killed
+
+
 async def until_none(marks: Mapping[str, str]) -> list[int]:
     """Return, with the pids of the killed, once no process carries ``marks`` any more."""
     killed: set[int] = set()
@@ -68,7 +83,7 @@ async def take_lane(path: Path, marks: Mapping[str, str], report: Callable[[str]
         deadline = time.monotonic() + TIMEOUT_S
         while not lockfile.try_lock(descriptor):
             if time.monotonic() > deadline:
-                killed = kill_marked(marks)
+                killed = [*kill_marked(marks), *kill_shims_holding(path)]
                 report(f"{path} is locked by an older agent; killed {killed or 'nothing'}")
                 deadline = time.monotonic() + TIMEOUT_S
             await asyncio.sleep(_POLL_S)

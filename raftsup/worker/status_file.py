@@ -31,6 +31,8 @@ class Report:
     #: Of the last worker of this account: its bridge's deaths in a row, and when it listened last.
     failures: int = 0
     listened_at: float = 0.0
+    #: Its bridge's pid.
+    bridge_pid: int | None = None
     #: Its bridge's, where the same host runs still.
     restarts: int = 0
     _life: Life = field(default_factory=Life)
@@ -46,6 +48,8 @@ class Report:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self.failures = int(last["bridge"]["failures"])
                 self.listened_at = float(last["bridge"]["listenedAt"])
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self.bridge_pid = int(last["bridge"]["pid"] or 0) or None
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 if last["host"] == os.getppid():
                     self.restarts = int(last["bridge"]["restarts"])

@@ -32,6 +32,7 @@ from raftsup.raft_errors import Who
 from raftsup.wake import Wake
 from raftsup.worker import heartbeat, http_server, probe_key
 from raftsup.worker.activity.subscriber import Feed, Queue
+from raftsup.worker.bridge import predecessor
 from raftsup.worker.bridge.process import Bridge, argv_of
 from raftsup.worker.bridge.state import Life, Timings
 from raftsup.worker.endpoint import Endpoint, Hooks, Slot, app_for
@@ -128,6 +129,8 @@ class Worker:
             settings.state.report(settings.account), settings.account, settings.profile
         )
         self._report.adopt()
+        if shim := predecessor.end(settings.account, self._report.bridge_pid):
+            LOG.warning(say("bridge.predecessor.killed", shim=shim, pid=self._report.bridge_pid))
         who = _who(settings, env)
         self._report.bridge_log = _log_of(who, env)
         self._bridge = Bridge(

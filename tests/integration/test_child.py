@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from raftsup.proc import shim
 from raftsup.proc.child import Child, IdleShim, dismiss, exit_text, prepare, spawn
 from tests.processes import alive, until
 
@@ -108,6 +109,39 @@ def test_a_killed_shim_takes_its_program_with_it() -> None:
     assert child.wait(10)
     assert child.status is None
     until(lambda: not alive(grandchild))
+
+
+def test_a_shim_that_is_killed_after_its_program_has_ended_is_told_as_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Forked from here, so it meets its end between its report and the rest of its work.
+    monkeypatch.setattr(shim, "_end_all", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    child, read = start("sh", "-c", "sleep 600 & echo $!")
+    with os.fdopen(read) as out:
+        left = int(out.readline())
+    assert child.wait(10)
+    assert (exit_text(child.status), child.lost) == ("exited with 0", True)
+    until(lambda: not alive(left))  # what stayed in its group
+
+
+def test_one_that_did_its_work_is_not_lost() -> None:
+    child, read = start("true")
+    os.close(read)
+    assert child.wait(10)
+    assert (child.status, child.lost) == (0, False)
+
+
+def test_a_shim_that_is_stopped_is_destroyed_with_its_program() -> None:
+    child, read = start("sh", "-c", "sleep 600 & echo $!; wait")
+    with os.fdopen(read) as out:
+        grandchild = int(out.readline())
+    until(lambda: child.read() or child.pid)
+    os.kill(child.shim, signal.SIGSTOP)
+    child.kill()
+    assert not child.wait(0.3)
+    child.destroy()
+    assert child.wait(10) and child.lost
+    until(lambda: not alive(grandchild) and not alive(child.shim))
 
 
 def test_the_lock_is_held_until_everything_is_gone(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from raftsup.config.model import Account, CommandAgent, Turns
 from raftsup.dispatcher import attempt
 from raftsup.paths import StateDir
+from raftsup.proc import shim
 from raftsup.runners.base import AttemptSpec, Stop
 from raftsup.runners.command import TERM_GRACE_S, CommandRunner
 from raftsup.runners.transcript import is_free, open_locked
@@ -341,3 +342,46 @@ def test_what_one_attempt_left_is_found_without_touching_another(state: StateDir
 def test_no_text_of_a_setting_is_shown_when_an_agent_is_printed() -> None:
     agent = dataclasses.replace(python(""), env={"KEY": SECRET})
     assert SECRET not in repr(agent)
+
+
+#: Leaves a daemon that holds its output, in a session of its own, with its environment or without.
+DAEMON = """
+import os, subprocess, sys
+env = dict(os.environ) if sys.argv[1] == "marked" else {}
+c = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=env,
+                     start_new_session=True)
+print(c.pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["marked", "clean"])
+def test_a_shim_killed_before_it_has_killed_what_is_left_holds_nobody_up(
+    state: StateDir, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shim, "_end_all", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    outcome, said = run(state, python(DAEMON, kind))
+    assert outcome == Outcome(OutcomeKind.SUCCEEDED)
+    left = int(said)
+    if kind == "marked":
+        assert not alive(left)
+    else:  # nobody can know it; it keeps neither the turn nor its lane
+        os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.TIMED_OUT, OutcomeKind.CANCELLED])
+def test_a_turn_whose_shim_is_stopped_ends_all_the_same(state: StateDir, kind: OutcomeKind) -> None:
+    async def story() -> tuple[Outcome, int]:
+        stop: Stop = asyncio.get_running_loop().create_future()
+        agent = python(STUBBORN, "1")
+        running = asyncio.ensure_future(run_async(state, agent, stop=stop, term_grace=0.1))
+        pids = await pids_in(state, 2)
+        above = psutil.Process(pids[0]).parent()
+        assert above is not None
+        above.suspend()
+        stop.set_result(kind)
+        outcome, _ = await running
+        await until(lambda: not any(alive(pid) for pid in [*pids, above.pid]))
+        return outcome, above.pid
+
+    outcome, _ = asyncio.run(story())
+    assert outcome.kind is kind

@@ -124,3 +124,18 @@ def test_a_second_stop_does_not_wait_for_running_turns(house: House) -> None:
     first.send_signal(signal.SIGTERM)
     assert first.wait(20) == 0
     assert house.ledger.get(1).state is State.QUEUED
+
+
+def test_a_shim_that_a_signal_stopped_holds_no_lane_up_after_its_dispatcher(house: House) -> None:
+    first = house.ready()
+    turns = [house.owe("a", f"event_{n}") for n in range(2)]
+    pids = hung(house)
+    above = psutil.Process(pids[0]).parent()
+    assert above is not None
+    above.suspend()
+    first.kill()
+    first.wait()
+    house.ready()
+    until(lambda: all(house.ledger.get(turn).state is State.DONE for turn in turns), 30.0)
+    assert [note["found"] for note in notes(house)[1:]] == [[], []]
+    assert not any(alive(pid) for pid in [*pids, above.pid])

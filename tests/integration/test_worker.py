@@ -317,3 +317,31 @@ def test_a_report_of_garbage_is_no_obstacle_to_the_next_worker(tmp_path: Path, t
     found = report.read(path)
     assert found is not None
     assert found["rejected"] == 0
+
+
+def test_a_bridge_whose_shim_is_stopped_does_not_outlive_its_worker_for_long() -> None:
+    with running(("support",)) as host:
+        host.up()
+        host.ready()
+        account = host.account("support")
+        bridge = account["bridge"]["pid"]
+        shim = psutil.Process(bridge).parent()
+        assert shim is not None
+        shim.suspend()
+        os.kill(account["endpoint"]["pid"], signal.SIGKILL)
+        wait_for(lambda: not alive(bridge) and not alive(shim.pid), what="their end")
+        assert host.ready()["support"]["bridge"]["pid"] != bridge
+        host.raft.workspace.post("support", "hello")
+        host.answered("hello")
+
+
+def test_a_bridge_whose_shim_is_stopped_ends_with_its_host() -> None:
+    with running(("support",)) as host:
+        host.up()
+        host.ready()
+        bridge = host.account("support")["bridge"]["pid"]
+        shim = psutil.Process(bridge).parent()
+        assert shim is not None
+        shim.suspend()
+        assert host.run("stop").returncode == exit_codes.OK
+        wait_for(lambda: not alive(bridge) and not alive(shim.pid), what="their end")

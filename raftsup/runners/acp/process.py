@@ -48,6 +48,8 @@ class Launch:
     #: Seconds that it has to end once its standard input is closed, and once it is told to.
     eof_grace: float = 2.0
     term_grace: float = 5.0
+    #: And that its shim has to kill it.
+    kill_grace: float = 2.0
 
 
 async def start(launch: Launch) -> AgentProcess:
@@ -176,7 +178,7 @@ class AgentProcess:
     async def _live(self) -> None:
         await first_of(self._gone, self.wire.ended, self._asked)
         await self._end_all()
-        if self._child.status is None and self._child.failure is None and self._launch.marks:
+        if self._child.lost and self._launch.marks:
             # Without its shim, what left the program's group is nobody's child.
             await leftovers.until_none(self._launch.marks)
         # What it said last is still in the pipes.
@@ -200,6 +202,9 @@ class AgentProcess:
             self._child.kill()
             grace = self._launch.term_grace
             self.manner = f"had to be killed {grace:g} s after it was told to end"
+            await asyncio.wait({self._gone}, timeout=self._launch.kill_grace)
+        if not self._gone.done():
+            self._child.destroy()
             await self._gone
 
     def _on_report(self) -> None:

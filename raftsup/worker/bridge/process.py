@@ -171,7 +171,7 @@ class Bridge:
         poll = select.poll()
         for descriptor in (child.fileno(), self._alarm[0]):
             poll.register(descriptor, select.POLLIN)
-        control, kill_at, killed = child.fileno(), float("inf"), ""
+        control, kill_at, killed, end = child.fileno(), float("inf"), "", child.kill
         self._heard_at = time.monotonic()
         while not child.gone:
             next_at = min(kill_at, self._judged_at())
@@ -190,7 +190,8 @@ class Bridge:
             if kill_at == float("inf") and not child.gone:
                 killed, kill_at = self._end(child)
             if time.monotonic() >= kill_at and not child.gone:
-                child.kill()
+                end()
+                end = child.destroy  # a shim that is stopped kills nobody
                 kill_at = time.monotonic() + self.timings.term_grace
         # What it said last is still in the pipes: mostly the reason of its end.
         for descriptor, hear in ((out, said.out), (err, said.err)):
