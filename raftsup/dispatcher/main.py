@@ -181,15 +181,20 @@ async def _look(dispatcher: Dispatcher, state: StateDir) -> None:
 
 
 async def _sweep(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> None:
+    due = 0.0
     while True:
-        settings = dispatcher.config.turns
+        settings, now, swept = dispatcher.config.turns, time.time(), []
         try:
-            swept = ledger.sweep(now=time.time(), keep=settings.keep, keep_for=settings.keep_for)
+            if ledger.crowded():
+                swept = ledger.relieve(now=now)
+                LOG.warning(say("ledger.crowded", swept=len(swept)))
+            elif time.monotonic() >= due:
+                swept = ledger.sweep(now=now, keep=settings.keep, keep_for=settings.keep_for)
+                due = time.monotonic() + _SWEEP_EVERY_S
         except LedgerError as error:
             LOG.error(say("ledger.unavailable", reason=str(error)))
-            swept = []
         for turn in swept:
             for number in range(1, turn.attempt + 1):
                 with contextlib.suppress(OSError):
                     state.transcript(turn.id, number).unlink()
-        await asyncio.sleep(0 if swept else _SWEEP_EVERY_S)
+        await asyncio.sleep(0 if swept else _LOOK_EVERY_S)

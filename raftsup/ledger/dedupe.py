@@ -60,10 +60,15 @@ def remember(
 
 
 def forget(
-    tx: Transaction, account_key: bytes, stats: AccountStats, now: float, limits: Limits
+    tx: Transaction,
+    account_key: bytes,
+    stats: AccountStats,
+    now: float,
+    limits: Limits,
+    most: int = REMOVALS,
 ) -> AccountStats:
-    """Removes at most ``REMOVALS`` of the account's oldest entries that have had their time."""
-    for _, identity in list(islice(tx.scan(Table.SEEN_ORDER, account_key), REMOVALS)):
+    """Removes at most ``most`` of the account's oldest entries that have had their time."""
+    for _, identity in list(islice(tx.scan(Table.SEEN_ORDER, account_key), most)):
         data = tx.get(Table.SEEN, identity)
         seen = unpack_seen(data) if data is not None else Seen(0.0, 0, 0)
         if stats.seen <= limits.max_entries and is_current(seen, now, limits.ttl):

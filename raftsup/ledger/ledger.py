@@ -17,6 +17,7 @@ from raftsup.ledger.schema import (
     Table,
     digest,
     dump_lane,
+    dump_stats,
     dump_turn,
     load_lane,
     load_stats,
@@ -28,8 +29,21 @@ from raftsup.ledger.schema import (
 from raftsup.ledger.store import Store
 from raftsup.ledger.transaction import Transaction
 from raftsup.ledger.verify import contradictions
-from raftsup.turn import Event, LaneHealth, State, Turn
+from raftsup.turn import UNANSWERED, Event, LaneHealth, State, Turn
 from raftsup.wake import Wake
+
+
+@dataclass(frozen=True)
+class _Limits:
+    ttl: float
+    max_entries: int
+
+
+#: Where it is crowded, deliveries are remembered for an hour: what is sent again is sent again
+#: within minutes.
+_CROWDED = _Limits(3600.0, 10_000)
+#: Times the reserve.
+_SOON = 1.25
 
 
 @dataclass(frozen=True)
@@ -208,6 +222,28 @@ class Ledger:
         with self._store.write() as tx:
             ids = [turn for _, turn in islice(excess(tx, now, keep, keep_for), limit)]
             return [turns.sweep(tx, self._key, turn) for turn in ids]
+
+    def relieve(self, *, now: float, limit: int = 200) -> list[Turn]:
+        """The same where the ledger is crowded: the oldest ended turns, but for those that somebody
+        may still retry, and what was seen more than an hour ago. Returns the turns.
+        """
+        with self._store.write() as tx:
+            for me, data in list(tx.scan(Table.ACCOUNTS)):
+                stats = dedupe.forget(tx, me, load_stats(data), now, _CROWDED, limit)
+                tx.set(Table.ACCOUNTS, me, dump_stats(stats))
+            ended = (turn_of(tx, turn) for _, turn in excess(tx, now, 0, 0.0))
+            answered = (turn.id for turn in ended if turn.state not in UNANSWERED)
+            return [turns.sweep(tx, self._key, turn) for turn in list(islice(answered, limit))]
+
+    def full(self) -> bool:
+        """Whether a new wake is refused for want of room."""
+        with self._store.read() as tx:
+            return self._store.full(tx)
+
+    def crowded(self) -> bool:
+        """Whether it soon will be."""
+        with self._store.read() as tx:
+            return self._store.full(tx, _SOON)
 
     def verify(self) -> list[str]:
         """What contradicts itself, in words; nothing if the ledger is sound."""

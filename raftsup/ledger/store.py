@@ -23,6 +23,7 @@ from raftsup.ledger.schema import (
     WrongFormat,
     dump_meta,
     load_meta,
+    load_stats,
     pack_number,
 )
 from raftsup.ledger.transaction import Transaction
@@ -34,6 +35,8 @@ MAX_READERS = 512
 #: able to start, end and be swept when the map is full, and LMDB needs free pages even to delete.
 RESERVE_PAGES = 64
 RESERVE_SHARE = 8
+#: Bytes by which the record of a turn may grow until its end, in pages that are half full.
+GROWTH = 1024
 
 
 class Store:
@@ -53,7 +56,8 @@ class Store:
         try:
             self._env = lmdb.open(
                 os.fspath(path),
-                map_size=map_size,
+                # A reader takes the size that the file has: by it is judged whether there is room.
+                map_size=0 if readonly else map_size,
                 mode=0o700,
                 lib_version=0,
                 readonly=readonly,
@@ -132,7 +136,7 @@ class Store:
             try:
                 with self._begin(write=True) as txn:
                     tx = Transaction(txn, self._tables)
-                    if grows and self._full(tx):
+                    if grows and self.full(tx):
                         raise lmdb.MapFullError("only the reserve is left")
                     yield tx
             except lmdb.Error as error:
@@ -150,13 +154,23 @@ class Store:
             self._env.reader_check()
         return self._env.begin(write=write)
 
-    def _full(self, tx: Transaction) -> bool:
+    def full(self, tx: Transaction, share: float = 1.0) -> bool:
+        """Whether only the reserve is left, or ``share`` times as much."""
         info = self._env.info()
         size = self._env.stat()["psize"]
         room = info["map_size"] // size
-        reserve = max(RESERVE_PAGES, room // RESERVE_SHARE)
-        # Pages that were never used say it without counting; freed ones have to be counted.
-        return room - info["last_pgno"] < reserve and room - tx.pages() < reserve
+        fixed = max(RESERVE_PAGES, room // RESERVE_SHARE)
+
+        def reserve(turns: int) -> float:
+            return share * (fixed + turns * GROWTH // size)
+
+        # Pages that were never used say it without counting, and with all turns for those that may
+        # still grow; else freed pages and owed turns have to be counted.
+        most = reserve(tx.entries(Table.TURNS))
+        if room - info["last_pgno"] >= most or (free := room - tx.pages()) >= most:
+            return False
+        counts = [load_stats(data).counts for _, data in tx.scan(Table.ACCOUNTS)]
+        return free < reserve(sum(c.queued + c.running for c in counts))
 
     def _unavailable(self, error: lmdb.Error) -> LedgerUnavailable:
         if isinstance(error, lmdb.MapFullError):

@@ -61,6 +61,9 @@ class Transaction:
             key = bytes(cursor.key()) if (cursor.prev() if beyond else cursor.last()) else b""
         return key if key.startswith(prefix) and key else None
 
+    def entries(self, table: Table) -> int:
+        return int(self.txn.stat(self.tables[table])["entries"])
+
     def pages(self) -> int:
         """Pages that hold something."""
         stats = [self.txn.stat(db) for db in self.tables.values()]

@@ -25,6 +25,8 @@ from raftsup.ledger.schema import (
 from raftsup.ledger.transaction import Transaction
 from raftsup.turn import ENDED, UNANSWERED, Event, Turn, advance
 
+#: Of a reason, in bytes.
+_LONGEST_REASON = 500
 #: The key of an account, by its id.
 AccountKey = Callable[[str], bytes]
 
@@ -65,8 +67,9 @@ def move(
     tx: Transaction, key: AccountKey, turn: int, event: Event, now: float, reason: str
 ) -> Turn:
     """Raises ``IllegalMove``, and ``LedgerError`` where there is no such turn."""
-    # A reason may quote what a program printed, and JSON takes no broken characters.
-    clean = reason.encode("utf-8", "replace").decode()
+    # A reason may quote what a program printed, and JSON takes no broken characters; the ledger's
+    # reserve is measured for reasons of this length.
+    clean = reason.encode("utf-8", "replace")[:_LONGEST_REASON].decode(errors="ignore")
     before = turn_of(tx, turn)
     moved = advance(before, event, now, clean)
     me, number = key(before.account), pack_number(turn)

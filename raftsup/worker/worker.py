@@ -160,7 +160,8 @@ class Worker:
             port=lambda: self._port,
             runtime_session=lambda: self._session,
             accept=self._accept,
-            state=self._report.state,
+            room=lambda: not self._ledger.full(),
+            state=self._state,
             stopping=self._stopping.is_set,
             count=self._report.count,
             ring=self._doorbell.ring,
@@ -172,6 +173,13 @@ class Worker:
         if not self._stopping.is_set():
             LOG.warning(say("worker.orphaned", reason="its parent is gone"))
         LOG.info(say("worker.stopped"))
+
+    def _state(self) -> str:
+        """``ready``, or what it lacks."""
+        try:
+            return "ledger_full" if self._ledger.full() else self._report.state()
+        except LedgerError:
+            return "ledger_unreadable"
 
     def _accept(self, wake: Wake) -> Accepted:
         settings = self._settings

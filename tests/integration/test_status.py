@@ -7,16 +7,21 @@ import os
 import shlex
 import signal
 import socket
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from raftsup import exit_codes
+from raftsup.config.model import Dedupe
 from raftsup.dispatcher.control_client import request
+from raftsup.ledger import LedgerUnavailable, open_ledger
 from raftsup.ops import rpc
 from raftsup.paths import StateDir
 from raftsup.proc import liveness
 from raftsup.supervisor import supervisord_conf
+from raftsup.wake import Wake
 from tests.integration.host import AGENT, RAFT, Host, running, wait_for
 
 
@@ -307,3 +312,28 @@ def test_a_failed_turn_whose_wake_comes_again_needs_no_word_from_anybody() -> No
         assert gone and all(
             "its wake came again and is queued as turn" in t["reason"] for t in gone
         )
+
+
+def test_a_full_ledger_is_not_green_and_drains_by_itself() -> None:
+    with running(("support",)) as host:
+        agent = {"kind": "command", "command": ["true"]}
+        host.configure({"support": {"agent": agent}}, ledger={"mapSize": "1MiB"})
+        host.up()
+        host.ready()
+        host.run("pause")
+        with (
+            closing(open_ledger(host.state.ledger, 1 << 20)) as ledger,
+            pytest.raises(LedgerUnavailable),
+        ):
+            while True:
+                wake = Wake(os.urandom(16).hex(), os.urandom(16).hex())
+                ledger.accept("support", wake, now=time.time(), limits=Dedupe(), coalesce=False)
+        assert "the ledger is full" in host.account("support")["reason"]
+        assert host.run("health").returncode == exit_codes.NOT_READY
+        probe = host.run("status", "--probe")
+        assert probe.returncode == exit_codes.NOT_READY and "FAIL wake" in probe.stdout
+        doctor = host.run("doctor")
+        assert doctor.returncode == exit_codes.UNWELL and "are refused" in doctor.stdout
+        assert host.run("resume").returncode == exit_codes.OK
+        wait_for(lambda: host.account("support")["state"] == "ready", 60.0)
+        assert host.run("stop").returncode == exit_codes.OK

@@ -32,6 +32,7 @@ WELL = Found(
         (replace(WELL, dispatcher=False, dispatcher_comes=True), "starting", "just been started"),
         (replace(WELL, bridge_alive=False), "degraded", "just died"),
         (replace(WELL, lane="lane support is paused"), "degraded", "lane support is paused"),
+        (replace(WELL, full=True), "degraded", "the ledger is full"),
         (replace(WELL, failed="turn 7 failed"), "degraded", "turn 7 failed"),
         (replace(WELL, lane="it rests", failed="7 failed"), "degraded", "it rests; 7 failed"),
         (replace(WELL, answers=False), "degraded", "does not answer"),

@@ -99,9 +99,12 @@ def test_a_disk_is_told_of_before_it_is_full(free: int, inodes: int | None, seve
     assert state_dir.judge_room("/s", free, inodes).severity == severity
 
 
-@pytest.mark.parametrize(("used", "severity"), [(69, "good"), (70, "warning"), (88, "fail")])
-def test_a_ledger_is_told_of_before_it_refuses_wakes(used: int, severity: str) -> None:
-    assert ledger.judge_fill(used, 100).severity == severity
+@pytest.mark.parametrize(
+    ("used", "full", "severity"),
+    [(69, False, "good"), (70, False, "warning"), (30, True, "fail"), (88, True, "fail")],
+)
+def test_a_ledger_is_told_of_before_it_refuses_wakes(used: int, full: bool, severity: str) -> None:
+    assert ledger.judge_fill(used, 100, full).severity == severity
 
 
 @pytest.mark.parametrize(("ahead", "severity"), [(-9, "good"), (5, "good"), (6, "warning"),

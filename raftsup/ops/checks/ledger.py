@@ -17,8 +17,8 @@ from raftsup.ops.checks.finding import Finding, fail, good, warning
 from raftsup.paths import StateDir
 from raftsup.turn import ENDED, State, Turn
 
-#: Shares of the map: from the second on new wakes are refused (``ledger.store.RESERVE_SHARE``).
-_FILLING, _FULL = 0.7, 7 / 8
+#: Share of the map from which on it is told.
+_FILLING = 0.7
 #: Seconds that a clock may be corrected by without a word, and without harm.
 _CORRECTED, _HARMLESS = 5.0, 60.0
 #: Seconds that a turn may wait for its lane before that is told.
@@ -51,6 +51,7 @@ def ledger(scene: Scene) -> Iterator[Finding]:
                 return
             contradictions = opened.verify()
             used, size = opened.fill()
+            full = opened.full()
     except LedgerError as error:
         yield unusable(scene.state.ledger, str(error), bool(scene.pid))
         return
@@ -61,7 +62,7 @@ def ledger(scene: Scene) -> Iterator[Finding]:
                   " report what `raftsup ledger verify` prints of it")  # fmt: skip
     else:
         yield good(f"{scene.state.ledger} is consistent")
-    yield judge_fill(used, size)
+    yield judge_fill(used, size, full)
 
 
 def _file(state: StateDir) -> Path:
@@ -87,17 +88,19 @@ def set_aside(folder: Path, running: bool) -> str:
     return f"raftsup stop && {aside} && raftsup start" if running else aside
 
 
-def judge_fill(used: int, size: int) -> Finding:
-    """``used`` and ``size``: bytes that hold something, and that it may grow to."""
+def judge_fill(used: int, size: int, full: bool = False) -> Finding:
+    """``used`` and ``size``: bytes that hold something, and that it may grow to; ``full``: what is
+    left is reserved for queued turns.
+    """
     share = used / size
     shown = f"the ledger is {share:.0%} full ({used:,} of {size:,} bytes)"
     advice = "raise ledger.mapSize in the config, then `raftsup restart`; or keep less (turns.keep)"
-    if share >= _FULL:
+    if full:
         return fail(
             shown, "new wakes are refused until turns end and are swept away", advice=advice
         )
     if share >= _FILLING:
-        return warning(shown, f"from {_FULL:.0%} on new wakes are refused", advice=advice)
+        return warning(shown, "when it is full new wakes are refused", advice=advice)
     return good(shown)
 
 

@@ -52,6 +52,8 @@ class Found:
     dispatcher_comes: bool = False
     #: Why its lane starts nothing now; "" if it does.
     lane: str = ""
+    #: The ledger takes no new wake.
+    full: bool = False
     #: What there is to say of turns that failed, and that nobody retried or dismissed.
     failed: str = ""
     #: Turns that are owed and wait for the account to run.
@@ -92,6 +94,11 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return AccountState.DEGRADED, f"{why}; until then wakes are accepted, none is run"
     if not found.dispatcher:
         return AccountState.DEGRADED, "the dispatcher is down: wakes are accepted, none is run"
+    if found.full:
+        return AccountState.DEGRADED, (
+            "the ledger is full: new wakes are refused (Raft sends them again) until turns end and"
+            " are swept; `raftsup doctor` says more"
+        )
     if found.lane or found.failed:
         return AccountState.DEGRADED, "; ".join(filter(None, (found.lane, found.failed)))
     return AccountState.READY, ""

@@ -47,6 +47,8 @@ class Past:
     trouble: str = ""
     counts: Mapping[str, Counts] = field(default_factory=dict)
     latest: Mapping[str, Latest] = field(default_factory=dict)
+    #: It has no room for a new wake.
+    full: bool = False
 
 
 def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account]:
@@ -155,7 +157,7 @@ def _past(state: StateDir) -> Past:
     except (LedgerError, LedgerUnavailable, OSError) as error:
         return Past(str(error) if _is_there(state.ledger / "data.mdb") else "")
     try:
-        return Past("", ledger.counts(), ledger.latest())
+        return Past("", ledger.counts(), ledger.latest(), ledger.full())
     except LedgerError as error:
         return Past(str(error))
     finally:
@@ -204,6 +206,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         dispatcher_stopped=_stopped(host.dispatcher["pid"]),
         dispatcher_comes=host.dispatcher["state"] == "starting",
         lane=_lane_note(account, host.answer),
+        full=past.full,
         failed=unanswered(latest.unanswered) if latest.unanswered else "",
         held=host.answer["held"].get(account.id, 0) if host.answer else 0,
     )
