@@ -28,6 +28,8 @@ class Running:
     lane: str
     profile: str | None
     stop: Stop
+    #: When it is told to end (Unix seconds); None before its runner has it.
+    due_at: float | None = None
 
 
 def under_way(turn: Turn, lane: str, profile: str | None) -> Running:

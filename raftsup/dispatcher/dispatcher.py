@@ -196,13 +196,15 @@ class Dispatcher:
         async def remember(handle: str) -> None:
             item.turn = await self._written(lambda: self.ledger.remember(turn.id, handle))
 
+        seconds = attempt.seconds_left(turn, settings, self.now())
+        item.due_at = self.now() + seconds
         work = attempt.work_of(
             turn,
             account,
             settings,
             self._state,
             self._environ,
-            seconds=attempt.seconds_left(turn, settings, self.now()),
+            seconds=seconds,
             remember=remember,
             report=lambda step: self._tell_step(turn, step),
         )

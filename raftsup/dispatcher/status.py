@@ -21,6 +21,8 @@ class RunningTurn(TypedDict):
     lane: str
     attempt: int
     startedAt: float
+    #: When its runner is told to end it; None before it has begun.
+    dueAt: float | None
 
 
 class LaneStatus(TypedDict):
@@ -71,6 +73,7 @@ def of(dispatcher: Dispatcher, since: float) -> DispatcherStatus:
                 "lane": item.lane,
                 "attempt": item.turn.attempt,
                 "startedAt": item.turn.started_at,
+                "dueAt": item.due_at,
             }
             for item in dispatcher.running.values()
         ],

@@ -36,6 +36,8 @@ from raftsup.turn import Turn
 from raftsup.worker.heartbeat import answers
 
 _TIMEOUT = 2.0
+#: Seconds past its timeout that a turn may take to end: its agent is asked, then killed.
+_OVERDUE_S = 30.0
 #: Endpoints asked at once: those of hung workers take the whole of their time.
 _AT_ONCE = 32
 
@@ -268,6 +270,13 @@ def _lane_note(account: Account, dispatcher: DispatcherStatus | None) -> str:
         return ""
     if away := dispatcher["unavailable"].get(account.id):
         return f"{away}: wakes are accepted, none is run"
+    for turn in dispatcher["running"]:
+        late = time.time() - (turn.get("dueAt") or math.inf)
+        if turn["lane"] == account.lane and late > _OVERDUE_S:
+            return (
+                f"turn {turn['turn']} of its lane should have been ended {late:.0f} s ago, and is"
+                " not: nothing else of it is run; `raftsup ctl restart dispatcher` ends it"
+            )
     lanes = dispatcher["lanes"]
     for name in (ALL, account.lane):
         if name in lanes and lanes[name]["paused"]:
