@@ -12,7 +12,7 @@ import re
 import sys
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -379,12 +379,8 @@ def _wait(place: _Place, code: str, poll: float) -> int:
         raise cli_errors.internal("fetch failed")
     if not answer.ok:
         raise _mint_error(answer, place.server)
-    minted = answer.data if isinstance(answer.data, dict) else {}
-    if not all(minted.get(key) for key in ("apiKey", "agentId", "serverId")):
-        raise CliError(
-            "mint_response_invalid",
-            "Server mint response was missing apiKey / agentId / serverId.",
-        )
+    fields = ("apiKey", "agentId", "serverId")
+    minted = _whole(answer, "mint_response_invalid", "Server mint", fields)
     return _persist(place, str(minted["apiKey"]), minted)
 
 
@@ -455,12 +451,8 @@ def _authorize(server: str) -> _Handoff:
         raise cli_errors.internal("fetch failed")
     if not answer.ok:
         raise _device_error(answer.code or "authorize_failed")
-    told = answer.data if isinstance(answer.data, dict) else {}
-    if not all(told.get(key) for key in ("deviceCode", "userCode", "verificationUri")):
-        raise CliError(
-            "authorize_response_invalid",
-            "Server's authorize response was missing deviceCode / userCode / verificationUri.",
-        )
+    fields = ("deviceCode", "userCode", "verificationUri")
+    told = _whole(answer, "authorize_response_invalid", "Server's authorize", fields)
     url = str(told.get("verificationUriComplete") or told["verificationUri"])
     return _Handoff(
         told["deviceCode"],
@@ -475,17 +467,21 @@ def _session(server: str, code: str, poll: float, patience: float) -> str:
     while time.monotonic() < deadline:
         answer = _ask(server, "POST", "/api/auth/device/token", body={"deviceCode": code})
         if answer is not None and answer.ok:
-            told = answer.data if isinstance(answer.data, dict) else {}
-            if not all(told.get(key) for key in ("accessToken", "refreshToken", "userId")):
-                raise CliError(
-                    "token_response_invalid",
-                    "Server's token response was missing accessToken / refreshToken / userId.",
-                )
+            fields = ("accessToken", "refreshToken", "userId")
+            told = _whole(answer, "token_response_invalid", "Server's token", fields)
             return str(told["accessToken"])
         if answer is not None and answer.code != "authorization_pending":
             raise _device_error(answer.code or "token_failed")
         time.sleep(poll)
     raise _device_error("expired_token")
+
+
+def _whole(answer: ApiAnswer, code: str, whose: str, fields: Sequence[str]) -> dict[str, Any]:
+    """The answer's object. Raises ``CliError`` where one of ``fields`` is missing or empty."""
+    told = answer.data if isinstance(answer.data, dict) else {}
+    if not all(told.get(field) for field in fields):
+        raise CliError(code, f"{whose} response was missing {' / '.join(fields)}.")
+    return told
 
 
 def _device_error(code: str) -> CliError:

@@ -52,15 +52,9 @@ def read(state: StateDir) -> Sequence[Account] | None:
     document is spoilt or of another version.
     """
     try:
-        document: Any = orjson.loads(_path(state).read_bytes())
-        if isinstance(document, list):  # of a host of raftsup 0.1.0 that still runs
-            lines = [zip(ActiveAccount.__annotations__, line, strict=True) for line in document]
-            document = {"version": VERSION, "accounts": [dict(line) for line in lines]}
-        if document["version"] != VERSION:
-            return None
         return [
             Account(agent_id=None, command=(), agent=None, **account)
-            for account in document["accounts"]
+            for account in _document(state)["accounts"]
         ]
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -69,9 +63,20 @@ def read(state: StateDir) -> Sequence[Account] | None:
 def place(state: StateDir) -> Place | None:
     """Where the last host here had its profiles; None if it did not tell."""
     try:
-        return Place(**orjson.loads(_path(state).read_bytes())["raft"])
+        return Place(**_document(state)["raft"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _document(state: StateDir) -> dict[str, Any]:
+    """Raises ``OSError``, ``ValueError``, ``TypeError``, ``KeyError``."""
+    document = orjson.loads(_path(state).read_bytes())
+    if isinstance(document, list):  # of a host of raftsup 0.1.0 that still runs
+        lines = [zip(ActiveAccount.__annotations__, line, strict=True) for line in document]
+        return {"accounts": [dict(line) for line in lines]}
+    if document["version"] != VERSION:
+        raise ValueError("it is of another version")
+    return dict(document)
 
 
 def _path(state: StateDir) -> Path:

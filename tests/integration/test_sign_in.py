@@ -132,7 +132,7 @@ def test_from_no_profile_at_all_two_are_signed_in_without_their_tokens_being_see
     assert "support: profile support" in done.stdout and "sales: profile sales" in done.stdout
 
 
-def test_leaving_at_the_token_changes_nothing(host: Host) -> None:
+def to_the_token(host: Host) -> pexpect.spawn:
     child = setup(host)
     talk(
         child,
@@ -141,6 +141,11 @@ def test_leaving_at_the_token_changes_nothing(host: Host) -> None:
         ("Agent id", "agent-support"),
         ("Profile name", ""),
     )
+    return child
+
+
+def test_leaving_at_the_token_changes_nothing(host: Host) -> None:
+    child = to_the_token(host)
     child.expect_exact("Agent token")
     child.sendcontrol("c")
     child.expect_exact("nothing was changed")
@@ -149,16 +154,8 @@ def test_leaving_at_the_token_changes_nothing(host: Host) -> None:
 
 
 def test_leaving_after_a_sign_in_says_what_stays(host: Host) -> None:
-    child = setup(host)
-    talk(
-        child,
-        ("Sign one in now [Y/n]: ", ""),
-        ("Raft server", host.raft.url),
-        ("Agent id", "agent-support"),
-        ("Profile name", ""),
-        ("Agent token", token(host, "support")),
-        ("Is that the one", ""),
-    )
+    child = to_the_token(host)
+    talk(child, ("Agent token", token(host, "support")), ("Is that the one", ""))
     child.expect_exact("Account id")
     child.sendcontrol("c")
     child.expect_exact("the config was not changed, but the profile agent-support was signed in")

@@ -48,7 +48,7 @@ def test_that_of_an_older_host_that_still_runs_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        None, "", "[1, 2]", '[["a", true, "p", "a"]]', '{"version": 2, "accounts": []}',
+        None, "", "[1, 2]", "3", '[["a", true, "p", "a"]]', '{"version": 2, "accounts": []}',
         '{"version": 1}',
         '{"version": 1, "accounts": [{"id": "a"}]}', '{"version": 1, "accounts": 1}',
         '{"version": 1, "accounts": [{"id": "a", "unknown": 1}]}',
@@ -60,4 +60,4 @@ def test_one_that_is_spoilt_or_of_another_version_tells_nothing(
     state = state_in(tmp_path)
     if text is not None:
         (state.root / "roster.json").write_text(text)
-    assert active_accounts.read(state) is None
+    assert active_accounts.read(state) is None and active_accounts.place(state) is None
