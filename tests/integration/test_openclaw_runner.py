@@ -10,11 +10,12 @@ import pytest
 
 from raftsup.paths import StateDir
 from raftsup.runners.base import Step
-from raftsup.runners.openclaw import connection, reconcile
+from raftsup.runners.openclaw import reconcile
 from raftsup.turn import Outcome, OutcomeKind
 from tests.integration.fake_gateway import TOKEN, Manner
 from tests.integration.openclaw_table import (
     NOTICE,
+    QUICK,
     SESSION,
     SUCCEEDED,
     begun,
@@ -258,13 +259,10 @@ def test_a_connection_that_says_nonsense_is_replaced(
     assert "{nonsense" not in caplog.text
 
 
-def test_a_gateway_that_does_not_answer_is_left_and_dialled_again(
-    state: StateDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection.Gateway.request, "__defaults__", (0.1, None))
-
+def test_a_gateway_that_does_not_answer_is_left_and_dialled_again(state: StateDir) -> None:
     async def story() -> None:
-        async with laid(state, Manner(hang={"sessions.describe"})) as table:
+        manner, timings = Manner(hang={"sessions.describe"}), replace(QUICK, prompt=0.1)
+        async with laid(state, manner, timings=timings) as table:
             riding = ride(table.seat(), table.work())
             await until(lambda: table.fake.connections >= 2)
             table.fake.manner = Manner()

@@ -16,7 +16,7 @@ from raftsup.runners.openclaw.connect_errors import Trouble
 from raftsup.runners.openclaw.frames import BadFrame, Event, Hello
 from raftsup.runners.openclaw.identity import BadKey
 from raftsup.runners.openclaw.timings import Timings
-from raftsup.runners.openclaw.websocket import PROMPT, Identify, Link, LinkLost, Refused, dial
+from raftsup.runners.openclaw.websocket import Identify, Link, LinkLost, Refused, dial
 
 LOG = logging.getLogger("raftsup.dispatcher")
 
@@ -72,18 +72,19 @@ class Gateway:
         self,
         method: str,
         params: Mapping[str, Any],
-        timeout: float = PROMPT,
+        timeout: float | None = None,
         boot: str | None = None,
     ) -> Mapping[str, Any]:
         """Ask over the connection that stands. Raises ``LinkLost`` and ``Refused``.
 
-        ``boot``: the only one that is meant; to any other nothing is sent.
+        ``timeout``: None for an answer that comes at once. ``boot``: the only one that is meant;
+        to any other nothing is sent.
         """
         if self._link is None:
             raise LinkLost(self._reason)
         if boot is not None and boot != self._boot:
             raise LinkLost("the Gateway has restarted")
-        return await self._link.request(method, params, timeout)
+        return await self._link.request(method, params, timeout or self._timings.prompt)
 
     def listen(self, run: str, take: Callable[[Mapping[str, Any]], None] | None) -> None:
         """Give the payloads of ``agent`` events of ``run`` to ``take``; None: no more."""

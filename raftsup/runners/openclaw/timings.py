@@ -20,6 +20,8 @@ class Timings:
     #: … and its first run waits so long: its own recovery begins some 2 s after it answers, and a
     #: run that comes before it breaks it (seen with 2026.9.4).
     settle: float = 3.0
+    #: For an answer that the Gateway gives at once.
+    prompt: float = 30.0
     #: Of one ``agent.wait``; then we look around anew.
     wait: float = 20.0
     #: Between looks at a session that is about to be resumed.

@@ -21,8 +21,6 @@ from raftsup.wait import first_of
 
 #: Seconds without an answer to a ping before the connection counts as lost.
 HEARTBEAT = 20.0
-#: Seconds for an answer that the Gateway gives at once.
-PROMPT = 30.0
 
 Identify = Callable[[Challenge], Device | None]
 
@@ -76,7 +74,7 @@ class Link:
         return self.hello
 
     async def request(
-        self, method: str, params: Mapping[str, Any], timeout: float = PROMPT
+        self, method: str, params: Mapping[str, Any], timeout: float = Timings.prompt
     ) -> Mapping[str, Any]:
         """The payload of the first answer. Raises ``Refused``; ``LinkLost`` if none comes within
         ``timeout`` seconds, as a Gateway that does not answer is as good as gone.
