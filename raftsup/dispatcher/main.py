@@ -41,10 +41,11 @@ def run(
     state: StateDir,
     environ: Mapping[str, str],
     inbox: ConfigReceiver | None = None,
+    creates: bool = True,
     predecessor_s: float = _PREDECESSOR_S,
 ) -> int:
     """Dispatch until SIGTERM; an exit code. ``load`` reads the config file again; ``inbox``: where
-    a parent of ours sends what it has read.
+    a parent of ours sends what it has read. ``creates``: whether a ledger that is missing is made.
     """
     # Before the ledger is open and the heap has grown.
     idle = child.IdleShim()
@@ -55,7 +56,7 @@ def run(
         LOG.error(say("dispatcher.refused", reason=f"another dispatcher runs: {held}"))
         return exit_codes.ALREADY_RUNNING
     try:
-        ledger = open_ledger(state.ledger, config.ledger.map_size)
+        ledger = open_ledger(state.ledger, config.ledger.map_size, create=creates)
     except LedgerError as error:
         LOG.error(say("ledger.closed", reason=str(error)))
         os.close(lock)
@@ -150,7 +151,7 @@ async def _serve(
     dispatcher.begin()
     listening = await server.listen(state.dispatcher_socket)
     LOG.info(say("dispatcher.ready", pid=os.getpid(), concurrency=config.turns.concurrency))
-    look = asyncio.create_task(_look(dispatcher, state))
+    look = asyncio.create_task(_look(dispatcher, ledger, state))
     sweep = asyncio.create_task(_sweep(dispatcher, ledger, state))
     await stop.wait()
     await dispatcher.drain(dispatcher.config.turns.drain if parent.hurry else None)
@@ -169,9 +170,13 @@ def _safely(pump: Callable[[], None]) -> None:
         LOG.error(say("ledger.unreadable", reason=str(error)))
 
 
-async def _look(dispatcher: Dispatcher, state: StateDir) -> None:
+async def _look(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> None:
     heartbeat = state.heartbeat(PROGRAM)
     while True:
+        if not ledger.current:
+            # Workers that are started from now on have another, or none.
+            LOG.critical(say("ledger.gone", path=state.ledger, next="restart"))
+            os._exit(exit_codes.FAILED)
         _safely(dispatcher.pump)
         try:
             heartbeat.touch(mode=0o600)

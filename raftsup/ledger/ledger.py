@@ -54,12 +54,14 @@ class Accepted:
     duplicate: bool
 
 
-def open_ledger(path: Path, map_size: int = 1 << 30, *, readonly: bool = False) -> Ledger:
-    """Opens the ledger in folder ``path``, making it unless ``readonly``. One a process, and
-    after the fork. ``map_size`` is the most bytes that its file may grow to. Raises
+def open_ledger(
+    path: Path, map_size: int = 1 << 30, *, readonly: bool = False, create: bool = True
+) -> Ledger:
+    """Opens the ledger in folder ``path``, making it unless ``readonly`` or not ``create``. One a
+    process, and after the fork. ``map_size`` is the most bytes that its file may grow to. Raises
     ``LedgerError``; ``LedgerUnavailable`` if a new one finds no room.
     """
-    return Ledger(Store(path, map_size, readonly))
+    return Ledger(Store(path, map_size, readonly, create))
 
 
 class Ledger:
@@ -234,6 +236,11 @@ class Ledger:
             ended = (turn_of(tx, turn) for _, turn in excess(tx, now, 0, 0.0))
             answered = (turn.id for turn in ended if turn.state not in UNANSWERED)
             return [turns.sweep(tx, self._key, turn) for turn in list(islice(answered, limit))]
+
+    @property
+    def current(self) -> bool:
+        """Whether what is open here is what the folder has: it was not removed or replaced."""
+        return self._store.current
 
     def full(self) -> bool:
         """Whether a new wake is refused for want of room."""

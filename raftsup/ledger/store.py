@@ -39,10 +39,14 @@ RESERVE_SHARE = 8
 GROWTH = 1024
 
 
+_FILE = "data.mdb"
+_GONE = "and no wake is taken: put it back, or begin a new one with `raftsup restart`"
+
+
 class Store:
     """One open environment. Calls from several threads are served one after another."""
 
-    def __init__(self, path: Path, map_size: int, readonly: bool) -> None:
+    def __init__(self, path: Path, map_size: int, readonly: bool, create: bool = True) -> None:
         self.path = path
         self.readonly = readonly
         self._pid = os.getpid()
@@ -51,8 +55,11 @@ class Store:
         self._lock = threading.Lock()
         self._closed = False
         # A read-only open of a folder without a ledger would leave a lock file there.
-        if readonly and not (path / "data.mdb").exists():
+        if readonly and not (path / _FILE).exists():
             raise LedgerError(f"{path}: no ledger here; `raftsup up` makes one")
+        if not create and not (path / _FILE).exists():
+            # Nobody would run what is owed in a new one: its dispatcher has another.
+            raise LedgerError(f"{path}: the ledger is gone, {_GONE}")
         try:
             self._env = lmdb.open(
                 os.fspath(path),
@@ -78,6 +85,7 @@ class Store:
                     " or move the folder away to begin a new ledger"
                 )
             self.meta, self._tables = self._prepare()
+            self._file = self._identity()
         except BaseException:
             self._env.close()
             raise
@@ -132,6 +140,13 @@ class Store:
         """
         if self.readonly:
             raise LedgerError(f"{self.path}: the ledger was opened for reading only")
+        if not self.current:
+            # What is written into a file without a name is lost with the last who has it open.
+            raise LedgerUnavailable(
+                f"{self.path}: the ledger was removed or replaced while it was in use, {_GONE}",
+                30_000,
+                lasting=True,
+            )
         with self._mine():
             try:
                 with self._begin(write=True) as txn:
@@ -187,6 +202,18 @@ class Store:
             # After a failed write of its meta page LMDB refuses this environment for ever.
             lasting=isinstance(error, lmdb.PanicError),
         )
+
+    @property
+    def current(self) -> bool:
+        return self._identity() == self._file
+
+    def _identity(self) -> tuple[int, int] | None:
+        """The file that has the ledger's name now; None if there is none."""
+        try:
+            info = (self.path / _FILE).stat()
+        except OSError:
+            return None
+        return info.st_dev, info.st_ino
 
     @contextlib.contextmanager
     def _mine(self) -> Iterator[None]:

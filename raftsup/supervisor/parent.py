@@ -13,6 +13,7 @@ from typing import Any
 
 from raftsup import exit_codes
 from raftsup.config.model import Config
+from raftsup.ledger import LedgerError, open_ledger
 from raftsup.paths import StateDir
 from raftsup.proc import lockfile, reexec
 from raftsup.supervisor import file_watch, handover, programs, sd_notify, supervisord_conf, watchdog
@@ -154,6 +155,9 @@ def run(
     conf_file = supervisord_conf.write(state, len(config.accounts))
     options = Options(config, load, state, environ, umask)
     options.begin(["-c", str(conf_file), *(["--silent"] if quiet else [])])
+    # The one place that makes a ledger: programs that are started later would have each its own.
+    with contextlib.suppress(LedgerError):  # they tell why it cannot be opened
+        open_ledger(state.ledger, config.ledger.map_size).close()
     preload()
     # What is loaded by now is shared by all children: keep the collector from touching it.
     gc.collect()

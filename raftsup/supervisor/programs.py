@@ -44,7 +44,12 @@ class DispatcherProgram:
         os.umask(self.umask)
         log.start(dispatcher.PROGRAM)
         return dispatcher.run(
-            self.latest(), _by_letter_only, self.state, self.environ, ConfigReceiver(_STDIN)
+            self.latest(),
+            _by_letter_only,
+            self.state,
+            self.environ,
+            ConfigReceiver(_STDIN),
+            creates=False,
         )
 
 
@@ -61,7 +66,7 @@ class WorkerProgram:
 
     def __call__(self) -> int:
         log.start(self.settings.account)
-        return worker.run(self.settings, self.environ)
+        return worker.run(self.settings, self.environ, creates=False)
 
 
 def groups(

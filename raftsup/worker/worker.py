@@ -91,8 +91,10 @@ def heartbeat_name(account: str) -> str:
     return f"accounts-{account}"
 
 
-def run(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Serve one account until SIGTERM; an exit code. The caller ends with ``os._exit``."""
+def run(settings: Settings, environ: Mapping[str, str], *, creates: bool = True) -> int:
+    """Serve one account until SIGTERM; an exit code. The caller ends with ``os._exit``.
+    ``creates``: whether a ledger that is missing is made.
+    """
     # Nothing of the operator's environment is needed from here on, and much of it is secret.
     env = clean_env(environ)
     os.environ.clear()
@@ -106,7 +108,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> int:
         LOG.error(say("worker.refused", reason=f"another worker of this account runs: {held}"))
         return held.exit_code
     try:
-        ledger = open_ledger(settings.state.ledger, settings.map_size)
+        ledger = open_ledger(settings.state.ledger, settings.map_size, create=creates)
     except LedgerError as error:
         LOG.error(say("ledger.closed", reason=str(error)))
         return error.exit_code
@@ -210,9 +212,15 @@ class Worker:
         every = heartbeat.interval(settings.watchdog)
         _thread(
             "heartbeat",
-            lambda: heartbeat.beat(port, path, every, self._stopping, report.write),
+            lambda: heartbeat.beat(port, path, every, self._stopping, self._beat),
         )
         self._follow_turns()
+
+    def _beat(self) -> None:
+        self._report.write()
+        if not self._ledger.current and not self._stopping.is_set():
+            LOG.critical(say("ledger.gone", path=self._settings.state.ledger, next="restart"))
+            self._on_term()
 
     def _on_term(self) -> None:
         if not self._stopping.is_set():

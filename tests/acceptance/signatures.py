@@ -107,7 +107,7 @@ SIGNATURES = [
     Signature("runbook", "a change that is not applied live", "`raftsup reload` applies it",
               "integration.test_reload:test_each_mode_does_by_itself_what_it_may_and_tells_the_rest"),
     Signature("runbook", "a config that is broken while it runs",
-              "refused: the running config stays",
+              "refused: the running config is kept",
               "integration.test_reload:test_a_broken_file_is_refused_until_it_is_fixed_and_read"
               "_by_nobody"),
     Signature("runbook", "a service that ends with its user's login", "loginctl enable-linger",

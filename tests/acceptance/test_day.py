@@ -321,7 +321,7 @@ def breaks_the_file(newcomer: Newcomer, terminal: Terminal) -> None:
     path = newcomer.host.config_path
     good = path.read_text()
     path.write_text(good.replace("agentId", "agentld", 1))
-    terminal.until("raftsup status", "refused: the running config stays")
+    terminal.until("raftsup status", "refused: the running config is kept")
     assert "agentld" in terminal.type("raftsup reload", exit_codes.CONFIG)
     path.write_text(good)
     wait_for(lambda: "refused" not in terminal.type("raftsup status"))

@@ -173,7 +173,7 @@ def test_a_broken_file_is_refused_until_it_is_fixed_and_read_by_nobody(host: Hos
     ]
     status = host.run("status")
     assert status.returncode == exit_codes.OK, "the accounts are well"
-    assert "refused: the running config stays" in status.stdout
+    assert "refused: the running config is kept" in status.stdout
     assert 'turns.attemps: unknown key; did you mean "attempts"?' in status.stdout
     for words in (("reload",), ("reload", "--dry-run")):
         done = host.run(*words)

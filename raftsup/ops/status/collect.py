@@ -80,6 +80,10 @@ def look(accounts: Sequence[Account], state: StateDir) -> tuple[Status, HostStat
     _refuse_the_unreadable(state)
     host = host_state.look(state)
     past = _past(state)
+    if host.supervisor["pid"] is not None and not _is_there(state.ledger / "data.mdb"):
+        past = Past(
+            f"{state.ledger} is gone: put it back, or begin a new one with `raftsup restart`"
+        )
     with ThreadPoolExecutor(_AT_ONCE, "status") as pool:
         found = list(pool.map(partial(_account, state, host, past), accounts))
     pid = host.supervisor["pid"]
