@@ -60,13 +60,28 @@ class Server:
         self.verbs: dict[str, Verb] = {}
         self._doorbell = doorbell
         self._subscribers: set[asyncio.StreamWriter] = set()
+        self._listening: asyncio.Server | None = None
+
+    async def keep(self, path: Path) -> None:
+        """Listen at ``path`` again where that was deleted. Raises ``OSError``."""
+        if not path.exists():
+            if self._listening is not None:
+                self._listening.close()
+            await self.listen(path)
+
+    def close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
 
     async def listen(self, path: Path) -> asyncio.Server:
         """Bind ``path``, 0600. The caller holds the dispatcher's lock, so a socket is stale."""
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            return await asyncio.start_unix_server(self._serve, str(path), limit=MAX_LINE)
+            self._listening = await asyncio.start_unix_server(
+                self._serve, str(path), limit=MAX_LINE
+            )
+            return self._listening
         finally:
             os.umask(before)
 

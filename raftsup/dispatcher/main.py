@@ -149,16 +149,16 @@ async def _serve(
     server.verbs.update(verbs_of(dispatcher, reload))
     # Recover before anyone can ask: a status must not show a predecessor's turns as ours.
     dispatcher.begin()
-    listening = await server.listen(state.dispatcher_socket)
+    await server.listen(state.dispatcher_socket)
     LOG.info(say("dispatcher.ready", pid=os.getpid(), concurrency=config.turns.concurrency))
-    look = asyncio.create_task(_look(dispatcher, ledger, state))
+    look = asyncio.create_task(_look(dispatcher, ledger, state, server))
     sweep = asyncio.create_task(_sweep(dispatcher, ledger, state))
     await stop.wait()
     await dispatcher.drain(dispatcher.config.turns.drain if parent.hurry else None)
     await pool.close()
     for task in (look, sweep):
         task.cancel()
-    listening.close()
+    server.close()
     state.dispatcher_socket.unlink(missing_ok=True)
     LOG.info(say("dispatcher.stopped"))
 
@@ -170,7 +170,7 @@ def _safely(pump: Callable[[], None]) -> None:
         LOG.error(say("ledger.unreadable", reason=str(error)))
 
 
-async def _look(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> None:
+async def _look(dispatcher: Dispatcher, ledger: Ledger, state: StateDir, server: Server) -> None:
     heartbeat = state.heartbeat(PROGRAM)
     while True:
         if not ledger.current:
@@ -178,6 +178,10 @@ async def _look(dispatcher: Dispatcher, ledger: Ledger, state: StateDir) -> None
             LOG.critical(say("ledger.gone", path=state.ledger, next="restart"))
             os._exit(exit_codes.FAILED)
         _safely(dispatcher.pump)
+        try:
+            await server.keep(state.dispatcher_socket)
+        except OSError as error:
+            LOG.error(say("socket.failed", reason=str(error)))
         try:
             heartbeat.touch(mode=0o600)
         except OSError as error:

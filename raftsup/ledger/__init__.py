@@ -10,6 +10,7 @@ from raftsup.ledger.errors import LedgerError, LedgerUnavailable
 from raftsup.ledger.ledger import Accepted, Ledger, open_ledger
 from raftsup.ledger.queries import Latest
 from raftsup.ledger.schema import Counts
+from raftsup.ledger.store import stopped_writer
 
 __all__ = ["Accepted", "Counts", "Latest", "Ledger", "LedgerError", "LedgerUnavailable",
-           "open_ledger"]  # fmt: skip
+           "open_ledger", "stopped_writer"]  # fmt: skip

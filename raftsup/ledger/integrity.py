@@ -1,4 +1,4 @@
-"""Is a ledger's file as long as it has to be?
+"""Is a ledger's file whole?
 
 LMDB reads through a memory map: a page beyond the end of a file that was cut short kills the
 process that reads it (SIGBUS), and no exception tells why.
@@ -18,6 +18,8 @@ from raftsup.proc import reexec
 
 #: Seconds for reading all of it.
 READ_TIMEOUT_S = 20.0
+#: More than a new ledger takes.
+_BIRTH_BYTES = 1 << 20
 
 
 def cut_short(env: lmdb.Environment, path: Path) -> bool:
@@ -35,6 +37,19 @@ def cut_short(env: lmdb.Environment, path: Path) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False  # not known
     return done.returncode < 0
+
+
+def torn_at_birth(file: Path) -> bool:
+    """Whether nothing was ever written into ``file`` but the begin of a new ledger, of which a
+    power cut left zeros: all of it, or one of its first two pages.
+    """
+    page = resource.getpagesize()
+    try:
+        size = file.stat().st_size
+        data = file.read_bytes() if 0 < size <= _BIRTH_BYTES else b"?"
+    except OSError:
+        return False  # not there yet, or told of by who opens it
+    return not any(data) or (size == 2 * page and not (any(data[:page]) and any(data[page:])))
 
 
 def touch(path: str) -> None:

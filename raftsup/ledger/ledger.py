@@ -247,6 +247,10 @@ class Ledger:
         with self._store.read() as tx:
             return self._store.full(tx)
 
+    def held(self) -> bool:
+        """Whether it is refused since the process that writes is stopped."""
+        return self._store.stopped_writer() is not None
+
     def crowded(self) -> bool:
         """Whether it soon will be."""
         with self._store.read() as tx:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
 
 from raftsup.ledger.errors import LedgerError, LedgerUnavailable
-from raftsup.ledger.integrity import cut_short
+from raftsup.ledger.integrity import cut_short, torn_at_birth
 from raftsup.ledger.schema import (
     LAST_TURN,
     META_KEY,
@@ -27,6 +29,11 @@ from raftsup.ledger.schema import (
     pack_number,
 )
 from raftsup.ledger.transaction import Transaction
+from raftsup.log import say
+from raftsup.proc import liveness, lockfile
+from raftsup.wait import until
+
+LOG = logging.getLogger("raftsup.ledger")
 
 #: Fixed by the first process that opens the ledger: 50 workers, the dispatcher, tools, with room.
 MAX_READERS = 512
@@ -38,8 +45,9 @@ RESERVE_SHARE = 8
 #: Bytes by which the record of a turn may grow until its end, in pages that are half full.
 GROWTH = 1024
 
-
-_FILE = "data.mdb"
+#: Seconds that a write waits for the other writers, and until it looks whether one is stopped.
+WRITE_WAIT_S, _LOOK_S, _POLL_S = 3.0, 0.1, 0.001
+_FILE, _LOCK, _GATE = "data.mdb", "lock.mdb", "writer.lock"
 _GONE = "and no wake is taken: put it back, or begin a new one with `raftsup restart`"
 
 
@@ -53,6 +61,7 @@ class Store:
         # LMDB has one writer at a time anyway, and the map may be resized only while no
         # transaction of this process is open.
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._closed = False
         # A read-only open of a folder without a ledger would leave a lock file there.
         if readonly and not (path / _FILE).exists():
@@ -60,35 +69,49 @@ class Store:
         if not create and not (path / _FILE).exists():
             # Nobody would run what is owed in a new one: its dispatcher has another.
             raise LedgerError(f"{path}: the ledger is gone, {_GONE}")
+        self._gate = -1
         try:
-            self._env = lmdb.open(
-                os.fspath(path),
-                # A reader takes the size that the file has: by it is judged whether there is room.
-                map_size=0 if readonly else map_size,
-                mode=0o700,
-                lib_version=0,
-                readonly=readonly,
-                create=not readonly,
-                max_dbs=len(Table),
-                max_readers=MAX_READERS,
-            )
-        except (lmdb.Error, OSError) as error:
-            raise LedgerError(
-                f"{path}: cannot open the ledger: {error}; check that the folder is this user's, on"
-                " a local disk, and holds a ledger written by raftsup"
-            ) from error
-        try:
-            # Writers, of which there are many at once, need their start to be quick.
-            if readonly and cut_short(self._env, path):
+            if readonly:
+                self._open(map_size)
+            else:
+                path.mkdir(mode=0o700, exist_ok=True)
+                flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+                self._gate = os.open(path / _GATE, flags, 0o600)
+                with self._turn():
+                    self._open(map_size)
+        except BaseException as error:
+            self._shut()
+            if isinstance(error, lmdb.Error | OSError):
                 raise LedgerError(
-                    f"{path}: data.mdb is cut short and cannot be read; put a backup in its place,"
-                    " or move the folder away to begin a new ledger"
-                )
-            self.meta, self._tables = self._prepare()
-            self._file = self._identity()
-        except BaseException:
-            self._env.close()
+                    f"{path}: cannot open the ledger: {error}; check that the folder is this"
+                    " user's, on a local disk, and holds a ledger written by raftsup"
+                ) from error
             raise
+
+    def _open(self, map_size: int) -> None:
+        path, readonly = self.path, self.readonly
+        if not readonly and torn_at_birth(path / _FILE):
+            LOG.warning(say("ledger.torn", path=path, reason="it never held a wake", next="new"))
+            (path / _FILE).unlink()
+        self._env = lmdb.open(
+            os.fspath(path),
+            # A reader takes the size that the file has: by it is judged whether there is room.
+            map_size=0 if readonly else map_size,
+            mode=0o700,
+            lib_version=0,
+            readonly=readonly,
+            create=not readonly,
+            max_dbs=len(Table),
+            max_readers=MAX_READERS,
+        )
+        # Writers, of which there are many at once, need their start to be quick.
+        if readonly and cut_short(self._env, path):
+            raise LedgerError(
+                f"{path}: data.mdb is cut short and cannot be read; put a backup in its place,"
+                " or move the folder away to begin a new ledger"
+            )
+        self.meta, self._tables = self._prepare()
+        self._files = self._identity()
 
     def _prepare(self) -> tuple[Meta, dict[Table, lmdb._Database]]:
         env = self._env
@@ -136,7 +159,8 @@ class Store:
         """One transaction, on disk when the block is left; an exception leaves no trace of it.
 
         ``grows``: a new wake, to be refused while there is still room for what is owed already.
-        Raises ``LedgerUnavailable`` when the disk or the map cannot take it.
+        Raises ``LedgerUnavailable`` when the disk or the map cannot take it, or another writer does
+        not end.
         """
         if self.readonly:
             raise LedgerError(f"{self.path}: the ledger was opened for reading only")
@@ -148,6 +172,8 @@ class Store:
                 lasting=True,
             )
         with self._mine():
+            pass  # before it waits
+        with self._turn(), self._mine():
             try:
                 with self._begin(write=True) as txn:
                     tx = Transaction(txn, self._tables)
@@ -158,6 +184,42 @@ class Store:
                 raise self._unavailable(error) from error
             except WrongFormat as error:
                 raise LedgerError(f"{self.path}: a record has {error}") from error
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be the one writer of all. LMDB's own lock waits without end, also for a process that a
+        signal has stopped; and who waits for it keeps this process's readers waiting.
+        """
+        deadline = time.monotonic() + WRITE_WAIT_S
+        if not self._writing.acquire(timeout=WRITE_WAIT_S):
+            raise self._held_up()
+        try:
+            for wait in (_LOOK_S, max(deadline - time.monotonic(), 0.0)):
+                if until(lambda: lockfile.try_own(self._gate), wait, _POLL_S):
+                    break
+                if self.stopped_writer():
+                    raise self._held_up()
+            else:
+                raise self._held_up()
+            try:
+                yield
+            finally:
+                if self._gate >= 0:
+                    lockfile.disown(self._gate)
+        finally:
+            self._writing.release()
+
+    def stopped_writer(self) -> int | None:
+        """The process that keeps all others from writing, since a signal has stopped it."""
+        pid = lockfile.owner(self._gate)
+        return pid if liveness.stopped(pid) else None
+
+    def _held_up(self) -> LedgerUnavailable:
+        if pid := self.stopped_writer():
+            why = liveness.by_signal(pid, "its writer")
+        else:
+            why = f"pid {lockfile.owner(self._gate) or 'unknown'} writes and does not end"
+        return LedgerUnavailable(f"{self.path}: the ledger cannot be written: {why}", 2_000)
 
     def _begin(self, *, write: bool) -> lmdb.Transaction:
         try:
@@ -205,15 +267,15 @@ class Store:
 
     @property
     def current(self) -> bool:
-        return self._identity() == self._file
+        return self._identity() == self._files
 
-    def _identity(self) -> tuple[int, int] | None:
-        """The file that has the ledger's name now; None if there is none."""
+    def _identity(self) -> list[tuple[int, int]]:
+        """The files that have the ledger's names now: two lock files would be two writers."""
         try:
-            info = (self.path / _FILE).stat()
+            found = [(self.path / name).stat() for name in (_FILE, _LOCK)]
         except OSError:
-            return None
-        return info.st_dev, info.st_ino
+            return []
+        return [(info.st_dev, info.st_ino) for info in found]
 
     @contextlib.contextmanager
     def _mine(self) -> Iterator[None]:
@@ -265,4 +327,26 @@ class Store:
         if self._pid == os.getpid():
             with self._lock:
                 self._closed = True
-                self._env.close()
+                self._shut()
+
+    def _shut(self) -> None:
+        if hasattr(self, "_env"):
+            self._env.close()
+        if self._gate >= 0:
+            os.close(self._gate)
+            self._gate = -1
+
+
+def stopped_writer(path: Path) -> int | None:
+    """The process that keeps all others from writing the ledger in folder ``path``, since a signal
+    has stopped it. Not for a process that writes there.
+    """
+    try:
+        gate = os.open(path / _GATE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        pid = lockfile.owner(gate)
+    finally:
+        os.close(gate)
+    return pid if liveness.stopped(pid) else None

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
+import sys
 from pathlib import Path
 
 from raftsup import exit_codes
 from raftsup.errors import RaftsupError
 from raftsup.wait import until
+
+#: ``struct flock``, and where it has type and pid.
+if sys.platform == "darwin":
+    _FLOCK, _PID, _TYPE = struct.Struct("@qqihh"), 2, 3
+else:
+    _FLOCK, _PID, _TYPE = struct.Struct("@hhqqi4x"), 4, 0
 
 
 class Held(RaftsupError):
@@ -52,6 +60,31 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def try_own(descriptor: int) -> bool:
+    """Lock an open file for this process if no other has: nobody inherits that, and closing any
+    descriptor of the file ends it, as ``disown`` does. Raises ``OSError``.
+    """
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def disown(descriptor: int) -> None:
+    fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+def owner(descriptor: int) -> int | None:
+    """The pid of the other process that has locked an open file with ``try_own``; None: nobody,
+    or one that cannot be seen from here.
+    """
+    fields = [0] * 5
+    fields[_TYPE] = fcntl.F_WRLCK
+    found = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(*fields)))
+    return found[_PID] or None if found[_TYPE] != fcntl.F_UNLCK else None
 
 
 def holder(path: Path) -> int | None:

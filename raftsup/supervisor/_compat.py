@@ -9,9 +9,11 @@ from outside is a function or method here.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from supervisor.datatypes import RestartUnconditionally
@@ -108,11 +110,22 @@ class BaseOptions(ServerOptions):  # type: ignore[misc]
     mood: int
     logger: Any
     process_group_configs: list[Any]
+    #: Its settings and itself, of each server.
+    httpservers: list[tuple[Any, Any]]
 
     def begin(self, argv: list[str]) -> None:
         """Read supervisord's own file, as its ``main`` does for a first start."""
         self.realize(argv)
         self.first, self.test = True, False
+
+    def keep_socket(self, parent: BaseParent, path: Path) -> None:
+        """Listen at ``path`` again where that was deleted."""
+        if self.httpservers and not path.exists():
+            with contextlib.suppress(OSError, ValueError):  # its folder is gone as well
+                servers = self.make_http_servers(parent)
+                for _, server in self.httpservers:
+                    server.close()
+                self.httpservers = servers
 
     def limit_poll(self, timeout: Callable[[], float]) -> None:
         """Have the main loop sleep no longer than ``timeout()``. It sleeps a whole second

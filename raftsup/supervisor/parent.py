@@ -15,7 +15,7 @@ from raftsup import exit_codes
 from raftsup.config.model import Config
 from raftsup.ledger import LedgerError, open_ledger
 from raftsup.paths import StateDir
-from raftsup.proc import lockfile, reexec
+from raftsup.proc import liveness, lockfile, reexec
 from raftsup.supervisor import file_watch, handover, programs, sd_notify, supervisord_conf, watchdog
 from raftsup.supervisor._compat import (
     RUNNING_STATES,
@@ -74,6 +74,7 @@ class Parent(BaseParent):
             self._awake_since = moment
         self._last_tick = moment
         self._kill_silent(moment)
+        self.options.keep_socket(self, self.options.state.supervisor_socket)
         self.reloads.tick()
         self.drain.tick()
         if self._listener.address:
@@ -92,18 +93,29 @@ class Parent(BaseParent):
 
     def _kill_silent(self, now: float) -> None:
         limit = self.options.raftsup.supervisor.watchdog
-        for process in self._processes():
-            if not process.pid or process.killed:
-                continue
-            if process.state not in RUNNING_STATES and not self.drain.awaits(process):
-                continue
-            seen = (process.laststart, self._beat(process), self._awake_since)
-            if watchdog.is_silent(seen, now, limit):
-                process.killed = f"silent for {limit:g} s, killed by the watchdog"
-                title = f"{process.config.title} (pid {process.pid})"
-                self.options.logger.critical(f"{title}: {process.killed}")
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+        watched = [
+            process
+            for process in self._processes()
+            if process.pid
+            and not process.killed
+            and (process.state in RUNNING_STATES or self.drain.awaits(process))
+        ]
+        silent = [
+            process
+            for process in watched
+            if watchdog.is_silent(
+                (process.laststart, self._beat(process), self._awake_since), now, limit
+            )
+        ]
+        stopped = [process for process in watched if silent and liveness.stopped(process.pid)]
+        if stopped:
+            self._awake_since = now
+        for process in watchdog.first(silent, stopped):
+            process.killed = f"silent for {limit:g} s, killed by the watchdog"
+            title = f"{process.config.title} (pid {process.pid})"
+            self.options.logger.critical(f"{title}: {process.killed}")
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _tell_service_manager(self) -> None:
         wanted = [p for p in self._processes() if p.state != ProcessStates.STOPPED]

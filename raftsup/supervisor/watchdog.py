@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def is_silent(seen: Iterable[float], now: float, limit: float) -> bool:
@@ -13,3 +16,10 @@ def is_silent(seen: Iterable[float], now: float, limit: float) -> bool:
     """
     # A stamp from the future (the clock was set back since) is worth no more than one of now.
     return now - min(now, max(seen)) > limit
+
+
+def first(silent: Collection[T], stopped: Collection[T]) -> Collection[T]:
+    """Those of the programs that are to be killed now: while a signal keeps some ``stopped``, them
+    alone. The others may be silent because they wait for one of them.
+    """
+    return stopped if silent and stopped else silent

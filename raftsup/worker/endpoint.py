@@ -32,8 +32,9 @@ TOKEN_HEADER = "x-raft-bridge-token"  # noqa: S105 (the header's name, not a tok
 #: What each path takes. Everything else is 404 or 405, whatever Falcon would make of it
 #: (its own answer to OPTIONS is 200, to an unknown method 400).
 METHODS = {"/wake": "POST", "/activity": "POST", "/activity/drain": "GET", "/health": "GET"}
-#: Told to a bridge whose wake came while the worker stops: the next worker's time to be there.
+#: Told where the ledger takes no wake.
 FULL_RETRY_MS = 30_000
+#: Told to a bridge whose wake came while the worker stops: the next worker's time to be there.
 STOPPING_RETRY_MS = 2_000
 #: Events for a bridge that does not say how many it wants; the CLI asks for as many.
 DRAIN_MOST = "50"
@@ -74,8 +75,8 @@ class Endpoint:
     drain: Callable[[int], tuple[list[dict[str, Any]], int]]
     #: What a probe presents in the token's place (see ``worker.selfwake``); "": no probes.
     probe_key: str = ""
-    #: Whether the ledger has room for a wake.
-    room: Callable[[], bool] = lambda: True
+    #: Why the ledger takes no wake: "full", "held", …; "": it does.
+    ledger: Callable[[], str] = lambda: ""
     #: Takes what hooks report; None where the account tells no activity.
     hooks: Hooks | None = None
 
@@ -128,8 +129,8 @@ class _Wakes:
         if worker_probe_key.is_probe(req.get_header(TOKEN_HEADER), self.slot.contract.probe_key):
             # Each check of a wake, in the same order, and no step further.
             self._check(req)
-            if not self.slot.contract.room():
-                raise Refused(503, "the ledger is full: new wakes are refused", FULL_RETRY_MS)
+            if why := self.slot.contract.ledger():
+                raise Refused(503, f"the ledger is {why}: new wakes are refused", FULL_RETRY_MS)
             _reply(resp, worker_probe_key.STATUS, worker_probe_key.ANSWER)
             return
         try:

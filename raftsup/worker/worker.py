@@ -162,7 +162,7 @@ class Worker:
             port=lambda: self._port,
             runtime_session=lambda: self._session,
             accept=self._accept,
-            room=lambda: not self._ledger.full(),
+            ledger=self._no_wake,
             state=self._state,
             stopping=self._stopping.is_set,
             count=self._report.count,
@@ -178,10 +178,14 @@ class Worker:
 
     def _state(self) -> str:
         """``ready``, or what it lacks."""
+        why = self._no_wake()
+        return f"ledger_{why}" if why else self._report.state()
+
+    def _no_wake(self) -> str:
         try:
-            return "ledger_full" if self._ledger.full() else self._report.state()
+            return "held" if self._ledger.held() else "full" if self._ledger.full() else ""
         except LedgerError:
-            return "ledger_unreadable"
+            return "unreadable"
 
     def _accept(self, wake: Wake) -> Accepted:
         settings = self._settings

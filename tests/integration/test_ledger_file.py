@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from raftsup.ledger import (
     LedgerUnavailable,
     open_ledger,
 )
+from raftsup.ledger.integrity import torn_at_birth
 from raftsup.turn import Event
 from tests.integration.ledger_calls import DAY, NOW, accept
 
@@ -41,7 +43,8 @@ def test_the_folder_and_its_files_are_private(tmp_path: Path) -> None:
         os.umask(old)
     folder = tmp_path / "ledger"
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (folder, *folder.iterdir())}
-    assert modes == {"ledger": 0o700, "data.mdb": 0o600, "lock.mdb": 0o600}
+    assert modes == {"ledger": 0o700, "data.mdb": 0o600, "lock.mdb": 0o600,
+                     "writer.lock": 0o600}  # fmt: skip
 
 
 def test_the_ledger_keeps_its_id(tmp_path: Path) -> None:
@@ -69,6 +72,34 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"garbage" * 4096)
     with pytest.raises(LedgerError, match="cannot open the ledger"):
         open_ledger(tmp_path)
+
+
+@pytest.mark.parametrize("whole", [0, 1])
+@pytest.mark.parametrize("pages", [2, 12])
+def test_a_file_that_was_torn_at_its_birth_is_made_anew_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pages: int, whole: int
+) -> None:
+    page, file = resource.getpagesize(), tmp_path / "data.mdb"
+    lmdb.open(str(tmp_path)).close()
+    first = file.read_bytes()[:page] if whole and pages == 2 else b""
+    file.write_bytes(first.ljust(pages * page, b"\0"))
+    ledger = open_ledger(tmp_path)
+    assert "action=ledger.torn" in caplog.text
+    assert accept(ledger, "event_1") == Accepted(1, False)
+    ledger.close()
+
+
+def test_what_is_cut_short_or_no_ledger_is_not_taken_for_torn_at_its_birth(tmp_path: Path) -> None:
+    file = tmp_path / "data.mdb"
+    ledger = open_ledger(tmp_path)
+    accept(ledger, "event_1")
+    ledger.close()
+    data = file.read_bytes()
+    for length in (len(data), 2 * resource.getpagesize(), resource.getpagesize(), 100, 0):
+        file.write_bytes(data[:length])
+        assert not torn_at_birth(file)
+    file.write_text("no ledger")
+    assert not torn_at_birth(file)
 
 
 def test_reading_only_makes_no_ledger_and_changes_none(tmp_path: Path) -> None:

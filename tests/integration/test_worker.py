@@ -240,7 +240,7 @@ def test_an_unknown_a_disabled_and_a_misconfigured_account_are_refused_with_the_
 
 def test_a_ledger_that_cannot_be_opened_is_told(host: Host) -> None:
     host.state.prepare()
-    (host.state.ledger / "data.mdb").write_bytes(b"\0" * 8192)
+    (host.state.ledger / "data.mdb").write_bytes(b"garbage" * 4096)
     refused = host.run("worker", "support")
     assert refused.returncode == exit_codes.FAILED
     assert "ledger.closed" in refused.stderr

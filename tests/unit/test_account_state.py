@@ -33,6 +33,8 @@ WELL = Found(
         (replace(WELL, bridge_alive=False), "degraded", "just died"),
         (replace(WELL, lane="lane support is paused"), "degraded", "lane support is paused"),
         (replace(WELL, full=True), "degraded", "the ledger is full"),
+        (replace(WELL, writer_stopped=7, full=True), "degraded", "`kill -CONT 7`"),
+        (replace(WELL, writer_stopped=7, dispatcher_stopped=7), "degraded", "wakes are refused"),
         (replace(WELL, failed="turn 7 failed"), "degraded", "turn 7 failed"),
         (replace(WELL, lane="it rests", failed="7 failed"), "degraded", "it rests; 7 failed"),
         (replace(WELL, answers=False), "degraded", "does not answer"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftsup.supervisor.watchdog import is_silent
+from raftsup.supervisor.watchdog import first, is_silent
 from raftsup.worker.heartbeat import interval
 
 NOW, LIMIT = 1000.0, 20.0
@@ -25,6 +25,12 @@ def test_silence_while_the_host_itself_was_paused_proves_nothing() -> None:
     slept = (1.0, NOW - 500, NOW - 1)
     assert not is_silent(slept, NOW, LIMIT)
     assert is_silent(slept, NOW + LIMIT + 1, LIMIT)
+
+
+def test_while_some_are_stopped_none_else_is_killed_for_its_silence() -> None:
+    assert first(["a", "b"], ["c"]) == ["c"]
+    assert first(["a", "b"], []) == ["a", "b"]
+    assert first([], ["c"]) == []
 
 
 @given(*[st.floats(0, 1e6)] * 5)

@@ -52,8 +52,10 @@ class Found:
     dispatcher_comes: bool = False
     #: Why its lane starts nothing now; "" if it does.
     lane: str = ""
-    #: The ledger takes no new wake.
+    #: The ledger takes no new wake: it is full, or this process keeps all others from writing it
+    #: and was stopped by a signal.
     full: bool = False
+    writer_stopped: int | None = None
     #: What there is to say of turns that failed, and that nobody retried or dismissed.
     failed: str = ""
     #: Turns that are owed and wait for the account to run.
@@ -87,8 +89,17 @@ def _judge(account: Account, found: Found) -> tuple[AccountState, str]:
         return AccountState.DEGRADED, by_signal(pid, "the bridge")
     if found.bridge != "listening" or not found.bridge_alive:
         return _without_bridge(found)
+    return _with_bridge(found)
+
+
+def _with_bridge(found: Found) -> tuple[AccountState, str]:
     if found.dispatcher_comes and not found.dispatcher:
         return AccountState.STARTING, "the dispatcher has just been started"
+    if (pid := found.writer_stopped) is not None:
+        why = by_signal(pid, "the process that writes the ledger")
+        return AccountState.DEGRADED, (
+            f"{why}; until then new wakes are refused (Raft sends them again) and no turn starts"
+        )
     if (pid := found.dispatcher_stopped) is not None:
         why = by_signal(pid, "the dispatcher")
         return AccountState.DEGRADED, f"{why}; until then wakes are accepted, none is run"

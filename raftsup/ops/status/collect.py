@@ -21,7 +21,14 @@ from raftsup.config.errors import ConfigError
 from raftsup.config.model import Account, Config
 from raftsup.dispatcher.scheduler import ALL
 from raftsup.dispatcher.status import DispatcherStatus
-from raftsup.ledger import Counts, Latest, LedgerError, LedgerUnavailable, open_ledger
+from raftsup.ledger import (
+    Counts,
+    Latest,
+    LedgerError,
+    LedgerUnavailable,
+    open_ledger,
+    stopped_writer,
+)
 from raftsup.ops import reload
 from raftsup.ops.status import account_state, host_state
 from raftsup.ops.status.account_state import AccountState, Found
@@ -51,6 +58,8 @@ class Past:
     latest: Mapping[str, Latest] = field(default_factory=dict)
     #: It has no room for a new wake.
     full: bool = False
+    #: Who keeps all others from writing it, and was stopped by a signal.
+    writer_stopped: int | None = None
 
 
 def accounts_of(state: StateDir, load: Callable[[], Config]) -> Sequence[Account]:
@@ -163,7 +172,9 @@ def _past(state: StateDir) -> Past:
     except (LedgerError, LedgerUnavailable, OSError) as error:
         return Past(str(error) if _is_there(state.ledger / "data.mdb") else "")
     try:
-        return Past("", ledger.counts(), ledger.latest(), ledger.full())
+        return Past(
+            "", ledger.counts(), ledger.latest(), ledger.full(), stopped_writer(state.ledger)
+        )
     except LedgerError as error:
         return Past(str(error))
     finally:
@@ -213,6 +224,7 @@ def _account(state: StateDir, host: HostState, past: Past, account: Account) -> 
         dispatcher_comes=host.dispatcher["state"] == "starting",
         lane=_lane_note(account, host.answer),
         full=past.full,
+        writer_stopped=past.writer_stopped,
         failed=unanswered(latest.unanswered) if latest.unanswered else "",
         held=host.answer["held"].get(account.id, 0) if host.answer else 0,
     )
