@@ -111,7 +111,8 @@ class Parent(BaseParent):
         if stopped:
             self._awake_since = now
         for process in watchdog.first(silent, stopped):
-            process.killed = f"silent for {limit:g} s, killed by the watchdog"
+            why = f"silent for {limit:g} s" if process in silent else "stopped by a signal"
+            process.killed = f"{why}, killed by the watchdog"
             title = f"{process.config.title} (pid {process.pid})"
             self.options.logger.critical(f"{title}: {process.killed}")
             with contextlib.suppress(ProcessLookupError):
