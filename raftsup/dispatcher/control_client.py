@@ -68,10 +68,10 @@ class Doorbell:
 
 def request(path: Path, verb: str, timeout: float = 5.0, **fields: object) -> dict[str, Any]:
     """Ask the dispatcher; its answer. Raises ``DispatcherDown`` or ``DispatcherRefused``."""
-    with _connected(path, timeout) as connection, connection.makefile("rwb") as stream:
+    # Nothing is buffered on the way out: what could not be sent would be sent again at the end.
+    with _connected(path, timeout) as connection, connection.makefile("rb") as stream:
         try:
-            stream.write(orjson.dumps({"verb": verb, **fields}) + b"\n")
-            stream.flush()
+            connection.sendall(orjson.dumps({"verb": verb, **fields}) + b"\n")
             answer = orjson.loads(stream.readline())
         except (OSError, orjson.JSONDecodeError) as error:
             raise DispatcherDown(f"{path}: no answer within {timeout:g} s") from error

@@ -322,3 +322,20 @@ def test_sigterm_drains_and_leaves_no_socket(house: House) -> None:
     assert house.ledger.get(turn).state is State.QUEUED
     last = [json.dumps(line) for line in house.log.splitlines()][-1]
     assert "dispatcher.stopped" in last
+
+
+def test_one_that_dies_between_a_call_and_its_question_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "d.sock"))
+        server.listen()
+
+        class Slow(socket.socket):
+            def connect(self, address: Any) -> None:
+                super().connect(address)
+                server.accept()[0].close()
+
+        monkeypatch.setattr("raftsup.dispatcher.control_client.socket.socket", Slow)
+        with pytest.raises(DispatcherDown):
+            request(tmp_path / "d.sock", "status")
